@@ -1,0 +1,49 @@
+"""What came back, as the transport read it, and its decoding."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ._errors import call_error
+
+
+class Answer(NamedTuple):
+    """One whole answer of a provider."""
+
+    status: int
+    headers: Mapping[str, str]  # names are looked up without regard to case
+    body: bytes
+    error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
+    function_failed: bool = False  # the provider says that the function raised, whatever the status
+
+
+def decode(answer: Answer, trace_id: str) -> Any:
+    """The value of an answer that is no error.
+
+    Raises:
+        InvocationException: `DESERIALIZATION_FAILED`
+    """
+    body = answer.body
+    if answer.status == 204 or not body:
+        return None
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
+        content_type = answer.headers.get("content-type") or ""
+        if content_type.partition(";")[0].strip().lower() == "text/plain":
+            try:
+                return body.decode(_charset(content_type))
+            except (UnicodeDecodeError, LookupError):
+                pass
+        message = f"The answer is no JSON: {len(body)} bytes of {content_type or 'no content type'}"
+        raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err
+
+
+def _charset(content_type: str) -> str:
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("\"'") or "utf-8"
+    return "utf-8"

@@ -1,0 +1,56 @@
+"""How often and for how long a call is tried. Pure: it decides, and never sends or sleeps."""
+
+from __future__ import annotations
+
+import random
+from time import monotonic
+from typing import NamedTuple
+
+from ._errors import Failure, Resend
+
+FIRST_BACKOFF = 0.1  # seconds; doubles with each attempt
+LONGEST_BACKOFF = 5.0  # seconds
+LONGEST_RETRY_AFTER = 20.0  # seconds; who is asked to wait longer is told at once
+
+
+class CallPolicy(NamedTuple):
+    """What the owner of a client allows. Times in seconds."""
+
+    timeout: float
+    connect_timeout: float
+    total_timeout: float  # 0 is no bound
+    retries: int
+    idempotent: bool
+    idle_timeout: float
+
+
+class Attempts:
+    """The attempts of one call: the time of the next, and whether there is one after a failure."""
+
+    __slots__ = ("_ends_at", "_policy", "made")
+
+    def __init__(self, policy: CallPolicy) -> None:
+        self._policy = policy
+        self._ends_at = monotonic() + policy.total_timeout if policy.total_timeout else None
+        self.made = 0
+
+    def next_timeout(self) -> float:
+        """Begins an attempt; the seconds that it may take."""
+        self.made += 1
+        if self._ends_at is None:
+            return self._policy.timeout
+        return max(0.0, min(self._policy.timeout, self._ends_at - monotonic()))
+
+    def wait_after(self, failure: Failure) -> float | None:
+        """The seconds to wait before the next attempt; None when there must be none."""
+        policy = self._policy
+        allowed = failure.resend is Resend.ALWAYS or (policy.idempotent and failure.resend is Resend.IF_IDEMPOTENT)
+        asked = failure.retry_after or 0.0
+        if not allowed or self.made > policy.retries or asked > LONGEST_RETRY_AFTER:
+            return None
+        # Full jitter: clients that failed together must not come back together. (No more than 2**30: an int overflow.)
+        backoff = random.uniform(0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
+        wait = max(asked, backoff)
+        if self._ends_at is not None and monotonic() + wait >= self._ends_at:
+            return None
+        return wait

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pip_services4_components.config import ConfigParams
+
+from .._context import CallContext
+from ._options import read_option
+from .function_client import FunctionClient
+
+
+class Commandable(FunctionClient):
+    """Calls the commands of a service by name, observed. Stands before a provider's client in a class's bases.
+
+    Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._prefix_commands = True
+
+    def configure(self, config: ConfigParams) -> None:
+        super().configure(config)
+        self._prefix_commands = bool(read_option(config, "prefix_commands", True))
+
+    def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        command = f"{self._name}.{cmd}" if self._name and cmd else cmd or self._name
+        timing = self._instrument(context, command)
+        try:
+            result = self._call(command if cmd and self._prefix_commands else cmd, context, params)
+        except BaseException as err:
+            timing.end_failure(err)
+            raise
+        timing.end_success()
+        return result

@@ -1,0 +1,199 @@
+"""urllib3 connections that keep to the attempt's deadline, and pools of them. Imported when a client opens.
+
+Stock urllib3 bounds each read, so that a byte now and then keeps a call alive for ever; it takes one timeout for each
+address of a host; and it logs a warning for each connection beyond the pool. Outside an attempt (no current deadline)
+everything behaves as stock. `_new_conn` and `_read_status` are private to the libraries: should they go, what they add
+here is lost (the connect bound over several addresses, answers after a 103) and the tests say so; nothing else breaks.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import os
+import queue
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from ._deadline import Deadline, current
+
+# Reading more than one response's worth of a chunk saves nothing; this is a common size of socket buffers.
+_READ_SIZE = 64 * 1024
+_SEND_SIZE = 256 * 1024
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads a socket, each time with what is left of the deadline."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: Deadline) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._deadline.left())
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError:
+            self._deadline.timed_out = True
+            raise
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _DeadlineResponse(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        deadline = current()
+        if deadline is not None:
+            self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock, deadline), _READ_SIZE)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        while 102 <= status <= 199:  # http.client skips a 100 only, and would take a 103 for the answer
+            http.client.parse_headers(self.fp)
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+        return version, status, reason
+
+
+if TYPE_CHECKING:
+    _Connection = HTTPConnection
+else:
+    _Connection = object
+
+
+class _DeadlineConnection(_Connection):
+    """In front of one of urllib3's connection classes."""
+
+    response_class: Any = _DeadlineResponse
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._used_at = 0.0
+        self._pid = os.getpid()
+
+    def connect(self) -> None:
+        deadline = current()
+        if deadline is None:
+            super().connect()
+            return
+        deadline.touched = deadline.connecting = True
+        try:
+            super().connect()
+        except TimeoutError:
+            deadline.timed_out = True
+            raise
+        deadline.connecting = False
+
+    def _new_conn(self) -> socket.socket:
+        deadline = current()
+        if deadline is None:
+            stock: socket.socket = super()._new_conn()
+            return stock
+        ends_at = min(deadline.ends_at, monotonic() + deadline.connect_timeout)
+        sock = _connect(self, ends_at)
+        # For a proxy's answer and the TLS handshake, which comes next.
+        sock.settimeout(max(0.001, ends_at - monotonic()))
+        return sock
+
+    @property
+    def is_connected(self) -> bool:
+        """False for a connection that a front end may have dropped silently, and for one of the process forked from."""
+        deadline = current()
+        if deadline is not None and monotonic() - self._used_at > deadline.idle_timeout:
+            return False
+        return self._pid == os.getpid() and super().is_connected
+
+    def send(self, data: Any) -> None:
+        deadline = current()
+        if deadline is None or not isinstance(data, bytes) or self.sock is None:
+            super().send(data)
+            return
+        deadline.touched = True
+        # Piece by piece: over TLS each write has the whole timeout to itself.
+        for start in range(0, len(data), _SEND_SIZE):
+            self.sock.settimeout(deadline.left())
+            super().send(data[start : start + _SEND_SIZE] if start or len(data) > _SEND_SIZE else data)
+
+    def getresponse(self) -> Any:
+        response = super().getresponse()
+        self._used_at = monotonic()
+        return response
+
+
+def _connect(connection: Any, ends_at: float) -> socket.socket:
+    """Tries the host's addresses within one bound. The look-up of the name itself has none but the system's own."""
+    host, port = connection._dns_host, connection.port
+    try:
+        addresses = socket.getaddrinfo(host.strip("[]"), port, 0, socket.SOCK_STREAM)
+    except socket.gaierror as err:
+        raise NameResolutionError(connection.host, connection, err) from err
+    except UnicodeError as err:
+        raise NewConnectionError(connection, f"{host!r} is no host name") from err
+    failed: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in addresses:
+        left = ends_at - monotonic()
+        if left <= 0:
+            failed = TimeoutError("timed out")
+            break
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in connection.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(left)
+            if connection.source_address:
+                sock.bind(connection.source_address)
+            sock.connect(address)
+        except OSError as err:
+            sock.close()
+            failed = err
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    if isinstance(failed, TimeoutError):
+        raise ConnectTimeoutError(connection, f"Connecting to {connection.host} timed out") from failed
+    raise NewConnectionError(connection, f"Connecting failed: {failed}") from failed
+
+
+class _HTTPConnection(_DeadlineConnection, HTTPConnection):
+    pass
+
+
+class _HTTPSConnection(_DeadlineConnection, HTTPSConnection):
+    pass
+
+
+class _QuietQueue(queue.LifoQueue[Any]):
+    """Closes a connection for which there is no room; stock urllib3 logs a warning for each."""
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        try:
+            super().put(item, block, timeout)
+        except queue.Full:
+            if item is not None:
+                item.close()
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+    QueueCls = _QuietQueue
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+    QueueCls = _QuietQueue
+
+
+POOL_CLASSES = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -1,0 +1,272 @@
+"""Which error a caller sees, and whether the call may be sent again. Pure: knows no provider, socket or clock.
+
+`SITUATIONS` is the one table of codes; `docs/errors.md` is checked against it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pip_services4_commons.data import AnyValueMap
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    ConfigException,
+    ConflictException,
+    ConnectionException,
+    ErrorCategory,
+    FileException,
+    InternalException,
+    InvalidStateException,
+    InvocationException,
+    NotFoundException,
+    UnauthorizedException,
+    UnknownException,
+    UnsupportedException,
+)
+
+if TYPE_CHECKING:
+    from ._answer import Answer
+
+
+class Resend(Enum):
+    """May an attempt that ended so be made again?"""
+
+    ALWAYS = "nothing was executed"
+    IF_IDEMPOTENT = "it may have been executed"
+    NEVER = "it was executed, or would fail in the same way"
+
+
+class Situation(NamedTuple):
+    """One row of the error table."""
+
+    exception: type[ApplicationException]
+    status: int  # where the answer has none of its own
+    resend: Resend
+
+
+SITUATIONS: Mapping[str, Situation] = {
+    # The caller's or the owner's mistake
+    "NO_COMMAND": Situation(UnknownException, 500, Resend.NEVER),
+    "NOT_OPENED": Situation(InvalidStateException, 500, Resend.NEVER),
+    "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Resend.NEVER),
+    "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Resend.NEVER),
+    "WRONG_INVOCATION_TYPE": Situation(BadRequestException, 400, Resend.NEVER),
+    "NO_CREDENTIALS": Situation(ConfigException, 500, Resend.NEVER),
+    # No whole answer
+    "CANNOT_CONNECT": Situation(ConnectionException, 503, Resend.ALWAYS),
+    "CALL_TIMEOUT": Situation(ConnectionException, 504, Resend.IF_IDEMPOTENT),
+    "NO_RESPONSE": Situation(ConnectionException, 502, Resend.IF_IDEMPOTENT),
+    # The function's or the provider's error
+    "FUNCTION_ERROR": Situation(InvocationException, 500, Resend.NEVER),
+    "BAD_REQUEST": Situation(BadRequestException, 400, Resend.NEVER),
+    "UNAUTHORIZED": Situation(UnauthorizedException, 401, Resend.NEVER),
+    "NOT_FOUND": Situation(NotFoundException, 404, Resend.NEVER),
+    "CONFLICT": Situation(ConflictException, 409, Resend.NEVER),
+    "TOO_MANY_REQUESTS": Situation(InvocationException, 429, Resend.ALWAYS),
+    "CALL_FAILED": Situation(InvocationException, 500, Resend.NEVER),
+    "UNEXPECTED_REDIRECT": Situation(InvocationException, 500, Resend.NEVER),
+    # An answer that is of no use
+    "DESERIALIZATION_FAILED": Situation(InvocationException, 500, Resend.NEVER),
+    "RESPONSE_TOO_LARGE": Situation(InvocationException, 500, Resend.NEVER),
+}
+
+_CODE_BY_STATUS = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "UNAUTHORIZED",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    413: "PAYLOAD_TOO_LARGE",
+    429: "TOO_MANY_REQUESTS",
+}
+
+# Lambda's word for "not started", whatever the status that comes with it.
+REFUSED_BEFORE_RUNNING = frozenset(
+    {
+        "TooManyRequestsException",
+        "EC2ThrottledException",
+        "ResourceNotReadyException",
+        "ResourceConflictException",
+        "SnapStartNotReadyException",
+    }
+)
+_FAILED_ON_THE_WAY = frozenset({500, 502, 503, 504})
+
+_CLASS_BY_CATEGORY: Mapping[str, type[ApplicationException]] = {
+    ErrorCategory.Unknown: UnknownException,
+    ErrorCategory.Internal: InternalException,
+    ErrorCategory.Misconfiguration: ConfigException,
+    ErrorCategory.InvalidState: InvalidStateException,
+    ErrorCategory.NoResponse: ConnectionException,
+    ErrorCategory.FailedInvocation: InvocationException,
+    ErrorCategory.FileError: FileException,
+    ErrorCategory.BadRequest: BadRequestException,
+    ErrorCategory.Unauthorized: UnauthorizedException,
+    ErrorCategory.NotFound: NotFoundException,
+    ErrorCategory.Conflict: ConflictException,
+    ErrorCategory.Unsupported: UnsupportedException,
+}
+# What a Lambda function raised, by the class's name: all that the runtime lets through.
+_CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
+    **{cls.__name__: cls for cls in _CLASS_BY_CATEGORY.values()},
+    "ApplicationException": UnknownException,
+    "ValidationException": BadRequestException,
+    "ReferenceException": InternalException,
+}
+
+_EXCERPT = 200  # characters of a foreign error body that are worth showing
+
+
+class Failure(NamedTuple):
+    """How an attempt failed: the caller's error, and what the resend policy has to know."""
+
+    error: ApplicationException
+    resend: Resend
+    retry_after: float | None = None  # seconds that the far side asked for
+    cause: BaseException | None = None
+
+
+def call_error(
+    code: str, trace_id: str | None, message: str, status: int | None = None, **details: Any
+) -> ApplicationException:
+    """The exception of a row of `SITUATIONS`."""
+    situation = SITUATIONS[code]
+    return _filled(situation.exception, trace_id, code, message, status or situation.status, details)
+
+
+def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
+    """An attempt that ended without a whole answer."""
+    error = call_error(code, trace_id, f"{message}: {_brief(cause)}").with_cause(cause)
+    return Failure(error, SITUATIONS[code].resend, cause=cause)
+
+
+def failure_of(answer: Answer, trace_id: str) -> Failure | None:
+    """What went wrong, in the far side's own words where it has some; None for an answer that is no error."""
+    if answer.function_failed:
+        return Failure(_function_error(answer.body, trace_id), Resend.NEVER)
+    if 200 <= answer.status < 300:
+        return None
+    if 300 <= answer.status < 400:
+        message = f"The function's address answered with a redirect ({answer.status}), which is not followed"
+        return Failure(call_error("UNEXPECTED_REDIRECT", trace_id, message, answer.status), Resend.NEVER)
+    body = _json_object(answer.body)
+    if _is_toolkit_error(body):
+        return Failure(_restored(body, answer.status, trace_id), Resend.NEVER)
+    code = _CODE_BY_STATUS.get(answer.status, "CALL_FAILED")
+    words = answer.error_name, _excerpt(answer.body)
+    message = ": ".join((f"The call was answered with status {answer.status}", *filter(None, words)))
+    error = call_error(code, trace_id, message, answer.status)
+    if answer.error_name:
+        error.with_details("error_type", answer.error_name)
+    retry_after = _retry_after(answer.headers.get("retry-after"))
+    return Failure(error, _resend(answer, retry_after), retry_after)
+
+
+def _resend(answer: Answer, retry_after: float | None) -> Resend:
+    refused = answer.status == 429 or (answer.status == 503 and retry_after is not None)
+    if refused or answer.error_name in REFUSED_BEFORE_RUNNING:
+        return Resend.ALWAYS
+    return Resend.IF_IDEMPOTENT if answer.status in _FAILED_ON_THE_WAY else Resend.NEVER
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a `Retry-After` header; None where it says nothing that can be trusted."""
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _is_toolkit_error(body: Mapping[str, Any]) -> bool:
+    return isinstance(body.get("code"), str) or isinstance(body.get("category"), str)
+
+
+def _restored(body: Mapping[str, Any], status: int, trace_id: str) -> ApplicationException:
+    """The exception that the far side described, whatever parts of the description are missing or odd."""
+    own_status = body.get("status")
+    if isinstance(own_status, int) and 100 <= own_status <= 599:
+        status = own_status
+    fallback = SITUATIONS[_CODE_BY_STATUS.get(status, "CALL_FAILED")].exception
+    category = _text(body.get("category"))
+    exception = _CLASS_BY_CATEGORY.get(category, fallback)
+    remote_trace_id = _text(body.get("trace_id")) or trace_id
+    message = _text(body.get("message")) or f"The function failed with status {status}"
+    details = body.get("details")
+    if details is not None and not isinstance(details, dict):
+        details = {"details": details}
+    error = _filled(exception, remote_trace_id, _text(body.get("code")) or "UNKNOWN", message, status, {})
+    error.category = category or error.category
+    error.details = AnyValueMap(details) if details else None
+    error.cause = _text(body.get("cause")) or None
+    # The published servers spell it `stack_stace`.
+    error.stack_trace = _text(body.get("stack_trace")) or _text(body.get("stack_stace"))
+    return error
+
+
+def _function_error(body: bytes, trace_id: str) -> ApplicationException:
+    """The exception of a Lambda `FunctionError`: of its payload nothing can be relied upon."""
+    payload = _json_object(body)
+    message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
+    described = _json_object(message.encode("utf-8", "replace")) or payload
+    if _is_toolkit_error(described):
+        return _restored(described, 500, trace_id)
+    exception = _CLASS_BY_NAME.get(error_type)
+    stack = payload.get("stackTrace") or payload.get("trace") or ""
+    stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)
+    if exception is None:
+        message = message or _excerpt(body) or "The function failed and did not say why"
+        error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
+    else:
+        status = exception().status
+        error = _filled(exception, trace_id, "FUNCTION_ERROR", message or error_type, status, {})
+    error.stack_trace = stack_trace
+    return error
+
+
+def _filled(
+    exception: type[ApplicationException],
+    trace_id: str | None,
+    code: str,
+    message: str,
+    status: int,
+    details: Mapping[str, Any],
+) -> ApplicationException:
+    error = exception(trace_id, code, message).with_status(status)
+    # The constructor writes down whatever exception is being handled, and loggers need a string here.
+    error.stack_trace = ""
+    for key, value in details.items():
+        if value is not None:
+            error.with_details(key, value)
+    return error
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in an error body; empty where there is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _excerpt(body: bytes) -> str:
+    """The beginning of a foreign body on one line."""
+    return " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())[:_EXCERPT]
+
+
+def _brief(err: BaseException) -> str:
+    """What an exception says, on one line: libraries wrap each other's texts to several hundred characters."""
+    return " ".join(f"{type(err).__name__}: {err}".split())[:500]

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pip_services4_commons.errors import ConfigException
+
+from .._context import CallContext, trace_id_of
+from ._answer import Answer
+from ._deadline import Deadline
+from .function_client import MAX_ANSWER, AnswerTooLargeError, FunctionClient, Transport
+
+if TYPE_CHECKING:
+    import requests
+
+_CHUNK = 256 * 1024  # bytes
+
+
+class _Secret(str):
+    """A header's value that does not show itself where locals are printed, as in tracebacks."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class _Handle(NamedTuple):
+    session: requests.Session
+    request: requests.PreparedRequest  # all but the body
+    settings: Mapping[str, Any]  # proxies, verification, certificate: found once
+
+
+class HttpFunctionClient(FunctionClient):
+    """A function that is called by a POST to its URL. A provider adds its connection and its key's header."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._client: requests.Session | None = None
+        self._headers: dict[str, str] = {}
+        self._uri: str | None = None
+
+    def _open_http(self, context: CallContext, uri: str, key_header: str, key: str | None) -> Transport:
+        """Prepares the request that each call copies. The key is sent only when there is one."""
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        from ._http_session import HttpSession
+
+        headers = {"Content-Type": "application/json", **self._headers}
+        if key:
+            headers[key_header] = _Secret(key)
+        session = HttpSession(self._max_connections)
+        try:
+            session.headers.update(headers)
+            # Prepared by itself and not by the session, which would look for credentials in a .netrc.
+            request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
+            settings = session.merge_environment_settings(request.url, {}, True, None, None)
+            session.settle(request, settings)
+        except (requests.RequestException, HTTPError, ValueError, OSError) as err:
+            session.close()
+            message = f"connection.uri: cannot be called: {type(err).__name__}: {err}"
+            raise ConfigException(trace_id_of(context), "WRONG_URI", message).with_details(
+                "key", "connection.uri"
+            ) from err
+        self._client, self._uri = session, uri
+        return Transport(
+            _Handle(session, request, settings),
+            (key,) if key else (),
+            (
+                ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
+                ((requests.Timeout,), "CALL_TIMEOUT"),
+                ((requests.exceptions.ContentDecodingError,), "DESERIALIZATION_FAILED"),
+                ((requests.RequestException, HTTPError, OSError), "NO_RESPONSE"),
+            ),
+        )
+
+    def _close_transport(self, transport: Transport) -> None:
+        transport.handle.session.close()
+        self._client = self._uri = None
+
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
+        session, prepared, settings = transport.handle
+        request = prepared.copy()
+        request.body = payload
+        request.headers["Content-Length"] = str(len(payload))
+        timeouts = deadline.connect_timeout, deadline.left()
+        with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
+            chunks, size = [], 0
+            for chunk in response.iter_content(_CHUNK):
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    raise AnswerTooLargeError(f"{size} bytes and more")
+                chunks.append(chunk)
+        return Answer(response.status_code, response.headers, b"".join(chunks))

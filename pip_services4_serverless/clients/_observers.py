@@ -1,0 +1,41 @@
+"""pip-services' composite logger, counters and tracer, with their faults contained.
+
+`CompositeCounters` and `CompositeTracer` keep what they call on the class, so that all clients of a process would share
+it. A tracer of pip-services may lack `failure` (`LogTracer` does), which would hide the error being traced.
+"""
+
+from __future__ import annotations
+
+from pip_services4_components.context import IContext
+from pip_services4_components.refer import IReferences
+from pip_services4_observability.count import CompositeCounters, ICounters
+from pip_services4_observability.log import CompositeLogger
+from pip_services4_observability.trace import CompositeTracer, ITracer
+
+
+class OwnCounters(CompositeCounters):
+    """Counters of one client."""
+
+    def __init__(self, references: IReferences | None = None) -> None:
+        self._counters: list[ICounters] = []
+        super().__init__(references)
+
+
+class OwnTracer(CompositeTracer):
+    """Tracers of one client."""
+
+    def __init__(self, references: IReferences | None = None) -> None:
+        self._TRACERS: list[ITracer] = []
+        super().__init__(references)
+
+    def failure(
+        self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
+    ) -> None:
+        for tracer in self._TRACERS:
+            try:
+                tracer.failure(context, component, operation, error, duration)
+            except NotImplementedError:
+                tracer.trace(context, component, operation, duration)
+
+
+__all__ = ["CompositeLogger", "OwnCounters", "OwnTracer"]

@@ -1,0 +1,87 @@
+"""What is sent: one JSON object of the caller's parameters, `cmd` and `trace_id`."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import types
+from collections.abc import Mapping, Set
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from ._errors import call_error
+
+
+def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:
+    """The payload as UTF-8, not changing and not copying what the caller passed.
+
+    Raises:
+        BadRequestException: `SERIALIZATION_FAILED`, naming the parameter, or `PAYLOAD_TOO_LARGE` over `limit` bytes.
+    """
+    if params is None:
+        params = {}
+    elif not isinstance(params, Mapping):
+        message = f"Parameters must be a dict, not {type(params).__name__}"
+        raise call_error("SERIALIZATION_FAILED", trace_id, message)
+    try:
+        payload = _to_bytes({**params, "cmd": cmd, "trace_id": trace_id})
+    except Exception as err:
+        name = _culprit(params)
+        message = f"Parameter {name!r} cannot be sent as JSON: {err}" if name else f"Parameters are no JSON: {err}"
+        raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
+    if len(payload) > limit:
+        message = f"The payload has {len(payload)} bytes, {limit} at most are taken"
+        raise call_error("PAYLOAD_TOO_LARGE", trace_id, message, size=len(payload), limit=limit, cmd=cmd)
+    return payload
+
+
+def _to_bytes(value: Any) -> bytes:
+    text = _encoder.encode(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JSON's escape carries it
+        return json.JSONEncoder(default=_plain, allow_nan=False).encode(value).encode()
+
+
+def _culprit(params: Mapping[str, Any]) -> str | None:
+    """The name of the parameter that does not serialise."""
+    for name, value in params.items():
+        try:
+            _to_bytes({name: value})
+        except Exception:
+            return str(name)
+    return None
+
+
+def _plain(value: Any) -> Any:
+    """One step of an object towards what JSON knows; the encoder asks again for what is inside."""
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set):
+        return list(value)
+    if not isinstance(value, _CODE):
+        for method in ("to_json", "to_dict"):
+            if callable(getattr(value, method, None)):
+                return getattr(value, method)()
+        if dataclasses.is_dataclass(value):
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        if hasattr(value, "__dict__"):
+            return {k: v for k, v in vars(value).items() if not (k.startswith("__") and k.endswith("__"))}
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+# They have a __dict__ and nothing in it to send.
+_CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
+_encoder = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False)

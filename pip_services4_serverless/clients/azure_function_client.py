@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._context import CallContext
+from ..connect import AzureConnectionParams, AzureConnectionResolver
+from ._http_function_client import HttpFunctionClient
+from .function_client import Transport
+
+
+class AzureFunctionClient(HttpFunctionClient):
+    """Abstract client that calls an Azure Function over HTTP. `cmd` says which of its actions.
+
+    Configuration parameters, besides the options of `FunctionClient`:
+
+    - `connection.uri`: the function's URL; a key pasted as `?code=` goes into the header
+    - `connection.protocol`, `.app_name`, `.function_name`: else composed to
+      `protocol://app_name.azurewebsites.net/api/function_name`
+    - `connection.discovery_key`: look the connection up in a discovery service
+    - `credential.auth_code`: the key; empty or absent sends none
+    - `credential.store_key`: look the credential up in a credential store
+
+    ```python
+    class OrdersClient(AzureFunctionClient):
+        def get_order(self, context, order_id):
+            timing = self._instrument(context, "orders.get_order")
+            try:
+                result = self._call("get_order", context, {"order_id": order_id})
+                timing.end_timing()
+                return result
+            except Exception as err:
+                timing.end_timing(err)
+                raise
+
+    client = OrdersClient()
+    client.configure(ConfigParams.from_tuples(
+        "connection.uri", "https://shop.azurewebsites.net/api/orders", "credential.auth_code", "KEY"))
+    client.open("123")
+    ```
+    """
+
+    _MAX_PAYLOAD = 100 * 1024 * 1024  # the front end's limit
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._connection = AzureConnectionParams()
+        self._connection_resolver = AzureConnectionResolver()
+
+    def _open_transport(self, context: CallContext) -> Transport:
+        connection = self._connection
+        return self._open_http(context, connection.get_function_uri(), "x-functions-key", connection.get_auth_code())
+
+    def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
+        """Invokes the function; returns what the action returned.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        return self._execute(cmd, context, args)
+
+    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action; returns its result.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        return self._invoke(cmd, context, params)

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import threading
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import Any, ClassVar, NamedTuple
+
+from pip_services4_components.config import ConfigParams, IConfigurable
+from pip_services4_components.refer import DependencyResolver, IReferenceable, IReferences
+from pip_services4_components.run import IOpenable
+from pip_services4_observability.count import CompositeCounters
+from pip_services4_observability.log import CompositeLogger
+from pip_services4_observability.trace import CompositeTracer
+from pip_services4_rpc.trace import InstrumentTiming
+
+from .._context import CallContext, as_context, trace_id_of
+from ._answer import Answer, decode
+from ._attempts import Attempts, CallPolicy
+from ._deadline import Deadline
+from ._errors import Failure, Resend, call_error, failure_of, no_answer
+from ._observers import OwnCounters, OwnTracer
+from ._options import read_option
+from ._payload import encode
+
+MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
+_MASK = b"***"
+_SHORTEST_SECRET = 6  # bytes; masking less would garble every answer
+
+_OPTION_NAMES = (
+    "connect_timeout",
+    "timeout",
+    "total_timeout",
+    "retries",
+    "idempotent",
+    "max_connections",
+    "idle_timeout",
+)
+_NO_ANSWER = {
+    "CANNOT_CONNECT": "Could not connect",
+    "CALL_TIMEOUT": "No whole answer in time",
+    "NO_RESPONSE": "The connection was lost before a whole answer",
+    "DESERIALIZATION_FAILED": "The answer cannot be decoded",
+    "NO_CREDENTIALS": "The credentials could not be loaded",
+    "CALL_FAILED": "The call could not be made",
+}
+
+
+class AnswerTooLargeError(Exception):
+    """Raised while an answer is read, as soon as it is over `MAX_ANSWER`."""
+
+
+class Transport(NamedTuple):
+    """What an open client calls through; a call in flight keeps its own reference."""
+
+    handle: Any  # the provider's
+    secrets: Sequence[str]
+    # What the provider's library raises for an attempt without an answer, and the code. The first match counts.
+    errors: Sequence[tuple[tuple[type[Exception], ...], str]]
+
+
+class _Opened(NamedTuple):
+    transport: Transport
+    policy: CallPolicy
+    closing: threading.Event
+    secrets: tuple[bytes, ...]
+
+
+class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
+    """Calls the actions of one serverless function. The base of all providers' clients.
+
+    It owns what they share: lifecycle, references, payload, the one loop that decides what is sent again, decoding,
+    errors and instrumentation. A provider opens its transport, sends once, and closes.
+
+    Configuration parameters, besides the provider's `connection` and `credential`:
+
+    - `options.connect_timeout`: ms to connect (10000)
+    - `options.timeout`: ms for one attempt to be answered whole (Azure 10000, Lambda 60000)
+    - `options.total_timeout`: ms for the call with all its attempts and waits; 0 is no bound (0)
+    - `options.retries`: further attempts after the first (3)
+    - `options.idempotent`: the actions may be executed more than once (false)
+    - `options.max_connections`: connections kept alive (64)
+    - `options.idle_timeout`: ms after which a pooled connection is not used again (60000)
+    - `dependencies.*`: as everywhere in pip-services
+
+    References:
+
+    - `*:logger:*:*:1.0`, `*:counters:*:*:1.0`, `*:tracer:*:*:1.0`: (optional) observe the calls
+    - `*:discovery:*:*:1.0`, `*:credential-store:*:*:1.0`: (optional) resolve the connection and the credential
+
+    A context is an `IContext`, a trace id as a plain `str`, or None.
+    """
+
+    _connect_timeout: int = 10000  # ms
+    _timeout: int = 10000  # ms
+    _connection_resolver: Any
+    _connection: Any
+
+    _MAX_PAYLOAD: ClassVar[int]  # bytes
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name or ""
+        self._dependency_resolver = DependencyResolver()
+        self._logger: CompositeLogger = CompositeLogger()
+        self._counters: CompositeCounters = OwnCounters()
+        self._tracer: CompositeTracer = OwnTracer()
+        self._total_timeout = 0  # ms
+        self._retries = 3
+        self._idempotent = False
+        self._max_connections = 64
+        self._idle_timeout = 60000  # ms
+        self._defaults: Mapping[str, int] | None = None
+        self._lifecycle = threading.RLock()
+        self._state: _Opened | None = None
+
+    # --- What a provider adds ---
+
+    @abstractmethod
+    def _open_transport(self, context: CallContext) -> Transport:
+        """Makes ready to send to `self._connection`, without connecting yet. Raises `ConfigException`."""
+
+    @abstractmethod
+    def _close_transport(self, transport: Transport) -> None:
+        """Frees what `_open_transport` took; calls in flight may finish."""
+
+    @abstractmethod
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
+        """Sends exactly once and reads the answer whole.
+
+        Raises one of `transport.errors` when there is no whole answer, and `AnswerTooLargeError`.
+        """
+
+    @abstractmethod
+    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action; returns its result."""
+
+    def _payload_limit(self, one_way: bool) -> int:
+        """The most bytes that the provider takes."""
+        return self._MAX_PAYLOAD
+
+    # --- Lifecycle ---
+
+    def configure(self, config: ConfigParams) -> None:
+        """Takes the configuration; a second call replaces what the first set, from the next `open` on.
+
+        Raises:
+            ConfigException: `WRONG_OPTION`, naming the key.
+        """
+        if self._defaults is None:  # a subclass may have set its own
+            self._defaults = {name: getattr(self, f"_{name}") for name in _OPTION_NAMES}
+        values = {name: read_option(config, name, default) for name, default in self._defaults.items()}
+        for name, value in values.items():
+            setattr(self, f"_{name}", value)
+        self._connection_resolver.configure(config)
+        self._dependency_resolver.configure(config)
+
+    def set_references(self, references: IReferences) -> None:
+        """Takes logger, counters, tracer, discovery services and credential stores from the references."""
+        self._logger = CompositeLogger(references)
+        self._counters = OwnCounters(references)
+        self._tracer = OwnTracer(references)
+        self._connection_resolver.set_references(references)
+        self._dependency_resolver.set_references(references)
+
+    def is_open(self) -> bool:
+        """True from `open` to `close`."""
+        return self._state is not None
+
+    def open(self, context: CallContext) -> None:
+        """Resolves connection and credential and makes ready to call. Opening an open client does nothing.
+
+        Raises:
+            ConfigException: nothing to connect to, no credential, a wrong setting; it names the key.
+        """
+        with self._lifecycle:
+            if self._state is not None:
+                return
+            self._connection = self._connection_resolver.resolve(context)
+            transport = self._open_transport(context)
+            policy = CallPolicy(
+                timeout=self._timeout / 1000,
+                connect_timeout=self._connect_timeout / 1000,
+                total_timeout=self._total_timeout / 1000,
+                retries=self._retries,
+                idempotent=bool(self._idempotent),
+                idle_timeout=self._idle_timeout / 1000,
+            )
+            secrets = tuple(secret.encode() for secret in transport.secrets if len(secret) >= _SHORTEST_SECRET)
+            self._state = _Opened(transport, policy, threading.Event(), secrets)
+        self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
+
+    def close(self, context: CallContext) -> None:
+        """Ends waits between attempts and frees the connections; attempts in flight may finish. Twice is fine."""
+        with self._lifecycle:
+            opened, self._state = self._state, None
+            if opened is None:
+                return
+            opened.closing.set()
+            self._close_transport(opened.transport)
+        self._logger.debug(as_context(context), "Closed %s to %s", type(self).__name__, self._address())
+
+    def _address(self) -> str:
+        """What is called, for logs."""
+        return str(self._connection)
+
+    # --- Instrumentation ---
+
+    def _instrument(self, context: CallContext, name: str) -> InstrumentTiming:
+        """Counts and times a call under `name`; end the timing it returns, with the error if there is one."""
+        context = as_context(context)
+        self._logger.trace(context, "Executing %s method", name)
+        self._counters.increment_one(f"{name}.exec_count")
+        counter_timing = self._counters.begin_timing(f"{name}.exec_time")
+        # An empty operation: a tracer of pip-services cannot add None to a string.
+        trace_timing = self._tracer.begin_trace(context, name, "")
+        return InstrumentTiming(context, name, "exec", self._logger, self._counters, counter_timing, trace_timing)
+
+    # --- The one call ---
+
+    def _execute(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None, one_way: bool = False) -> Any:
+        """Calls an action, again where that is safe or allowed, and returns its decoded result.
+
+        Raises:
+            ApplicationException: whatever went wrong; see the error table in the documentation.
+        """
+        trace_id = trace_id_of(context) or uuid.uuid4().hex
+        if not isinstance(cmd, str) or not cmd:
+            raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")
+        opened = self._state
+        if opened is None:
+            raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
+        payload = encode(cmd, trace_id, params, self._payload_limit(one_way))
+        attempts = Attempts(opened.policy)
+        while True:
+            outcome = self._attempt(opened, payload, one_way, trace_id, attempts.next_timeout())
+            if not isinstance(outcome, Failure):
+                return decode(outcome, trace_id)
+            wait = attempts.wait_after(outcome)
+            if wait is None:
+                raise outcome.error from outcome.cause
+            self._logger.debug(
+                as_context(context), "Calling %s again in %d ms after %s", cmd, round(wait * 1000), outcome.error.code
+            )
+            if opened.closing.wait(wait):
+                message = f"{type(self).__name__} was closed while {cmd} waited to be called again"
+                raise call_error("NOT_OPENED", trace_id, message, cmd=cmd) from outcome.error
+
+    def _attempt(
+        self, opened: _Opened, payload: bytes, one_way: bool, trace_id: str, timeout: float
+    ) -> Answer | Failure:
+        policy = opened.policy
+        with Deadline(timeout, policy.connect_timeout, policy.idle_timeout) as deadline:
+            try:
+                answer = self._send(opened.transport, payload, one_way, deadline)
+            except AnswerTooLargeError as err:
+                return no_answer("RESPONSE_TOO_LARGE", trace_id, f"The answer is over {MAX_ANSWER} bytes", err)
+            except Exception as err:
+                code = next((code for classes, code in opened.transport.errors if isinstance(err, classes)), None)
+                if code is None:
+                    raise
+                return self._no_answer(opened, deadline, code, trace_id, err)
+        if 200 <= answer.status < 300 and not answer.function_failed:
+            return answer
+        for secret in opened.secrets:
+            answer = answer._replace(body=answer.body.replace(secret, _MASK))
+        return failure_of(answer, trace_id) or answer
+
+    def _no_answer(self, opened: _Opened, deadline: Deadline, code: str, trace_id: str, err: Exception) -> Failure:
+        """What the connection noted goes before the exception's class: libraries blur connecting and reading."""
+        if opened.closing.is_set() and not deadline.touched:
+            message = f"{type(self).__name__} was closed"
+            return Failure(call_error("NOT_OPENED", trace_id, message), Resend.NEVER, cause=err)
+        if deadline.connecting:
+            code = "CANNOT_CONNECT"
+        elif code == "NO_RESPONSE" and (deadline.timed_out or monotonic() >= deadline.ends_at):
+            code = "CALL_TIMEOUT"
+        return no_answer(code, trace_id, _NO_ANSWER[code], err)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .._context import CallContext
+from ..connect import AwsConnectionParams, AwsConnectionResolver
+from ._answer import Answer
+from ._deadline import Deadline
+from ._errors import call_error
+from .function_client import MAX_ANSWER, AnswerTooLargeError, FunctionClient, Transport
+
+_CHUNK = 256 * 1024  # bytes
+
+
+class _Handle(NamedTuple):
+    client: Any  # boto3's
+    function: str
+
+
+class LambdaClient(FunctionClient):
+    """Abstract client that calls an AWS Lambda function. `cmd` says which of its actions.
+
+    Configuration parameters, besides the options of `FunctionClient`:
+
+    - `connection.arn`: the function's ARN (with alias or version), a partial ARN, or its name
+    - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`: else composed
+    - `connection.uri` or `.endpoint`: another endpoint, as an emulator's or a VPC endpoint's
+    - `connection.discovery_key`: look the connection up in a discovery service
+    - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; when none is set, boto3's own chain decides
+    - `credential.store_key`: look the credential up in a credential store
+
+    ```python
+    class OrdersClient(LambdaClient):
+        def get_order(self, context, order_id):
+            timing = self._instrument(context, "orders.get_order")
+            try:
+                result = self._call("get_order", context, {"order_id": order_id})
+                timing.end_timing()
+                return result
+            except Exception as err:
+                timing.end_timing(err)
+                raise
+
+    client = OrdersClient()
+    client.configure(ConfigParams.from_tuples(
+        "connection.arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders",
+        "credential.access_id", "ID", "credential.access_key", "KEY"))
+    client.open("123")
+    ```
+    """
+
+    _MAX_PAYLOAD = 6 * 1024 * 1024
+    _MAX_EVENT = 1024 * 1024
+    _timeout = 60000
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._lambda: Any = None
+        self._connection = AwsConnectionParams()
+        self._connection_resolver = AwsConnectionResolver()
+
+    @property
+    def _opened(self) -> bool:
+        return self.is_open()
+
+    def _address(self) -> str:
+        return str(self._connection.get_arn())
+
+    def _payload_limit(self, one_way: bool) -> int:
+        return self._MAX_EVENT if one_way else self._MAX_PAYLOAD
+
+    def _open_transport(self, context: CallContext) -> Transport:
+        from ._lambda_session import ERRORS, open_lambda
+
+        connection = self._connection
+        timeouts = self._connect_timeout, self._timeout
+        self._lambda, secrets = open_lambda(context, connection, *timeouts, self._max_connections)
+        return Transport(_Handle(self._lambda, connection.get_arn()), secrets, ERRORS)
+
+    def _close_transport(self, transport: Transport) -> None:
+        transport.handle.client.close()
+        self._lambda = None
+
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
+        from botocore.exceptions import ClientError
+
+        client, function = transport.handle
+        try:
+            data = client.invoke(
+                FunctionName=function,
+                InvocationType="Event" if one_way else "RequestResponse",
+                Payload=payload,
+            )
+        except ClientError as err:
+            error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})
+            status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
+            name = str(error.get("Code") or "")  # the status once more, where the answer names no error
+            headers = metadata.get("HTTPHeaders", {})
+            return Answer(status, headers, message.encode(), "" if name.isdigit() else name)
+        body = b"" if one_way and not data.get("FunctionError") else _read(data.get("Payload"))
+        return Answer(data.get("StatusCode", 200), {}, body, function_failed=bool(data.get("FunctionError")))
+
+    def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
+        """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        if invocation_type not in ("RequestResponse", "Event"):
+            message = f"The invocation type must be RequestResponse or Event, not {invocation_type!r}"
+            raise call_error("WRONG_INVOCATION_TYPE", None, message)
+        return self._execute(cmd, context, args, one_way=invocation_type == "Event")
+
+    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action and waits; returns its result.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        return self._invoke("RequestResponse", cmd, context, params)
+
+    def call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+        """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
+
+        Raises:
+            ApplicationException: see the error table in the documentation.
+        """
+        self._invoke("Event", cmd, context, params)
+
+    def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+        """The name by which existing subclasses know `call_one_way`."""
+        self.call_one_way(cmd, context, params)
+
+
+def _read(stream: Any) -> bytes:
+    """The whole payload; reading on to its end is what makes botocore check the length."""
+    chunks, size = [], 0
+    while stream is not None and (chunk := stream.read(_CHUNK)):
+        size += len(chunk)
+        if size > MAX_ANSWER:
+            stream.close()
+            raise AnswerTooLargeError(f"{size} bytes and more")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,13 @@
+"""Where a function is and how to get in: connection parameters and their resolvers."""
+
+from .aws_connection_params import AwsConnectionParams
+from .aws_connection_resolver import AwsConnectionResolver
+from .azure_connection_params import AzureConnectionParams
+from .azure_connection_resolver import AzureConnectionResolver
+
+__all__ = [
+    "AwsConnectionParams",
+    "AwsConnectionResolver",
+    "AzureConnectionParams",
+    "AzureConnectionResolver",
+]

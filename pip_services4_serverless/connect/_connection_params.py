@@ -1,0 +1,110 @@
+"""What the connection parameters of all providers have in common."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, NoReturn, Self
+from urllib.parse import SplitResult, urlsplit
+
+from pip_services4_commons.errors import ConfigException
+from pip_services4_components.config import ConfigParams
+from pip_services4_config.auth import CredentialParams
+from pip_services4_config.connect import ConnectionParams
+
+from .._context import CallContext, trace_id_of
+
+MASK = "***"
+_CODE = re.compile(r"([?&]code=)[^&#;]*", re.IGNORECASE)
+# Visible ASCII: what a header may carry as it is. A line break here would be a header of the caller's making.
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
+_SECTION = re.compile(r"(connections?|credentials?)\.")
+
+
+class ServerlessConnectionParams(ConfigParams):
+    """Connection and credential of one function, in one flat map. Shows no secret when printed."""
+
+    # Of all providers: one's key may stand in the section that another reads.
+    SECRETS: ClassVar[frozenset[str]] = frozenset(
+        {"auth_code", "access_key", "client_key", "secret_key", "session_token"}
+    )
+
+    @classmethod
+    def from_string(cls, line: str) -> Self:
+        """Reads `key=value;key=value`."""
+        return cls(ConfigParams.from_string(line))
+
+    @classmethod
+    def from_tuples(cls, *tuples: Any) -> Self:
+        """Takes key, value, key, value... The keys are plain (`arn`) or those of a configuration (`connection.arn`)."""
+        config = ConfigParams.from_tuples(*tuples)
+        if any(_SECTION.match(key) for key in config.get_keys()):
+            return cls.from_config(config)
+        return cls(config)
+
+    @classmethod
+    def from_config(cls, config: ConfigParams) -> Self:
+        """Merges the `connection(s)` and `credential(s)` sections of a component's configuration."""
+        result = cls()
+        for section in (*ConnectionParams.many_from_config(config), *CredentialParams.many_from_config(config)):
+            result.append(section)
+        return result
+
+    @classmethod
+    def merge_configs(cls, *configs: ConfigParams) -> Self:
+        """Merges maps; later ones win."""
+        return cls(ConfigParams.merge_configs(*configs))
+
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must never be shown."""
+        return tuple(value for key, value in self.items() if key in self.SECRETS and value)
+
+    def _first(self, *keys: str) -> str | None:
+        """The first of the keys that has a value that is not empty."""
+        for key in keys:
+            value: str | None = self.get_as_nullable_string(key)
+            if value:
+                return value
+        return None
+
+    def to_string(self) -> str:
+        """The parameters as `key=value;...`, secrets masked."""
+        return ";".join(f"{key}={self._shown(key, value or '')}" for key, value in self.items())
+
+    def _shown(self, key: str, value: str) -> str:
+        return MASK if key in self.SECRETS and value else _CODE.sub(r"\g<1>" + MASK, value)
+
+    __str__ = to_string
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_string()!r})"
+
+
+def refuse(context: CallContext, code: str, key: str, message: str) -> NoReturn:
+    """Raises the `ConfigException` that names the key at fault. The message must not hold the value of a secret."""
+    raise ConfigException(trace_id_of(context), code, f"{key}: {message}").with_details("key", key)
+
+
+def check_secret(context: CallContext, code: str, key: str, value: str | None) -> None:
+    """A key goes into a header: white space, line breaks and what is no ASCII are refused, without showing it."""
+    if value and not _HEADER_SAFE.match(value):
+        refuse(context, code, key, "holds white space, a line break or a character that is no ASCII")
+
+
+def check_url(context: CallContext, key: str, url: str) -> SplitResult:
+    """An absolute http or https URL without user name or password; anything else is refused."""
+    if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
+        refuse(context, "WRONG_URI", key, "holds white space or a control character")
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname)
+        _ = parts.port  # raises when it is no number up to 65535
+        (parts.hostname or "").encode("idna")
+    except ValueError as err:
+        raise ConfigException(trace_id_of(context), "WRONG_URI", f"{key}: is no URL").with_details("key", key) from err
+    if parts.scheme not in ("http", "https"):
+        refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://, not {parts.scheme[:20]!r}")
+    if not has_host:
+        refuse(context, "WRONG_URI", key, "has no host")
+    if parts.username is not None or parts.password is not None:
+        refuse(context, "WRONG_URI", key, "must not hold a user name or password; use credential.*")
+    return parts

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import re
+
+from .._context import CallContext
+from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
+
+_NAME = r"(?P<name>[A-Za-z0-9-_]{1,140})(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9-_]{1,128}))?"
+_FUNCTION = re.compile(
+    r"(?:arn:(?P<partition>aws(?:-[a-z]+)*):lambda:(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+):(?P<account>\d{12}):function:"
+    r"|(?:(?P<partial_region>[a-z]{2,}(?:-[a-z]+)+-\d+):)?(?P<partial_account>\d{12}):(?:function:)?"
+    r"|function:)?" + _NAME + r"\Z"
+)
+
+
+class AwsConnectionParams(ServerlessConnectionParams):
+    """Which AWS Lambda function, and the AWS keys.
+
+    Configuration parameters:
+
+    - `arn`: the function's ARN, with or without an alias or version; also a partial ARN (`account:function:name`),
+      `name:qualifier`, or the name alone
+    - `region`, `partition` (`aws`), `service` (`lambda`), `account`, `resource_type` (`function`), `resource`:
+      else the ARN is composed of them; without an account, `resource` is the function's name
+    - `uri` or `endpoint`: another endpoint, as an emulator's or a VPC endpoint's
+    - `access_id` (`client_id`), `access_key` (`client_key`, `secret_key`), `session_token`: when none is set,
+      boto3's own chain is asked
+
+    ```python
+    params = AwsConnectionParams.from_tuples("arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders:live")
+    params.validate()
+    assert params.get_region() == "eu-west-1" and params.get_resource() == "orders:live"
+    ```
+    """
+
+    def get_partition(self) -> str:
+        """The ARN's partition: `aws`, `aws-cn`, `aws-us-gov`..."""
+        return self._part(1) or self._first("partition") or "aws"
+
+    def set_partition(self, value: str | None) -> None:
+        """Sets the partition."""
+        self.put("partition", value)
+
+    def get_service(self) -> str:
+        """The ARN's service."""
+        return self._part(2) or self._first("service") or "lambda"
+
+    def set_service(self, value: str | None) -> None:
+        """Sets the service."""
+        self.put("service", value)
+
+    def get_region(self) -> str | None:
+        """The ARN's region, else the one set: a call is signed for it and goes to its endpoint."""
+        match = _FUNCTION.match(self._first("arn") or "")
+        return self._part(3) or (match and match["partial_region"]) or self._first("region")
+
+    def set_region(self, value: str | None) -> None:
+        """Sets the region."""
+        self.put("region", value)
+
+    def get_account(self) -> str | None:
+        """The account's number."""
+        return self._part(4) or self._first("account")
+
+    def set_account(self, value: str | None) -> None:
+        """Sets the account's number."""
+        self.put("account", value)
+
+    def get_resource_type(self) -> str | None:
+        """The ARN's resource type: `function`."""
+        if self._part(5):
+            return self._resource_parts()[0]
+        return self._first("resource_type") or "function"
+
+    def set_resource_type(self, value: str | None) -> None:
+        """Sets the resource type."""
+        self.put("resource_type", value)
+
+    def get_resource(self) -> str | None:
+        """The function's name, with its alias or version where there is one."""
+        if self._part(5):
+            return self._resource_parts()[1]
+        return self._first("resource")
+
+    def set_resource(self, value: str | None) -> None:
+        """Sets the function's name."""
+        self.put("resource", value)
+
+    def get_arn(self) -> str | None:
+        """What the function is called by: its ARN, whole or composed, else its name; None when nothing is set."""
+        arn, resource = self._first("arn"), self._first("resource")
+        if arn is not None or resource is None:
+            return arn
+        if self._first("account") is None:
+            return resource
+        region = self._first("region") or ""
+        parts = ("arn", self.get_partition(), self.get_service(), region, self.get_account(), self.get_resource_type())
+        return ":".join(part or "" for part in (*parts, resource))
+
+    def set_arn(self, value: str | None) -> None:
+        """Sets the ARN, and with it all its parts."""
+        self.put("arn", value)
+
+    def get_endpoint(self) -> str | None:
+        """The endpoint to use in place of AWS's own, or None."""
+        return self._first("uri", "endpoint")
+
+    def get_access_id(self) -> str | None:
+        """The access key's id."""
+        return self._first("access_id", "client_id")
+
+    def set_access_id(self, value: str | None) -> None:
+        """Sets the access key's id."""
+        self.put("access_id", value)
+
+    def get_access_key(self) -> str | None:
+        """The secret access key."""
+        return self._first("access_key", "client_key", "secret_key")
+
+    def set_access_key(self, value: str | None) -> None:
+        """Sets the secret access key."""
+        self.put("access_key", value)
+
+    def get_session_token(self) -> str | None:
+        """The token of temporary keys, or None."""
+        return self._first("session_token")
+
+    def validate(self, context: CallContext = None) -> None:
+        """Checks the parameters.
+
+        Raises:
+            ConfigException: `NO_CONNECTION`, `WRONG_ARN`, `NO_REGION`, `WRONG_URI`, `WRONG_PROTOCOL`, `NO_ACCESS_ID`,
+                `NO_ACCESS_KEY` or `WRONG_ACCESS_KEY`; it names the key.
+        """
+        arn = self.get_arn()
+        if arn is None:
+            refuse(context, "NO_CONNECTION", "connection.arn", "is missing, and so is connection.resource")
+        if self._first("arn") is None and self._first("account") is not None and self._first("region") is None:
+            refuse(context, "NO_REGION", "connection.region", "is missing beside connection.account")
+        if not _FUNCTION.match(arn):
+            refuse(context, "WRONG_ARN", "connection.arn", f"{arn[:200]!r} is no ARN or name of a Lambda function")
+        region = self._first("region")
+        if region is not None and not re.match(r"[a-z0-9-]{1,40}\Z", region):
+            refuse(context, "NO_REGION", "connection.region", f"{region[:40]!r} is no AWS region")
+        endpoint = self.get_endpoint()
+        if endpoint is not None:
+            check_url(context, "connection.uri", endpoint)
+        self._validate_keys(context)
+
+    def _validate_keys(self, context: CallContext) -> None:
+        access_id, access_key, token = self.get_access_id(), self.get_access_key(), self.get_session_token()
+        if access_key is None and (access_id is not None or token is not None):
+            refuse(context, "NO_ACCESS_KEY", "credential.access_key", "is missing beside access_id or session_token")
+        if access_id is None and access_key is not None:
+            refuse(context, "NO_ACCESS_ID", "credential.access_id", "is missing beside access_key")
+        for name, value in (("access_id", access_id), ("access_key", access_key), ("session_token", token)):
+            check_secret(context, "WRONG_ACCESS_KEY", f"credential.{name}", value)
+
+    def _part(self, index: int) -> str | None:
+        """A part of the ARN, where it is a whole one."""
+        parts = (self._first("arn") or "").split(":", 5)
+        return parts[index] or None if len(parts) == 6 and parts[0] == "arn" else None
+
+    def _resource_parts(self) -> tuple[str | None, str]:
+        """The ARN's last part as type and name: `function:name:alias`, `table/name`, or a name alone."""
+        match = re.match(r"([^:/]+)[:/](.+)\Z", self._part(5) or "")
+        return (match[1], match[2]) if match else (None, self._part(5) or "")

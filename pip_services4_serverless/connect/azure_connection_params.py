@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote
+
+from .._context import CallContext
+from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
+
+_APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\Z")
+
+
+class AzureConnectionParams(ServerlessConnectionParams):
+    """Where an Azure Function is, and its key.
+
+    Configuration parameters:
+
+    - `uri`: the function's whole URL; a key in it (`?code=`) is moved into `auth_code`
+    - `protocol` (`https`), `app_name`, `function_name`: else composed to
+      `protocol://app_name.azurewebsites.net/api/function_name`
+    - `auth_code`: function key, host key or master key; empty or absent sends none
+
+    ```python
+    params = AzureConnectionParams.from_tuples("uri", "https://shop.azurewebsites.net/api/orders?code=K")
+    params.normalize()
+    assert params.get_function_uri() == "https://shop.azurewebsites.net/api/orders"
+    assert params.get_auth_code() == "K"
+    ```
+    """
+
+    def get_protocol(self) -> str | None:
+        """`http` or `https`."""
+        return self._first("protocol")
+
+    def set_protocol(self, value: str | None) -> None:
+        """Sets `http` or `https`."""
+        self.put("protocol", value)
+
+    def get_function_uri(self) -> str | None:
+        """The function's URL."""
+        return self._first("uri")
+
+    def set_function_uri(self, value: str | None) -> None:
+        """Sets the function's URL."""
+        self.put("uri", value)
+
+    def get_app_name(self) -> str | None:
+        """The function app's name: the first part of its host."""
+        return self._first("app_name")
+
+    def set_app_name(self, value: str | None) -> None:
+        """Sets the function app's name."""
+        self.put("app_name", value)
+
+    def get_function_name(self) -> str | None:
+        """The function's name, or its route."""
+        return self._first("function_name")
+
+    def set_function_name(self, value: str | None) -> None:
+        """Sets the function's name, or its route."""
+        self.put("function_name", value)
+
+    def get_auth_code(self) -> str | None:
+        """The key, or None when none is to be sent."""
+        return self._first("auth_code")
+
+    def set_auth_code(self, value: str | None) -> None:
+        """Sets the key."""
+        self.put("auth_code", value)
+
+    def validate(self, context: CallContext = None) -> None:
+        """Checks the parameters.
+
+        Raises:
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI` or `WRONG_AUTH_CODE`; it names the key.
+        """
+        protocol = self.get_protocol()
+        if protocol is not None and protocol not in ("http", "https"):
+            refuse(context, "WRONG_PROTOCOL", "connection.protocol", f"must be http or https, not {protocol[:20]!r}")
+        uri = self.get_function_uri()
+        if uri is not None:
+            check_url(context, "connection.uri", uri)
+        else:
+            self._validate_names(context)
+        check_secret(context, "WRONG_AUTH_CODE", "credential.auth_code", self.get_auth_code())
+
+    def _validate_names(self, context: CallContext) -> None:
+        app_name, function_name = self.get_app_name(), self.get_function_name()
+        if app_name is None and function_name is None:
+            refuse(context, "NO_CONNECTION", "connection.uri", "is missing, and so are app_name and function_name")
+        if app_name is None:
+            refuse(context, "NO_CONNECTION", "connection.app_name", "is missing beside function_name")
+        if function_name is None:
+            refuse(context, "NO_CONNECTION", "connection.function_name", "is missing beside app_name")
+        if not _APP_NAME.match(app_name):
+            refuse(context, "WRONG_URI", "connection.app_name", f"{app_name!r} is no name of a function app")
+
+    def normalize(self, context: CallContext = None) -> None:
+        """Checks the parameters, composes the URL or takes it apart, and moves a key out of it.
+
+        Raises:
+            ConfigException: as `validate`.
+        """
+        self.validate(context)
+        uri = self.get_function_uri()
+        if uri is None:
+            protocol, name = self.get_protocol() or "https", quote(self.get_function_name() or "", safe="/-_.~")
+            uri = f"{protocol}://{self.get_app_name()}.azurewebsites.net/api/{name}"
+        parts = check_url(context, "connection.uri", uri)
+        query = [pair for pair in parts.query.split("&") if pair]
+        # ASP.NET reads query names without regard to case. A '+' is meant as it stands: a key holds no blank.
+        codes = [unquote(pair[5:]) for pair in query if pair[:5].lower() == "code="]
+        rest = "&".join(pair for pair in query if pair[:5].lower() != "code=")
+        if self.get_auth_code() is None and codes:
+            self.set_auth_code(codes[0])
+            check_secret(context, "WRONG_AUTH_CODE", "connection.uri (code)", codes[0])
+        self.set_function_uri(parts._replace(query=rest, fragment="").geturl())
+        self.set_protocol(parts.scheme)
+        self.set_app_name((parts.hostname or "").removesuffix(".azurewebsites.net"))
+        self.set_function_name(parts.path.removeprefix("/api/").strip("/"))
