@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ._errors import call_error
+
+MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
+CHUNK = 256 * 1024  # bytes to read at a time
+
+
+class AnswerTooLargeError(Exception):
+    """Raised while an answer is read, as soon as it is over `MAX_ANSWER`."""
 
 
 class Answer(NamedTuple):
@@ -17,6 +24,26 @@ class Answer(NamedTuple):
     body: bytes
     error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
     function_failed: bool = False  # the provider says that the function raised, whatever the status
+
+
+def read_whole(chunks: Iterable[bytes], status: int, truncated: type[Exception]) -> bytes:
+    """Joins a body. An error's body that breaks off with `truncated` counts as none: the status says enough.
+
+    Raises:
+        AnswerTooLargeError: over `MAX_ANSWER`
+    """
+    body, size = [], 0
+    try:
+        for chunk in chunks:
+            body.append(chunk)
+            size += len(chunk)
+            if size > MAX_ANSWER:
+                raise AnswerTooLargeError(f"{size} bytes and more")
+    except truncated:
+        if status < 300:
+            raise
+        return b""
+    return body[0] if len(body) == 1 else b"".join(body)
 
 
 def decode(answer: Answer, trace_id: str) -> Any:
@@ -37,7 +64,7 @@ def decode(answer: Answer, trace_id: str) -> Any:
                 return body.decode(_charset(content_type))
             except (UnicodeDecodeError, LookupError):
                 pass
-        message = f"The answer is no JSON: {len(body)} bytes of {content_type or 'no content type'}"
+        message = f"The answer is no JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
         raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err
 
 

@@ -13,12 +13,15 @@ import io
 import os
 import queue
 import socket
+import ssl
+from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ._deadline import Deadline, current
 
@@ -80,6 +83,7 @@ class _DeadlineConnection(_Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._used_at = 0.0
+        self._held: list[bytes] | None = None
         self._pid = os.getpid()
 
     def connect(self) -> None:
@@ -114,16 +118,34 @@ class _DeadlineConnection(_Connection):
             return False
         return self._pid == os.getpid() and super().is_connected
 
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        """Sends head and body in one piece: http.client would make two packets of them."""
+        if current() is None:
+            super().request(*args, **kwargs)
+            return
+        self._held = []
+        try:
+            super().request(*args, **kwargs)
+            request = b"".join(self._held)
+        finally:
+            self._held = None
+        self.send(request)
+
     def send(self, data: Any) -> None:
         deadline = current()
-        if deadline is None or not isinstance(data, bytes) or self.sock is None:
+        if deadline is None or not isinstance(data, bytes):
             super().send(data)
+            return
+        if self.sock is None:
+            self.connect()
+        if self._held is not None:
+            self._held.append(data)
             return
         deadline.touched = True
         # Piece by piece: over TLS each write has the whole timeout to itself.
         for start in range(0, len(data), _SEND_SIZE):
             self.sock.settimeout(deadline.left())
-            super().send(data[start : start + _SEND_SIZE] if start or len(data) > _SEND_SIZE else data)
+            super().send(memoryview(data)[start : start + _SEND_SIZE])
 
     def getresponse(self) -> Any:
         response = super().getresponse()
@@ -172,7 +194,20 @@ class _HTTPConnection(_DeadlineConnection, HTTPConnection):
 
 
 class _HTTPSConnection(_DeadlineConnection, HTTPSConnection):
-    pass
+    def connect(self) -> None:
+        """Takes a shared TLS context: reading the CA bundle anew takes longer than all the rest of connecting."""
+        bundle = self.ca_certs or self.ca_cert_dir
+        if self.ssl_context is None and self.cert_file is None and bundle and self.cert_reqs != "CERT_NONE":
+            self.ssl_context = _tls_context(self.ca_certs, self.ca_cert_dir, os.stat(bundle).st_mtime_ns)
+            self.ca_certs = self.ca_cert_dir = None
+        super().connect()
+
+
+@lru_cache(maxsize=16)
+def _tls_context(ca_certs: str | None, ca_cert_dir: str | None, changed_at: int) -> ssl.SSLContext:  # noqa: ARG001 (a key of the cache)
+    context = create_urllib3_context()
+    context.load_verify_locations(ca_certs, ca_cert_dir)
+    return context
 
 
 class _QuietQueue(queue.LifoQueue[Any]):

@@ -5,15 +5,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pip_services4_commons.errors import ConfigException
 
+from .. import __version__
 from .._context import CallContext, trace_id_of
-from ._answer import Answer
+from ._answer import CHUNK, Answer, read_whole
 from ._deadline import Deadline
-from .function_client import MAX_ANSWER, AnswerTooLargeError, FunctionClient, Transport
+from .function_client import FunctionClient, Transport
 
 if TYPE_CHECKING:
     import requests
 
-_CHUNK = 256 * 1024  # bytes
+_HEADERS = {
+    "User-Agent": f"pip-services4-serverless/{__version__}",
+    "Accept-Encoding": "gzip, deflate",
+    "Content-Type": "application/json",
+}
 
 
 class _Secret(str):
@@ -29,6 +34,7 @@ class _Handle(NamedTuple):
     session: requests.Session
     request: requests.PreparedRequest  # all but the body
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
+    truncated: type[Exception]
 
 
 class HttpFunctionClient(FunctionClient):
@@ -47,12 +53,13 @@ class HttpFunctionClient(FunctionClient):
 
         from ._http_session import HttpSession
 
-        headers = {"Content-Type": "application/json", **self._headers}
-        if key:
-            headers[key_header] = _Secret(key)
         session = HttpSession(self._max_connections)
         try:
-            session.headers.update(headers)
+            session.headers.clear()
+            session.headers.update(_HEADERS)
+            session.headers.update(self._headers)
+            if key:
+                session.headers[key_header] = _Secret(key)
             # Prepared by itself and not by the session, which would look for credentials in a .netrc.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)
@@ -65,7 +72,7 @@ class HttpFunctionClient(FunctionClient):
             ) from err
         self._client, self._uri = session, uri
         return Transport(
-            _Handle(session, request, settings),
+            _Handle(session, request, settings, requests.exceptions.ChunkedEncodingError),
             (key,) if key else (),
             (
                 ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
@@ -80,16 +87,11 @@ class HttpFunctionClient(FunctionClient):
         self._client = self._uri = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
-        session, prepared, settings = transport.handle
+        session, prepared, settings, truncated = transport.handle
         request = prepared.copy()
         request.body = payload
         request.headers["Content-Length"] = str(len(payload))
         timeouts = deadline.connect_timeout, deadline.left()
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
-            chunks, size = [], 0
-            for chunk in response.iter_content(_CHUNK):
-                size += len(chunk)
-                if size > MAX_ANSWER:
-                    raise AnswerTooLargeError(f"{size} bytes and more")
-                chunks.append(chunk)
-        return Answer(response.status_code, response.headers, b"".join(chunks))
+            body = read_whole(response.iter_content(CHUNK), response.status_code, truncated)
+        return Answer(response.status_code, response.headers, body)

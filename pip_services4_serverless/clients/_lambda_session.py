@@ -5,15 +5,19 @@ botocore's own session makes the same client class as boto3, without importing s
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import os
 import re
 import threading
 from functools import cache
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import unquote
 
 import botocore.session
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -21,6 +25,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProxyConnectionError,
@@ -29,15 +34,22 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
+from botocore.utils import get_environ_proxies
 from pip_services4_commons.errors import ConfigException
-from urllib3.exceptions import HTTPError
+from urllib3 import PoolManager, ProxyManager, Timeout
+from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
+from urllib3.util import make_headers, parse_url
 
+from .. import __version__
 from .._context import CallContext, trace_id_of
 from ..connect import AwsConnectionParams
 from ..connect._connection_params import refuse
+from ._answer import CHUNK, read_whole
 from ._connections import POOL_CLASSES
+from ._deadline import current
 
 ERRORS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
@@ -46,8 +58,8 @@ ERRORS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
     ((ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError), "CANNOT_CONNECT"),
     ((ReadTimeoutError,), "CALL_TIMEOUT"),
-    ((ResponseParserError, UnicodeDecodeError), "DESERIALIZATION_FAILED"),
-    ((HTTPClientError, ResponseStreamingError, HTTPError, HTTPException, OSError), "NO_RESPONSE"),
+    ((ResponseParserError, UnicodeDecodeError, DecodeError), "DESERIALIZATION_FAILED"),
+    ((HTTPClientError, ResponseStreamingError, IncompleteReadError, HTTPError, HTTPException, OSError), "NO_RESPONSE"),
     ((BotoCoreError,), "CALL_FAILED"),
 )
 
@@ -71,6 +83,7 @@ def open_lambda(
         # This and not max_attempts: it beats AWS_MAX_ATTEMPTS too.
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
+        user_agent=f"pip-services4-serverless/{__version__} Botocore/{botocore.__version__}",
     )
     with _making:
         session = botocore.session.Session()
@@ -84,11 +97,16 @@ def open_lambda(
             client = session.create_client(
                 "lambda", region_name=region, endpoint_url=connection.get_endpoint(), config=config, **keys
             )
+            # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
+            # and not the attempt, and a call costs a sixth more.
+            endpoint: Any = getattr(client, "_endpoint", None)
+            if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
+                verify = session.get_config_variable("ca_bundle")
+                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, max_connections)
         except (BotoCoreError, ValueError) as err:
             message = f"connection: AWS's client cannot be made: {type(err).__name__}: {err}"
             raise ConfigException(trace_id_of(context), "WRONG_URI", message) from err
     client.meta.events.register_first("before-parse.lambda.Invoke", _tame_error)
-    _use_deadlines(client)
     credentials = client._request_signer._credentials.get_frozen_credentials()
     return client, tuple(filter(None, (credentials.secret_key, credentials.token)))
 
@@ -118,13 +136,63 @@ def _keys(context: CallContext, session: Any, connection: AwsConnectionParams) -
     refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")
 
 
-def _use_deadlines(client: Any) -> None:
-    """Puts our connections under the client. Its HTTP session is private: where it is another, it is left as it is,
-    and an attempt is bounded by botocore's own timeouts, which each single read may use up."""
-    http_session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
-    manager: Any = getattr(http_session, "_manager", None)
-    if hasattr(manager, "pool_classes_by_scheme") and hasattr(http_session, "_pool_classes_by_scheme"):
-        http_session._pool_classes_by_scheme = manager.pool_classes_by_scheme = POOL_CLASSES
+class _Body(io.BytesIO):
+    """A body that was read whole, as botocore wants to read it."""
+
+    def stream(self) -> list[bytes]:
+        return [self.read()]
+
+
+class _HttpSession:
+    """What the client sends through, in place of botocore's `URLLib3Session`: our connections, nothing looked up again
+    on each call, and each answer, an error's too, read whole within the attempt's bounds of time and size."""
+
+    def __init__(self, endpoint: str, verify: str | bool | None, max_connections: int) -> None:
+        # As botocore does: proxies and CA bundle come from the environment.
+        is_https = endpoint.startswith("https")
+        proxy_url = get_environ_proxies(endpoint).get("https" if is_https else "http")
+        bundle = str(get_cert_path(verify or os.environ.get("REQUESTS_CA_BUNDLE") or True))
+        if not os.path.exists(bundle):
+            raise ValueError(f"there is no CA bundle {bundle}")
+        options: dict[str, Any] = {"maxsize": max_connections, "cert_reqs": "CERT_REQUIRED"}
+        options["ca_cert_dir" if os.path.isdir(bundle) else "ca_certs"] = bundle
+        self._manager = _proxy_manager(proxy_url, options) if proxy_url else PoolManager(**options)
+        self._manager.pool_classes_by_scheme = POOL_CLASSES
+        self._pool = self._manager.connection_from_url(endpoint)
+        self._whole_url = proxy_url is not None and not is_https
+
+    def send(self, request: Any) -> AWSResponse:
+        """Sends once. Raises urllib3's exceptions as they are."""
+        url, deadline = request.url, current()
+        response = self._pool.urlopen(
+            request.method,
+            url if self._whole_url else url[url.index("/", len("https://")) :],
+            request.body,
+            request.headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=Timeout(deadline.connect_timeout, deadline.left()) if deadline else None,
+        )
+        try:
+            body = read_whole(response.stream(CHUNK, decode_content=True), response.status, ProtocolError)
+        finally:
+            response.close()  # it goes back to the pool if it was read to its end
+        # botocore would compare the length with that of the decoded body; urllib3 has checked it.
+        headers = {k: v for k, v in response.headers.items() if k.lower() != "content-length"}
+        return AWSResponse(url, response.status, headers, _Body(body))
+
+    def close(self) -> None:
+        """Drops the connections; those in use when they are given back."""
+        self._manager.clear()
+
+
+def _proxy_manager(url: str, options: dict[str, Any]) -> ProxyManager:
+    auth = parse_url(url).auth
+    headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
+    return ProxyManager(url, proxy_headers=headers, **options)
 
 
 def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:

@@ -16,7 +16,7 @@ from pip_services4_observability.trace import CompositeTracer
 from pip_services4_rpc.trace import InstrumentTiming
 
 from .._context import CallContext, as_context, trace_id_of
-from ._answer import Answer, decode
+from ._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode
 from ._attempts import Attempts, CallPolicy
 from ._deadline import Deadline
 from ._errors import Failure, Resend, call_error, failure_of, no_answer
@@ -24,7 +24,6 @@ from ._observers import OwnCounters, OwnTracer
 from ._options import read_option
 from ._payload import encode
 
-MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
 _MASK = b"***"
 _SHORTEST_SECRET = 6  # bytes; masking less would garble every answer
 
@@ -45,10 +44,6 @@ _NO_ANSWER = {
     "NO_CREDENTIALS": "The credentials could not be loaded",
     "CALL_FAILED": "The call could not be made",
 }
-
-
-class AnswerTooLargeError(Exception):
-    """Raised while an answer is read, as soon as it is over `MAX_ANSWER`."""
 
 
 class Transport(NamedTuple):

@@ -5,12 +5,10 @@ from typing import Any, NamedTuple
 
 from .._context import CallContext
 from ..connect import AwsConnectionParams, AwsConnectionResolver
-from ._answer import Answer
+from ._answer import CHUNK, Answer, read_whole
 from ._deadline import Deadline
 from ._errors import call_error
-from .function_client import MAX_ANSWER, AnswerTooLargeError, FunctionClient, Transport
-
-_CHUNK = 256 * 1024  # bytes
+from .function_client import FunctionClient, Transport
 
 
 class _Handle(NamedTuple):
@@ -83,7 +81,7 @@ class LambdaClient(FunctionClient):
         self._lambda = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import ClientError, IncompleteReadError
 
         client, function = transport.handle
         try:
@@ -98,8 +96,12 @@ class LambdaClient(FunctionClient):
             name = str(error.get("Code") or "")  # the status once more, where the answer names no error
             headers = metadata.get("HTTPHeaders", {})
             return Answer(status, headers, message.encode(), "" if name.isdigit() else name)
-        body = b"" if one_way and not data.get("FunctionError") else _read(data.get("Payload"))
-        return Answer(data.get("StatusCode", 200), {}, body, function_failed=bool(data.get("FunctionError")))
+        status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
+        body, stream = b"", data.get("Payload")
+        if stream is not None and (failed or not one_way):
+            # Reading on to its end is what makes botocore check the length.
+            body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, IncompleteReadError)
+        return Answer(status, {}, body, function_failed=failed)
 
     def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
@@ -131,15 +133,3 @@ class LambdaClient(FunctionClient):
     def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
         """The name by which existing subclasses know `call_one_way`."""
         self.call_one_way(cmd, context, params)
-
-
-def _read(stream: Any) -> bytes:
-    """The whole payload; reading on to its end is what makes botocore check the length."""
-    chunks, size = [], 0
-    while stream is not None and (chunk := stream.read(_CHUNK)):
-        size += len(chunk)
-        if size > MAX_ANSWER:
-            stream.close()
-            raise AnswerTooLargeError(f"{size} bytes and more")
-        chunks.append(chunk)
-    return b"".join(chunks)

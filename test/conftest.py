@@ -1,0 +1,21 @@
+"""What holds for every test: no cloud, no proxy, no settings of the machine's user."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+    del os.environ[name]
+# Loopback only: without this, AWS's credential chain asks an address of the cloud.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
+    os.environ.pop(name, None)
+
+
+@pytest.fixture(params=["azure", "lambda"])
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return request.param
