@@ -60,6 +60,8 @@ class HttpFunctionClient(FunctionClient):
             session.headers.update(self._headers)
             if key:
                 session.headers[key_header] = _Secret(key)
+            for value in session.headers.values():
+                str(value).encode("latin-1")  # what http.client would fail at on each call
             # Prepared by itself and not by the session, which would look for credentials in a .netrc.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ConnectTimeoutError,
@@ -48,6 +49,7 @@ from .._context import CallContext, trace_id_of
 from ..connect import AwsConnectionParams
 from ..connect._connection_params import refuse
 from ._answer import CHUNK, read_whole
+from ._aws_signature import sign_by_ourselves
 from ._connections import POOL_CLASSES
 from ._deadline import current
 
@@ -93,9 +95,9 @@ def open_lambda(
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
-            keys = _keys(context, session, connection)
+            credentials = _credentials(context, session, connection)
             client = session.create_client(
-                "lambda", region_name=region, endpoint_url=connection.get_endpoint(), config=config, **keys
+                "lambda", region_name=region, endpoint_url=connection.get_endpoint(), config=config
             )
             # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
             # and not the attempt, and a call costs a sixth more.
@@ -107,8 +109,9 @@ def open_lambda(
             message = f"connection: AWS's client cannot be made: {type(err).__name__}: {err}"
             raise ConfigException(trace_id_of(context), "WRONG_URI", message) from err
     client.meta.events.register_first("before-parse.lambda.Invoke", _tame_error)
-    credentials = client._request_signer._credentials.get_frozen_credentials()
-    return client, tuple(filter(None, (credentials.secret_key, credentials.token)))
+    sign_by_ourselves(client, credentials)
+    keys = credentials.get_frozen_credentials()
+    return client, tuple(filter(None, (keys.secret_key, keys.token)))
 
 
 @cache
@@ -116,20 +119,15 @@ def _loader() -> Loader:
     return create_loader()
 
 
-def _keys(context: CallContext, session: Any, connection: AwsConnectionParams) -> dict[str, Any]:
-    """The configured keys; none where AWS's own chain has some."""
-    access_id = connection.get_access_id()
-    if access_id is not None:
-        return {
-            "aws_access_key_id": access_id,
-            "aws_secret_access_key": connection.get_access_key(),
-            "aws_session_token": connection.get_session_token(),
-        }
+def _credentials(context: CallContext, session: Any, connection: AwsConnectionParams) -> Credentials:
+    """The configured keys; where there are none, what AWS's own chain finds."""
+    if connection.get_access_id() is not None:
+        session.set_credentials(connection.get_access_id(), connection.get_access_key(), connection.get_session_token())
     try:
         credentials = session.get_credentials()
         if credentials is not None:
             credentials.get_frozen_credentials()  # loads what is loaded late, as a role's keys
-            return {}
+            return credentials
     except BotoCoreError as err:
         message = f"credential: AWS's credential chain failed: {type(err).__name__}: {err}"
         raise ConfigException(trace_id_of(context), "NO_CREDENTIALS", message) from err
