@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -181,7 +182,9 @@ def _retry_after(value: str | None) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        when = parsedate_to_datetime(value)
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)  # HTTP's dates are universal time
+        return max(0.0, when.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
 

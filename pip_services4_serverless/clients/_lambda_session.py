@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from functools import cache
+from functools import cache, lru_cache
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import unquote
@@ -35,6 +35,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
 from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
@@ -88,16 +89,15 @@ def open_lambda(
         user_agent=f"pip-services4-serverless/{__version__} Botocore/{botocore.__version__}",
     )
     with _making:
-        session = botocore.session.Session()
-        # What takes the time is reading botocore's service descriptions.
-        session.register_component("data_loader", _loader())
         try:
+            keys = _configured_keys(connection)
+            session = _shared_session(len(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
-            credentials = _credentials(context, session, connection)
+            credentials = Credentials(*keys) if keys else _chain(context, session)
             client = session.create_client(
-                "lambda", region_name=region, endpoint_url=connection.get_endpoint(), config=config
+                "lambda", region, None, True, None, connection.get_endpoint(), *keys or (None, None, None), config
             )
             # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
             # and not the attempt, and a call costs a sixth more.
@@ -108,10 +108,30 @@ def open_lambda(
         except (BotoCoreError, ValueError) as err:
             message = f"connection: AWS's client cannot be made: {type(err).__name__}: {err}"
             raise ConfigException(trace_id_of(context), "WRONG_URI", message) from err
-    client.meta.events.register_first("before-parse.lambda.Invoke", _tame_error)
     sign_by_ourselves(client, credentials)
-    keys = credentials.get_frozen_credentials()
-    return client, tuple(filter(None, (keys.secret_key, keys.token)))
+    frozen = credentials.get_frozen_credentials()
+    return client, tuple(filter(None, (frozen.secret_key, frozen.token)))
+
+
+def _new_session() -> Any:
+    session = botocore.session.Session(include_builtin_handlers=False)
+    emitter = session.get_component("event_emitter")
+    register = {None: emitter.register, REGISTER_FIRST: emitter.register_first, REGISTER_LAST: emitter.register_last}
+    for event, handler, *when in BUILTIN_HANDLERS:
+        # The others are for other services and for documents; each client would copy them all.
+        if event.split(".")[1:2] in ([], ["*"], ["lambda"]) and not event.startswith("docs."):
+            register[when[0] if when else None](event, handler)
+    session.register_component("data_loader", _loader())  # it keeps the service descriptions, which take long to read
+    session.register("before-parse.lambda.Invoke", _tame_error)
+    return session
+
+
+@lru_cache(maxsize=1)
+def _shared_session(handlers: int) -> Any:  # noqa: ARG001 (a key of the cache)
+    """One for all clients whose keys and region are configured: making one takes as long as making a client. Not for
+    the others, which must find the environment as it is when they open. A new one when a tool, as moto, has added a
+    handler for all sessions to come."""
+    return _new_session()
 
 
 @cache
@@ -119,10 +139,13 @@ def _loader() -> Loader:
     return create_loader()
 
 
-def _credentials(context: CallContext, session: Any, connection: AwsConnectionParams) -> Credentials:
-    """The configured keys; where there are none, what AWS's own chain finds."""
-    if connection.get_access_id() is not None:
-        session.set_credentials(connection.get_access_id(), connection.get_access_key(), connection.get_session_token())
+def _configured_keys(connection: AwsConnectionParams) -> tuple[str, str, str | None] | None:
+    access_id, access_key = connection.get_access_id(), connection.get_access_key()
+    return (access_id, access_key, connection.get_session_token()) if access_id and access_key else None
+
+
+def _chain(context: CallContext, session: Any) -> Credentials:
+    """What AWS's own chain finds."""
     try:
         credentials = session.get_credentials()
         if credentials is not None:

@@ -1,7 +1,7 @@
 """pip-services' composite logger, counters and tracer, with their faults contained.
 
 `CompositeCounters` and `CompositeTracer` keep what they call on the class, so that all clients of a process would share
-it. A tracer of pip-services may lack `failure` (`LogTracer` does), which would hide the error being traced.
+it. A tracer may lack a `failure` of its own (`LogTracer` does), so that a call that failed would leave no trace.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class OwnTracer(CompositeTracer):
         self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
     ) -> None:
         for tracer in self._TRACERS:
-            try:
-                tracer.failure(context, component, operation, error, duration)
-            except NotImplementedError:
+            if type(tracer).failure is ITracer.failure:
                 tracer.trace(context, component, operation, duration)
+            else:
+                tracer.failure(context, component, operation, error, duration)
 
 
 __all__ = ["CompositeLogger", "OwnCounters", "OwnTracer"]

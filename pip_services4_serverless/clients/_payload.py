@@ -48,12 +48,13 @@ def _to_bytes(value: Any) -> bytes:
 
 
 def _culprit(params: Mapping[str, Any]) -> str | None:
-    """The name of the parameter that does not serialise."""
-    for name, value in params.items():
-        try:
+    """The name of the parameter that does not serialise; None where they fail only together."""
+    name = None
+    try:
+        for name, value in params.items():
             _to_bytes({name: value})
-        except Exception:
-            return str(name)
+    except Exception:
+        return None if name is None else str(name)
     return None
 
 
