@@ -26,8 +26,8 @@ class Answer(NamedTuple):
     function_failed: bool = False  # the provider says that the function raised, whatever the status
 
 
-def read_whole(chunks: Iterable[bytes], status: int, truncated: type[Exception]) -> bytes:
-    """Joins a body. An error's body that breaks off with `truncated` counts as none: the status says enough.
+def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception], ...]) -> bytes:
+    """Joins a body. An error's body that breaks off, or off its encoding, counts as none: the status says enough.
 
     Raises:
         AnswerTooLargeError: over `MAX_ANSWER`
@@ -39,7 +39,7 @@ def read_whole(chunks: Iterable[bytes], status: int, truncated: type[Exception])
             size += len(chunk)
             if size > MAX_ANSWER:
                 raise AnswerTooLargeError(f"{size} bytes and more")
-    except truncated:
+    except broken:
         if status < 300:
             raise
         return b""

@@ -27,7 +27,6 @@ from ._deadline import Deadline, current
 
 # Reading more than one response's worth of a chunk saves nothing; this is a common size of socket buffers.
 _READ_SIZE = 64 * 1024
-_SEND_SIZE = 256 * 1024
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -142,10 +141,11 @@ class _DeadlineConnection(_Connection):
             self._held.append(data)
             return
         deadline.touched = True
-        # Piece by piece: over TLS each write has the whole timeout to itself.
-        for start in range(0, len(data), _SEND_SIZE):
+        # Not `sendall`: over TLS each of its writes has the whole timeout to itself.
+        unsent = memoryview(data)
+        while unsent:
             self.sock.settimeout(deadline.left())
-            super().send(memoryview(data)[start : start + _SEND_SIZE])
+            unsent = unsent[self.sock.send(unsent) :]
 
     def getresponse(self) -> Any:
         response = super().getresponse()
@@ -163,7 +163,7 @@ def _connect(connection: Any, ends_at: float) -> socket.socket:
     except UnicodeError as err:
         raise NewConnectionError(connection, f"{host!r} is no host name") from err
     failed: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, address in addresses:
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
         left = ends_at - monotonic()
         if left <= 0:
             failed = TimeoutError("timed out")
@@ -172,7 +172,7 @@ def _connect(connection: Any, ends_at: float) -> socket.socket:
         try:
             for option in connection.socket_options or ():
                 sock.setsockopt(*option)
-            sock.settimeout(left)
+            sock.settimeout(left / (len(addresses) - number))  # one that hangs leaves time for the next
             if connection.source_address:
                 sock.bind(connection.source_address)
             sock.connect(address)

@@ -34,7 +34,7 @@ class _Handle(NamedTuple):
     session: requests.Session
     request: requests.PreparedRequest  # all but the body
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
-    truncated: type[Exception]
+    broken: tuple[type[Exception], ...]  # what a body raises that breaks off
 
 
 class HttpFunctionClient(FunctionClient):
@@ -49,6 +49,7 @@ class HttpFunctionClient(FunctionClient):
     def _open_http(self, context: CallContext, uri: str, key_header: str, key: str | None) -> Transport:
         """Prepares the request that each call copies. The key is sent only when there is one."""
         import requests
+        from requests import exceptions
         from urllib3.exceptions import HTTPError
 
         from ._http_session import HttpSession
@@ -74,12 +75,12 @@ class HttpFunctionClient(FunctionClient):
             ) from err
         self._client, self._uri = session, uri
         return Transport(
-            _Handle(session, request, settings, requests.exceptions.ChunkedEncodingError),
+            _Handle(session, request, settings, (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)),
             (key,) if key else (),
             (
                 ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
                 ((requests.Timeout,), "CALL_TIMEOUT"),
-                ((requests.exceptions.ContentDecodingError,), "DESERIALIZATION_FAILED"),
+                ((exceptions.ContentDecodingError,), "DESERIALIZATION_FAILED"),
                 ((requests.RequestException, HTTPError, OSError), "NO_RESPONSE"),
             ),
         )
@@ -89,11 +90,11 @@ class HttpFunctionClient(FunctionClient):
         self._client = self._uri = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
-        session, prepared, settings, truncated = transport.handle
+        session, prepared, settings, broken = transport.handle
         request = prepared.copy()
         request.body = payload
         request.headers["Content-Length"] = str(len(payload))
         timeouts = deadline.connect_timeout, deadline.left()
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
-            body = read_whole(response.iter_content(CHUNK), response.status_code, truncated)
+            body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
         return Answer(response.status_code, response.headers, body)

@@ -198,7 +198,9 @@ class _HttpSession:
             timeout=Timeout(deadline.connect_timeout, deadline.left()) if deadline else None,
         )
         try:
-            body = read_whole(response.stream(CHUNK, decode_content=True), response.status, ProtocolError)
+            body = read_whole(
+                response.stream(CHUNK, decode_content=True), response.status, (ProtocolError, DecodeError)
+            )
         finally:
             response.close()  # it goes back to the pool if it was read to its end
         # botocore would compare the length with that of the decoded body; urllib3 has checked it.

@@ -100,7 +100,7 @@ class LambdaClient(FunctionClient):
         body, stream = b"", data.get("Payload")
         if stream is not None and (failed or not one_way):
             # Reading on to its end is what makes botocore check the length.
-            body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, IncompleteReadError)
+            body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, (IncompleteReadError,))
         return Answer(status, {}, body, function_failed=failed)
 
     def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:

@@ -14,7 +14,8 @@ from pip_services4_config.connect import ConnectionParams
 from .._context import CallContext, trace_id_of
 
 MASK = "***"
-_CODE = re.compile(r"([?&]code=)[^&#;]*", re.IGNORECASE)
+# Secrets in a URL: a key in its query, a user name with its password.
+_IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^/@]*(?=@)", re.IGNORECASE)
 # Visible ASCII: what a header may carry as it is. A line break here would be a header of the caller's making.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 _SECTION = re.compile(r"(connections?|credentials?)\.")
@@ -71,7 +72,9 @@ class ServerlessConnectionParams(ConfigParams):
         return ";".join(f"{key}={self._shown(key, value or '')}" for key, value in self.items())
 
     def _shown(self, key: str, value: str) -> str:
-        return MASK if key in self.SECRETS and value else _CODE.sub(r"\g<1>" + MASK, value)
+        if key.rpartition(".")[2] in self.SECRETS and value:
+            return MASK
+        return _IN_URL.sub(lambda match: (match["code"] or match["user"]) + MASK, value)
 
     __str__ = to_string
 
@@ -94,17 +97,24 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     """An absolute http or https URL without user name or password; anything else is refused."""
     if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
         refuse(context, "WRONG_URI", key, "holds white space or a control character")
-    try:
-        parts = urlsplit(url)
-        has_host = bool(parts.hostname)
-        _ = parts.port  # raises when it is no number up to 65535
-        (parts.hostname or "").encode("idna")
-    except ValueError as err:
-        raise ConfigException(trace_id_of(context), "WRONG_URI", f"{key}: is no URL").with_details("key", key) from err
+    parts = _split(url)
+    if parts is None:
+        refuse(context, "WRONG_URI", key, "is no URL")
     if parts.scheme not in ("http", "https"):
         refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://, not {parts.scheme[:20]!r}")
-    if not has_host:
+    if not parts.hostname:
         refuse(context, "WRONG_URI", key, "has no host")
     if parts.username is not None or parts.password is not None:
         refuse(context, "WRONG_URI", key, "must not hold a user name or password; use credential.*")
+    return parts
+
+
+def _split(url: str) -> SplitResult | None:
+    """The URL's parts; None where it is none. The exceptions of the standard library quote what may be a password."""
+    try:
+        parts = urlsplit(url)
+        (parts.hostname or "").encode("idna")
+        _ = parts.port  # raises when it is no number up to 65535
+    except ValueError:
+        return None
     return parts

@@ -5,12 +5,21 @@ import re
 from .._context import CallContext
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
 
-_NAME = r"(?P<name>[A-Za-z0-9-_]{1,140})(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9-_]{1,128}))?"
-_FUNCTION = re.compile(
-    r"(?:arn:(?P<partition>aws(?:-[a-z]+)*):lambda:(?P<region>[a-z]{2,}(?:-[a-z]+)+-\d+):(?P<account>\d{12}):function:"
-    r"|(?:(?P<partial_region>[a-z]{2,}(?:-[a-z]+)+-\d+):)?(?P<partial_account>\d{12}):(?:function:)?"
-    r"|function:)?" + _NAME + r"\Z"
+# The parts of a function's ARN, in its order.
+_PARTS = {
+    "partition": r"aws(?:-[a-z]+)*",
+    "service": r"lambda",
+    "region": r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+",
+    "account": r"[0-9]{12}",
+    "resource_type": r"function",
+    "resource": r"[A-Za-z0-9-_]{1,140}(?::(?:\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9-_]{1,128}))?",
+}
+_DEFAULTS = {"partition": "aws", "service": "lambda", "resource_type": "function"}
+_PARTIAL = re.compile(
+    rf"(?:(?:(?P<region>{_PARTS['region']}):)?(?P<account>{_PARTS['account']}):(?:function:)?|function:)?"
+    rf"(?P<resource>{_PARTS['resource']})\Z"
 )
+_WHOLE = re.compile(rf"arn:{':'.join(_PARTS.values())}\Z")
 
 
 class AwsConnectionParams(ServerlessConnectionParams):
@@ -35,7 +44,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_partition(self) -> str:
         """The ARN's partition: `aws`, `aws-cn`, `aws-us-gov`..."""
-        return self._part(1) or self._first("partition") or "aws"
+        return self._part("partition") or "aws"
 
     def set_partition(self, value: str | None) -> None:
         """Sets the partition."""
@@ -43,7 +52,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_service(self) -> str:
         """The ARN's service."""
-        return self._part(2) or self._first("service") or "lambda"
+        return self._part("service") or "lambda"
 
     def set_service(self, value: str | None) -> None:
         """Sets the service."""
@@ -51,8 +60,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_region(self) -> str | None:
         """The ARN's region, else the one set: a call is signed for it and goes to its endpoint."""
-        match = _FUNCTION.match(self._first("arn") or "")
-        return self._part(3) or (match and match["partial_region"]) or self._first("region")
+        return self._part("region")
 
     def set_region(self, value: str | None) -> None:
         """Sets the region."""
@@ -60,7 +68,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_account(self) -> str | None:
         """The account's number."""
-        return self._part(4) or self._first("account")
+        return self._part("account")
 
     def set_account(self, value: str | None) -> None:
         """Sets the account's number."""
@@ -68,9 +76,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_resource_type(self) -> str | None:
         """The ARN's resource type: `function`."""
-        if self._part(5):
-            return self._resource_parts()[0]
-        return self._first("resource_type") or "function"
+        return self._part("resource_type")
 
     def set_resource_type(self, value: str | None) -> None:
         """Sets the resource type."""
@@ -78,9 +84,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     def get_resource(self) -> str | None:
         """The function's name, with its alias or version where there is one."""
-        if self._part(5):
-            return self._resource_parts()[1]
-        return self._first("resource")
+        return self._part("resource")
 
     def set_resource(self, value: str | None) -> None:
         """Sets the function's name."""
@@ -137,10 +141,11 @@ class AwsConnectionParams(ServerlessConnectionParams):
             refuse(context, "NO_CONNECTION", "connection.arn", "is missing, and so is connection.resource")
         if self._first("arn") is None and self._first("account") is not None and self._first("region") is None:
             refuse(context, "NO_REGION", "connection.region", "is missing beside connection.account")
-        if not _FUNCTION.match(arn):
-            refuse(context, "WRONG_ARN", "connection.arn", f"{arn[:200]!r} is no ARN or name of a Lambda function")
+        if not _WHOLE.match(arn) and not _PARTIAL.match(arn):
+            key = "arn" if self._first("arn") is not None else self._wrong_part()
+            refuse(context, "WRONG_ARN", f"connection.{key}", f"{arn[:200]!r} is no ARN or name of a Lambda function")
         region = self._first("region")
-        if region is not None and not re.match(r"[a-z0-9-]{1,40}\Z", region):
+        if region is not None and not re.fullmatch(_PARTS["region"], region):
             refuse(context, "NO_REGION", "connection.region", f"{region[:40]!r} is no AWS region")
         endpoint = self.get_endpoint()
         if endpoint is not None:
@@ -156,12 +161,18 @@ class AwsConnectionParams(ServerlessConnectionParams):
         for name, value in (("access_id", access_id), ("access_key", access_key), ("session_token", token)):
             check_secret(context, "WRONG_ACCESS_KEY", f"credential.{name}", value)
 
-    def _part(self, index: int) -> str | None:
-        """A part of the ARN, where it is a whole one."""
-        parts = (self._first("arn") or "").split(":", 5)
-        return parts[index] or None if len(parts) == 6 and parts[0] == "arn" else None
+    def _wrong_part(self) -> str:
+        """The first part that spoils an ARN composed of parts."""
+        values = ((name, self._first(name)) for name in _PARTS)
+        return next((name for name, value in values if value and not re.fullmatch(_PARTS[name], value)), "resource")
 
-    def _resource_parts(self) -> tuple[str | None, str]:
-        """The ARN's last part as type and name: `function:name:alias`, `table/name`, or a name alone."""
-        match = re.match(r"([^:/]+)[:/](.+)\Z", self._part(5) or "")
-        return (match[1], match[2]) if match else (None, self._part(5) or "")
+    def _part(self, name: str) -> str | None:
+        """A part as the ARN says it, or as it is set."""
+        arn = self._first("arn") or ""
+        whole = arn.split(":", 5)
+        if len(whole) == 6 and whole[0] == "arn":
+            # `function:name:alias`, another service's `table/name`, or a name alone
+            kind, resource = re.fullmatch(r"(?:([^:/]+)[:/])?(.*)", whole[5], re.DOTALL).groups()  # type: ignore[union-attr]
+            return dict(zip(_PARTS, (*whole[1:5], kind, resource), strict=True))[name] or None
+        match = _PARTIAL.match(arn)
+        return (match and match.groupdict().get(name)) or self._first(name) or _DEFAULTS.get(name)

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote
 from .._context import CallContext
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
 
-_APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\Z")
+_APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?\Z")
 
 
 class AzureConnectionParams(ServerlessConnectionParams):
@@ -92,7 +92,9 @@ class AzureConnectionParams(ServerlessConnectionParams):
         if function_name is None:
             refuse(context, "NO_CONNECTION", "connection.function_name", "is missing beside app_name")
         if not _APP_NAME.match(app_name):
-            refuse(context, "WRONG_URI", "connection.app_name", f"{app_name!r} is no name of a function app")
+            refuse(context, "WRONG_URI", "connection.app_name", f"{app_name[:80]!r} is no name of a function app")
+        if not function_name.isprintable():
+            refuse(context, "WRONG_URI", "connection.function_name", "holds a character that cannot stand in a URL")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters, composes the URL or takes it apart, and moves a key out of it.
