@@ -1,0 +1,67 @@
+"""What `LambdaHost.deploy` asks of its arguments, and the package that it makes of a handler."""
+
+import base64
+import io
+import os
+import re
+import shlex
+import sys
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ALIAS = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}")
+_SET_BY_LAMBDA = re.compile(
+    r"_HANDLER|_X_AMZN_TRACE_ID|_LAMBDA_.*|LAMBDA_TASK_ROOT"
+    r"|AWS_(LAMBDA_.*|ENDPOINT_URL|(DEFAULT_)?REGION|ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN)"
+)
+_WORKER = str(Path(__file__).with_name("_lambda_worker.py"))
+
+
+def check(
+    name: str, environment: Mapping[str, str], timeout: int, concurrency: int | None, aliases: Collection[str]
+) -> None:
+    """Raise the `ValueError` of the first argument that is wrong."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"name: up to 64 letters, digits, '-' and '_' are wanted, not {name!r}")
+    for key, value in environment.items():
+        if not isinstance(value, str):
+            raise ValueError(f"environment: the value of {key!r} is no string")
+        if _SET_BY_LAMBDA.fullmatch(key):
+            raise ValueError(f"environment: {key!r} is set by Lambda")
+    if type(timeout) is not int or not 1 <= timeout <= 900:
+        raise ValueError(f"timeout: whole seconds from 1 to 900 are wanted, not {timeout!r}")
+    if concurrency is not None and (type(concurrency) is not int or concurrency < 0):
+        raise ValueError(f"concurrency: a whole number from 0 is wanted, not {concurrency!r}")
+    if isinstance(aliases, str) or not all(_ALIAS.fullmatch(alias) for alias in aliases):
+        raise ValueError(f"aliases: names of letters, digits, '-' and '_', no numbers, are wanted, not {aliases!r}")
+
+
+def find_folder(path: str | os.PathLike[str], handler: str) -> str:
+    """The folder that a handler's module is in."""
+    place = Path(path).resolve()
+    module, _, function = handler.rpartition(".")
+    names = re.split("[./]", module)
+    if not function or not all(names):
+        raise ValueError(f"handler: 'module.function' is wanted, not {handler!r}")
+    if not place.exists():
+        raise FileNotFoundError(f"path: there is no {place}")
+    if place.is_file():
+        if place.name != f"{module}.py":
+            raise ValueError(f"handler: {handler!r} is not in {place.name}")
+        place = place.parent
+    base = place.joinpath(*names)
+    if not (Path(f"{base}.py").is_file() or (base / "__init__.py").is_file()):
+        raise FileNotFoundError(f"handler: there is no module {module!r} in {place}")
+    return str(place)
+
+
+def package(code: str) -> str:
+    """A custom runtime that runs the handler that a file tells of: a zip archive, in base64."""
+    bootstrap = zipfile.ZipInfo("bootstrap")
+    bootstrap.external_attr = 0o755 << 16
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(bootstrap, f"#!/bin/sh\nexec {shlex.join([sys.executable, '-P', _WORKER, code])}\n")
+    return base64.b64encode(content.getvalue()).decode()
