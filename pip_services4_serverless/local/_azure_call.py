@@ -1,0 +1,255 @@
+"""One invocation of a function: its arguments and context, where it runs, and the answer made of its result."""
+
+import json
+import logging
+import os
+import re
+import secrets
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from types import SimpleNamespace
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from azure.functions.meta import Datum
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ._azure_app import Function, converter
+
+_current: ContextVar["Context | None"] = ContextVar("azure_function_context", default=None)
+_thread_local = threading.local()
+_contexts: "weakref.WeakValueDictionary[str, Context]" = weakref.WeakValueDictionary()
+
+# How the body is delimited is the server's business.
+_DELIMITERS = ("connection", "content-length", "transfer-encoding")
+
+
+class Context:
+    """What a function gets as its `context`."""
+
+    thread_local_storage = _thread_local
+    # An HTTP trigger is never retried by the host.
+    retry_context = SimpleNamespace(retry_count=0, max_retry_count=0, exception=None)
+
+    def __init__(self, function: Function, headers: Mapping[str, str]) -> None:
+        self.function_name = function.name
+        self.function_directory = function.directory
+        self.invocation_id = str(uuid.uuid4())
+        parent = headers.get("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00")
+        state = headers.get("tracestate", "")
+        # The real worker has both names of each.
+        self.trace_context = SimpleNamespace(
+            Traceparent=parent, trace_parent=parent, Tracestate=state, trace_state=state, Attributes={}, attributes={}
+        )
+        _contexts[self.invocation_id] = self
+
+
+class Out:
+    """An output parameter."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, val: Any) -> None:
+        self._value = val
+
+    def get(self) -> Any:
+        return self._value
+
+
+class FunctionLogs:
+    """While one is entered, what a function logs carries `function_name` and `invocation_id`.
+
+    What it logs on the root logger is named `Function.<name>.User`, the category that Azure shows it under.
+    """
+
+    _lock = threading.Lock()
+    _entered = 0
+    _previous: Callable[..., logging.LogRecord]
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not FunctionLogs._entered:
+                FunctionLogs._previous = staticmethod(logging.getLogRecordFactory())
+                logging.setLogRecordFactory(self._record)
+            FunctionLogs._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            FunctionLogs._entered -= 1
+            if not FunctionLogs._entered and logging.getLogRecordFactory() == self._record:
+                logging.setLogRecordFactory(self._previous)
+
+    @classmethod
+    def _record(cls, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = cls._previous(*args, **kwargs)
+        context = _current.get() or _contexts.get(getattr(_thread_local, "invocation_id", ""))
+        if context is not None:
+            record.function_name, record.invocation_id = context.function_name, context.invocation_id
+            if record.name == "root":
+                record.name = f"Function.{context.function_name}.User"
+        return record
+
+
+async def invoke(
+    function: Function,
+    request: Request,
+    url: str,
+    route_values: Mapping[str, str],
+    body: bytes,
+    threads: anyio.CapacityLimiter,
+) -> Response:
+    """Run the function once. What goes wrong in it is an empty 500, and is told in the log alone."""
+    context = Context(function, request.headers)
+    log = logging.getLogger(f"Function.{function.name}")
+    log.info("Executing 'Functions.%s' (Id=%s)", function.name, context.invocation_id)
+    started = time.perf_counter()
+    outcome = "Failed"
+    try:
+        arguments: dict[str, Any] = {name: Out() for name in function.outputs}
+        if function.streams:
+            request.scope["path_params"] = dict(route_values)
+            arguments[function.trigger] = request
+        else:
+            arguments[function.trigger] = _decode(request, url, route_values, body)
+        if function.wants_context:
+            arguments["context"] = context
+        result = await _run(function, context, arguments, threads)
+        response = _answer(function, result, arguments)
+        outcome = "Succeeded"
+        return response
+    except Exception:
+        log.exception("Exception while executing function: Functions.%s", function.name)
+        return Response(status_code=500)
+    finally:
+        spent = (time.perf_counter() - started) * 1000
+        log.info(
+            "Executed 'Functions.%s' (%s, Id=%s, Duration=%dms)", function.name, outcome, context.invocation_id, spent
+        )
+
+
+def thread_limit() -> anyio.CapacityLimiter:
+    """How many sync functions run at a time, each in a thread of a pool; as many as in the real worker."""
+    count = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or min(32, (os.cpu_count() or 1) + 4)
+    return anyio.CapacityLimiter(int(count))
+
+
+async def _run(function: Function, context: Context, arguments: dict[str, Any], threads: anyio.CapacityLimiter) -> Any:
+    def call() -> Any:
+        _thread_local.invocation_id = context.invocation_id
+        function.count()
+        try:
+            return function.call(**arguments)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"the function ended with {error!r}") from error
+        finally:
+            _thread_local.invocation_id = ""
+
+    token = _current.set(context)
+    try:
+        if not function.is_async:
+            return await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
+        function.count()
+        return await function.call(**arguments)
+    except (SystemExit, KeyboardInterrupt) as error:  # these would end the event loop, and the host with it
+        raise RuntimeError(f"the function ended with {error!r}") from error
+    finally:
+        _current.reset(token)
+
+
+def _decode(request: Request, url: str, route_values: Mapping[str, str], body: bytes) -> Any:
+    """The SDK's `HttpRequest`, made by its own converter of what the front end passes on."""
+
+    def strings(pairs: Iterable[tuple[str, str]]) -> dict[str, Datum]:
+        every: dict[str, list[str]] = {}
+        for name, value in pairs:
+            every.setdefault(name, []).append(value)
+        return {name: Datum(",".join(values), "string") for name, values in every.items()}
+
+    message = {
+        "method": Datum(request.method, "string"),
+        "url": Datum(url, "string"),
+        "headers": strings(request.headers.items()),
+        "query": strings(pair for pair in request.query_params.multi_items() if pair[1]),
+        "params": strings(route_values.items()),
+        "body": Datum(body, "bytes"),
+    }
+    return converter("httpTrigger").decode(Datum(message, "http"), trigger_metadata={})
+
+
+def _answer(function: Function, result: Any, arguments: Mapping[str, Any]) -> Response:
+    if function.streams:
+        return _streamed(result)
+    if not function.returns:
+        if result is not None:
+            raise TypeError("a function without a $return binding returned a value")
+        result = arguments[function.http_output].get() if function.http_output else None
+        if result is None:
+            return Response(status_code=204)
+    elif function.http_output is None:
+        return Response(status_code=204)
+    elif function.http_output != "$return":
+        result = arguments[function.http_output].get()
+    try:
+        datum = converter("http").encode(result, expected_type=None)
+    except NotImplementedError:
+        raise TypeError(f"a {type(result).__name__} is no answer: return a str or a HttpResponse") from None
+    if datum.type == "string":
+        return _from_text(datum.value)
+    return _from_http(datum.value)
+
+
+def _streamed(result: Any) -> Response:
+    if isinstance(result, Response):
+        return result
+    from fastapi.encoders import jsonable_encoder
+
+    return JSONResponse(jsonable_encoder(result))
+
+
+def _from_text(text: str) -> Response:
+    """The front end reads a returned text as JSON if it can, and an object with a `body` as a response."""
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = text
+    status, headers = 200, {}
+    if isinstance(content, dict):
+        given = {name.lower(): value for name, value in content.items()}
+        if "body" in given:
+            content = given["body"]
+            status = int(given.get("statuscode", given.get("status", 200)))
+            headers = {name: str(value) for name, value in (given.get("headers") or {}).items()}
+    if content is None:
+        return _response(b"", 204 if status == 200 else status, headers)
+    plain = isinstance(content, str)
+    if not any(name.lower() == "content-type" for name in headers):
+        headers["content-type"] = f"{'text/plain' if plain else 'application/json'}; charset=utf-8"
+    body = content if plain else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return _response(body.encode(), status, headers)
+
+
+def _from_http(value: Mapping[str, Any]) -> Response:
+    response = _response(
+        value["body"].value, int(value["status_code"].value), {n: d.value for n, d in value["headers"].items()}
+    )
+    for cookie in value["cookies"] or ():
+        for morsel in cookie.values():
+            response.headers.append("set-cookie", morsel.OutputString())
+    return response
+
+
+def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response:
+    if not 200 <= status <= 599:
+        raise ValueError(f"{status} is no status of an answer")
+    for name, text in headers.items():
+        if re.search(r"[\x00-\x1f\x7f]", name + text):
+            raise ValueError(f"the header {name!r} holds a control character")
+    passed = {name: text for name, text in headers.items() if name.lower() not in _DELIMITERS}
+    return Response(b"" if status in (204, 304) else body, status, passed)

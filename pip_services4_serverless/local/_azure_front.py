@@ -1,0 +1,206 @@
+"""What answers HTTP before and around the functions: routes, keys, limits, faults on demand, the host's own pages."""
+
+import asyncio
+import hmac
+import math
+import os
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import anyio
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ._azure_app import App, Function, is_true
+from ._azure_call import invoke, thread_limit
+
+BODY_LIMIT = 104_857_600  # bytes
+NOT_RUNNING = "Function host is not running."
+_LEVELS = {"anonymous": 0, "function": 1, "admin": 2}
+
+
+class Protocol(H11Protocol):
+    """Lets a request's handler reach its connection, to drop it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to one call instead of, or around, running the function."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    body: bytes | None
+    delay: float  # seconds
+    drop: bool
+    run: bool
+
+    @property
+    def answers(self) -> bool:
+        """Whether it takes the place of the function's answer, and does not only delay it."""
+        return self.drop or self.status is not None
+
+    @property
+    def response(self) -> Response | None:
+        """The answer, as the real front end gives it for that status; None drops the connection."""
+        if self.drop or self.status is None:
+            return None
+        body = self.body if self.body is not None else NOT_RUNNING.encode() if self.status == 503 else b""
+        response = Response(body, self.status, dict(self.headers))
+        if self.status == 429:
+            response.headers.setdefault("x-function-scaleout", "1")
+        return response
+
+
+class Front:
+    """The ASGI application in front of an app's functions."""
+
+    def __init__(self, app: App, options: Mapping[str, Any], enforce_keys: bool, gateway_timeout: float) -> None:
+        self._functions = sorted(app.functions.values(), key=lambda f: (f.route.precedence, f.route.template.lower()))
+        self._keys = app.keys if enforce_keys else {}
+        self._timeout = gateway_timeout
+        self._custom_headers: Mapping[str, str] = options.get("customHeaders") or {}
+        self._outstanding_limit = _limit(options, "maxOutstandingRequests")
+        self._concurrent = anyio.CapacityLimiter(_limit(options, "maxConcurrentRequests"))
+        self._outstanding = 0
+        self._body_limit = int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or BODY_LIMIT)
+        self._tasks: set[asyncio.Task[Response | None]] = set()
+        self._threads = thread_limit()
+        self.faults: dict[str, deque[Fault]] = defaultdict(deque)
+
+    def cancel(self) -> None:
+        """End what is under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._custom_headers.items():
+                    headers.setdefault(name, str(value))
+            await send(message)
+
+        task = asyncio.create_task(self._answer(Request(scope, receive)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.wait({task}, timeout=self._timeout)
+        if not task.done():
+            # The real front end gives up here as well, and the function goes on.
+            response: Response | None = HTMLResponse("<h1>502 Bad Gateway</h1>", 502)
+        elif task.cancelled():
+            response = Response(NOT_RUNNING, 503)
+        else:
+            try:
+                response = task.result()
+            except ClientDisconnect:
+                return
+        if response is not None:
+            await response(scope, receive, send_with_headers)
+            return
+        scope["state"]["transport"].abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def _answer(self, request: Request) -> Response | None:
+        raw_path = request.scope["raw_path"].decode("ascii")
+        # An encoded slash stays encoded, so that it parts no segments.
+        path = unquote(raw_path.replace("%2F", "%252F").replace("%2f", "%252f"))
+        if path.lower().startswith("/admin/"):
+            return self._admin(path.lower(), request)
+        for function in self._functions:
+            values = function.route.match(path)
+            if values is not None and (not function.methods or request.method in function.methods):
+                url = f"http://{request.headers.get('host', '')}{raw_path}"
+                query = request.scope["query_string"].decode("latin-1")
+                return await self._throttled(function, request, f"{url}?{query}" if query else url, values)
+        if path == "/":
+            return Response(status_code=204) if is_true("AzureWebJobsDisableHomepage") else HTMLResponse(_HOMEPAGE)
+        return Response(status_code=404)
+
+    def _admin(self, path: str, request: Request) -> Response:
+        if path == "/admin/host/ping":
+            return Response()
+        if path != "/admin/host/status":
+            return Response(status_code=404)
+        if self._level(request) < _LEVELS["admin"]:
+            return Response(status_code=401)
+        return JSONResponse({"id": "local", "state": "Running", "version": "4.0.0.0", "errors": []})
+
+    def _level(self, request: Request, function: Function | None = None) -> int:
+        """What the request's key opens. A wrong key in the header counts, even beside a right one in the query."""
+        if not self._keys:
+            return _LEVELS["admin"]
+        given = request.headers.get("x-functions-key", request.query_params.get("code", "")).encode()
+
+        def is_key(name: str) -> bool:
+            return hmac.compare_digest(given, self._keys[name].encode())
+
+        if is_key("_master"):
+            return _LEVELS["admin"]
+        opens = is_key("default") or (function is not None and is_key(function.name))
+        return _LEVELS["function" if opens else "anonymous"]
+
+    async def _throttled(
+        self, function: Function, request: Request, url: str, values: Mapping[str, str]
+    ) -> Response | None:
+        if self._outstanding >= self._outstanding_limit:
+            return Response(status_code=429, headers={"x-function-scaleout": "1"})
+        self._outstanding += 1
+        try:
+            async with self._concurrent:
+                return await self._call(function, request, url, values)
+        finally:
+            self._outstanding -= 1
+
+    async def _call(self, function: Function, request: Request, url: str, values: Mapping[str, str]) -> Response | None:
+        faults = self.faults[function.name]
+        fault = faults.popleft() if faults else None
+        if fault is not None:
+            await asyncio.sleep(fault.delay)
+            if fault.answers and not fault.run:
+                return fault.response
+        level = self._level(request, function)
+        if function.disabled and level < _LEVELS["admin"]:
+            return Response(status_code=404)
+        if level < _LEVELS.get(function.auth_level, _LEVELS["admin"]):
+            return Response(status_code=401)
+        body = b""
+        if not function.streams:
+            read = await self._body(request)
+            if read is None:
+                return Response(status_code=413)
+            body = read
+        response = await invoke(function, request, url, values, body, self._threads)
+        return fault.response if fault is not None and fault.answers else response
+
+    async def _body(self, request: Request) -> bytes | None:
+        """The body, or None if it is too long. A chunked one arrives empty at the function, as behind the real host."""
+        length = int(request.headers.get("content-length", 0))
+        chunks, size = [], 0
+        # What is too long is read as well, for a while: a client that is reset while it sends does not see the answer.
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > 2 * self._body_limit:
+                break
+            if 0 < length <= self._body_limit:
+                chunks.append(chunk)
+        return b"".join(chunks) if length <= self._body_limit else None
+
+
+def _limit(options: Mapping[str, Any], name: str) -> float:
+    """A limit of host.json; as there, -1 is none."""
+    limit = int(options.get(name, -1))
+    return limit if limit > 0 else math.inf
+
+
+_HOMEPAGE = "<!DOCTYPE html><title>Function app</title><h1>This function app is up and running.</h1>"

@@ -1,0 +1,182 @@
+"""Starts both local hosts, calls the dummies service through each client, and checks every answer."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pip_services4_commons.errors import ApplicationException, NotFoundException
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.refer import Descriptor, References
+from pip_services4_observability.count import CachedCounters, Counter
+
+from pip_services4_serverless.clients import (
+    AzureFunctionClient,
+    CommandableAzureFunctionClient,
+    CommandableLambdaClient,
+    FunctionClient,
+    LambdaClient,
+)
+from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+
+HERE = Path(__file__).parent
+Row = tuple[str, str, str, float]
+
+
+class _Explicit(FunctionClient):
+    """What a hand-written client does: name each action and instrument it."""
+
+    def dummies(self, action: str, **params: Any) -> Any:
+        timing = self._instrument("demo", f"dummies.{action}")
+        try:
+            result = self._call(f"dummies.{action}", "demo", params)
+        except ApplicationException as err:
+            timing.end_timing(err)
+            raise
+        timing.end_timing()
+        return result
+
+
+class DummiesAzureClient(_Explicit, AzureFunctionClient):
+    """Calls the Azure Function."""
+
+
+class DummiesLambdaClient(_Explicit, LambdaClient):
+    """Calls the Lambda function."""
+
+
+class DummiesCommandableAzureClient(CommandableAzureFunctionClient):
+    """Calls the Azure Function by command."""
+
+    def dummies(self, action: str, **params: Any) -> Any:
+        return self.call_command(action, "demo", params)
+
+
+class DummiesCommandableLambdaClient(CommandableLambdaClient):
+    """Calls the Lambda function by command."""
+
+    def dummies(self, action: str, **params: Any) -> Any:
+        return self.call_command(action, "demo", params)
+
+
+class DemoCounters(CachedCounters):
+    """Keeps the counters in memory."""
+
+    def _save(self, counters: list[Counter]) -> None:
+        pass
+
+
+class DemoError(Exception):
+    """An answer was not the one expected."""
+
+
+def check(condition: bool, what: str) -> None:
+    """An assert that `python -O` keeps."""
+    if not condition:
+        raise DemoError(what)
+
+
+def exercise(client: Any, say: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Create, list, read, update, delete, and the error after it."""
+    dummy = {"id": "1", "key": "Key 1", "content": "Größe"}
+    check(say("create", lambda: client.dummies("create", dummy=dummy)) == dummy, "create")
+    check(say("list", lambda: client.dummies("list"))["data"] == [dummy], "list")
+    check(say("get", lambda: client.dummies("get", dummy_id="1")) == dummy, "get")
+    dummy["content"] = "Updated"
+    check(say("update", lambda: client.dummies("update", dummy=dummy)) == dummy, "update")
+    check(say("delete", lambda: client.dummies("delete", dummy_id="1")) == dummy, "delete")
+    error = say("get, an error", lambda: client.dummies("get", dummy_id="1"))
+    check(type(error) is NotFoundException and error.status == 404, "the error restored")
+
+
+def exercise_one_way(client: DummiesLambdaClient, say: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Hands an action over and sees it done."""
+    dummy = {"id": "2", "key": "Key 2", "content": "later"}
+    result = say("create, one way", lambda: client.call_one_way("dummies.create", "demo", {"dummy": dummy}))
+    check(result is None, "one way")
+    end = time.monotonic() + 10
+    while client.dummies("list")["total"] == 0:
+        check(time.monotonic() < end, "the one-way call was never executed")
+        time.sleep(0.05)
+    client.dummies("delete", dummy_id="2")
+
+
+@contextmanager
+def opened(client: FunctionClient, config: ConfigParams, references: References) -> Iterator[Any]:
+    """The life of a component, as a container would lead it."""
+    client.configure(config)
+    client.set_references(references)
+    client.open("demo")
+    try:
+        yield client
+    finally:
+        client.close("demo")
+
+
+def show(rows: list[Row], counters: list[Counter]) -> None:
+    """Prints the two tables."""
+    print(f"\n{'client':<32}{'action':<18}{'ms':>8}  result")
+    for client, action, result, ms in rows:
+        print(f"{client:<32}{action:<18}{ms:>8.1f}  {result if len(result) <= 70 else result[:67] + '...'}")
+    print(f"\n{'counter':<32}{'count':>8}{'average ms':>14}")
+    for counter in sorted(counters, key=lambda counter: counter.name):
+        average = "" if counter.average is None else f"{counter.average:.1f}"
+        print(f"{counter.name:<32}{counter.count:>8}{average:>14}")
+
+
+def main() -> int:
+    """Returns 0 only if every answer was the one expected."""
+    # The function's own log would show the traceback of the error that the demonstration provokes.
+    logging.getLogger("pip_services4_serverless.local").addHandler(logging.NullHandler())
+    rows: list[Row] = []
+    counters = DemoCounters()
+    references = References.from_tuples(Descriptor("demo", "counters", "memory", "default", "1.0"), counters)
+
+    def recorder(client: object) -> Callable[[str, Callable[[], Any]], Any]:
+        def say(action: str, call: Callable[[], Any]) -> Any:
+            started = time.perf_counter()
+            try:
+                result = call()
+                shown = repr(result)
+            except ApplicationException as err:
+                result = err
+                shown = f"{type(err).__name__} {err.code} {err.status}: {err} (trace id {err.trace_id})"
+            rows.append((type(client).__name__, action, shown, (time.perf_counter() - started) * 1000))
+            return result
+
+        return say
+
+    with tempfile.TemporaryDirectory(prefix="dummies-") as folder:
+        store = os.environ["DUMMIES_FILE"] = str(Path(folder, "azure.json"))
+        print("Starting the Azure Functions host and the Lambda host on this machine...")
+        with AzureFunctionHost(HERE / "azure_app") as azure, LambdaHost() as aws:
+            environment = {"DUMMIES_FILE": store.replace("azure", "lambda")}
+            aws.deploy("dummies", HERE / "lambda_app", "app.handler", environment=environment)
+            print(f"  {azure.config('dummies').get_as_string('connection.uri')}\n  {aws.arn('dummies')}")
+            for client, config in (
+                (DummiesAzureClient(), azure.config("dummies")),
+                (DummiesCommandableAzureClient("dummies"), azure.config("dummies")),
+                (DummiesLambdaClient(), aws.config("dummies")),
+                (DummiesCommandableLambdaClient("dummies"), aws.config("dummies")),
+            ):
+                with opened(client, config, references):
+                    exercise(client, recorder(client))
+                    if isinstance(client, DummiesLambdaClient):
+                        exercise_one_way(client, recorder(client))
+    show(rows, counters.get_all())
+    counted = {counter.name: counter.count for counter in counters.get_all()}
+    check(counted.get("dummies.create.exec_count") == 4, "each client's create is counted once")
+    check(counted.get("dummies.get.exec_errors") == 4, "each client's error is counted once")
+    print("\nAll answers were as expected.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,10 @@
+"""The service as an AWS Lambda function."""
+
+from typing import Any
+
+from pip_services4_serverless.local._demo.dummies import execute
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """Returns the result; an exception that is raised reaches the caller by its class and message."""
+    return execute(event)

@@ -1,0 +1,43 @@
+"""HTTP streams: the functions take and return FastAPI's requests and responses."""
+
+import threading
+
+import azure.functions as func
+from azurefunctions.extensions.http.fastapi import JSONResponse, Request, StreamingResponse
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+GO_ON = threading.Event()
+
+
+def parts():
+    yield "first"
+    GO_ON.wait(10)
+    yield "second"
+
+
+@app.route(route="download", methods=[func.HttpMethod.GET])
+async def download(req: Request) -> StreamingResponse:
+    return StreamingResponse(parts(), media_type="text/event-stream")
+
+
+@app.route(route="upload/{name}", methods=[func.HttpMethod.POST])
+async def upload(req: Request) -> JSONResponse:
+    size = 0
+    async for chunk in req.stream():
+        size += len(chunk)
+    return JSONResponse({"name": req.path_params["name"], "size": size}, status_code=201)
+
+
+@app.route()
+def plain(req):
+    return {"host": req.headers["host"][:9], "query": req.query_params["q"]}
+
+
+@app.route()
+def fails(req: Request):
+    raise ValueError("reason")
+
+
+@app.route()
+def of_the_old_kind(req: func.HttpRequest) -> str:
+    return ""

@@ -1,0 +1,7 @@
+from __app__.shared_code import words
+
+from ..shared_code import words as same
+
+
+def main(req):
+    return f"{words.WORD} {words is same}"

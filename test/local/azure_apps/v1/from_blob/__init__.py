@@ -1,0 +1,2 @@
+def main(req, content):
+    return content.read().decode()

@@ -1,0 +1,2 @@
+def main(req):
+    return "a value without $return"

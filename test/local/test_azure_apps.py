@@ -1,0 +1,461 @@
+"""The local Azure host serves apps of each style that the Python documentation describes."""
+
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import pytest
+import requests
+
+from pip_services4_serverless.local import AzureFunctionHost
+
+APPS = Path(__file__).parent / "azure_apps"
+GOOD = "def main(req):\n    return 'good'\n"
+FUNCTION_JSON = {
+    "scriptFile": "__init__.py",
+    "bindings": [
+        {"type": "httpTrigger", "name": "req", "direction": "in", "authLevel": "anonymous"},
+        {"type": "http", "name": "$return", "direction": "out"},
+    ],
+}
+
+
+def app_host(name: str) -> Iterator[AzureFunctionHost]:
+    with AzureFunctionHost(APPS / name) as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def v2() -> Iterator[AzureFunctionHost]:
+    """The v2 app."""
+    yield from app_host("v2")
+
+
+@pytest.fixture(scope="module")
+def v1() -> Iterator[AzureFunctionHost]:
+    """The v1 app."""
+    yield from app_host("v1")
+
+
+@pytest.fixture(scope="module")
+def frameworks() -> Iterator[AzureFunctionHost]:
+    """Frameworks behind v1 functions, without a route prefix."""
+    yield from app_host("frameworks")
+
+
+@pytest.fixture(scope="module")
+def streams() -> Iterator[AzureFunctionHost]:
+    """The app with HTTP streams."""
+    yield from app_host("streams")
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[AzureFunctionHost]:
+    """The app that has a function for each kind of answer."""
+    yield from app_host("answers")
+
+
+def fetch(host: AzureFunctionHost, path: str, method: str = "GET", **options: Any) -> requests.Response:
+    return requests.request(method, host.url + path, timeout=10, **options)
+
+
+def write_function(folder: Path, name: str, code: str = GOOD, declared: Any = FUNCTION_JSON) -> Path:
+    """Write a v1 function into the folder of an app."""
+    (folder / name).mkdir()
+    (folder / name / "__init__.py").write_text(code)
+    path = folder / name / "function.json"
+    path.write_text(declared if isinstance(declared, str) else json.dumps(declared))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "text"),
+    [
+        ("/api/hello/World", "GET", 200, "Hello, World!"),
+        ("/api/hello/World", "POST", 404, ""),
+        ("/api/hello/World2", "GET", 404, ""),
+        ("/api/items/7", "GET", 200, "GET 7"),
+        ("/api/items", "POST", 200, "POST None"),
+        ("/api/items/x", "GET", 200, "the word x"),
+        ("/api/items/x", "POST", 404, ""),
+        ("/api/items/x1", "GET", 404, ""),
+        ("/api/items/special", "GET", 200, "the literal route goes first"),
+        ("/api/double/21", "GET", 200, "42 times two"),
+        ("/api/administer", "GET", 401, ""),
+        ("/api/by_default", "GET", 401, ""),
+        ("/api/by_output?say=this", "GET", 203, "this"),
+        ("/api/by_output", "GET", 204, ""),
+        ("/api/enqueue", "GET", 200, "work"),
+        ("/api/from_blob", "GET", 404, ""),
+    ],
+)
+def test_v2_app(v2: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
+    """Decorators, names, routes, levels, blueprints, shared code and outputs work in the v2 model."""
+    answer = fetch(v2, path, method)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+def test_v2_functions_are_listed_by_name(v2: AzureFunctionHost) -> None:
+    """The names are those that function_name gives, else the Python functions'."""
+    assert v2.functions == [
+        "doubled", "Greeting", "items", "by_word", "special", "administer", "by_default", "by_output", "enqueue",
+    ]  # fmt: skip
+
+
+def test_v2_says_what_is_not_served(v2: AzureFunctionHost) -> None:
+    """A trigger and an output that are not HTTP are named, and a binding that a function reads is a load error."""
+    script = str(APPS / "v2" / "function_app.py")
+    assert v2.not_served == [
+        f"{script}: the function 'hourly' is not served: its trigger is a timerTrigger",
+        f"{script}: the function 'enqueue' is not served wholly: "
+        "what its binding 'message' writes to a queue goes nowhere",
+    ]
+    (error,) = v2.load_errors
+    assert error.startswith(f"{script}: the function 'from_blob' cannot be loaded")
+    assert "it needs the binding 'content', and this host cannot read from a blob" in error
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "text"),
+    [
+        ("/api/hello", "GET", 200, "relative shared True"),
+        ("/api/hello", "POST", 404, ""),
+        ("/api/own/7", "GET", 200, f"7 custom {APPS / 'v1' / 'custom'}"),
+        ("/api/custom", "GET", 404, ""),
+        ("/api/outputs", "GET", 201, "by an output"),
+        ("/api/asynchronous", "POST", 200, "async"),
+        ("/api/no_return", "GET", 204, ""),
+        ("/api/value", "GET", 500, ""),
+        ("/api/deprecated", "GET", 200, "shared True"),
+        ("/api/to_queue?body=m", "GET", 200, "m"),
+        ("/api/blobs/1", "GET", 404, ""),
+    ],
+)
+def test_v1_app(v1: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
+    """scriptFile, entryPoint, $return, Out, relative and absolute imports, shared code and async work in v1."""
+    answer = fetch(v1, path, method)
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+def test_v1_says_what_is_not_served(v1: AzureFunctionHost) -> None:
+    """The file and the binding are named."""
+    (timer, queue) = v1.not_served
+    assert "on_timer/function.json" in timer
+    assert "timerTrigger" in timer
+    assert "to_queue/function.json" in queue
+    assert "'message'" in queue
+    (error,) = v1.load_errors
+    assert "from_blob/function.json" in error
+    assert "'content'" in error
+
+
+def test_what_is_not_served_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log warns of what is not served, and has an error for what is not loaded."""
+    with AzureFunctionHost(APPS / "v1") as host:
+        logged = {(record.levelno, record.message) for record in caplog.records}
+    assert {(logging.WARNING, text) for text in host.not_served} <= logged
+    assert {(logging.ERROR, text) for text in host.load_errors} <= logged
+
+
+@pytest.mark.parametrize(
+    ("code", "declared", "told"),
+    [
+        ("def main(req)\n    pass\n", FUNCTION_JSON, ["SyntaxError", "bad/__init__.py:1"]),
+        ("x = 1\nimport no_such_package\n", FUNCTION_JSON, ["'no_such_package'", "bad/__init__.py:2"]),
+        ("raise OSError('at import')\n", FUNCTION_JSON, ["at import", "bad/__init__.py:1"]),
+        ("def other(req): pass\n", FUNCTION_JSON, ["no function 'main'"]),
+        ("main = 1\n", FUNCTION_JSON, ["no function 'main'"]),
+        (GOOD, "{ bad", ["Expecting property name"]),
+        (GOOD, "[]", ["not a JSON object"]),
+        (GOOD, {"bindings": {}}, ["'bindings' is not a list"]),
+        (GOOD, {"bindings": []}, ["needs one trigger and has 0"]),
+        (GOOD, {"bindings": [{"type": "httpTrigger"}]}, ["needs a type and a name"]),
+        (GOOD, {**FUNCTION_JSON, "scriptFile": "none.py"}, ["none.py"]),
+        ("def main(request): pass\n", FUNCTION_JSON, ["['request']", "['req']"]),
+        ("def main(req: int): pass\n", FUNCTION_JSON, ["'req' is annotated"]),
+        ("def main(req: 'unknown'): pass\n", FUNCTION_JSON, ["NameError"]),
+        ("def main(req) -> dict: pass\n", FUNCTION_JSON, ["result is annotated"]),
+        ("def main(req) -> None: pass\n", FUNCTION_JSON, ["result is annotated"]),
+        (
+            GOOD,
+            {"bindings": [{**FUNCTION_JSON["bindings"][0], "route": "{id:odd}"}, FUNCTION_JSON["bindings"][1]]},
+            ["constraint 'odd'"],
+        ),
+        (
+            GOOD,
+            {"bindings": [{**FUNCTION_JSON["bindings"][0], "route": "GOOD"}, FUNCTION_JSON["bindings"][1]]},
+            ["route 'GOOD'", "'good'"],
+        ),
+    ],
+)
+def test_function_that_cannot_be_loaded(tmp_path: Path, code: str, declared: Any, told: list[str]) -> None:
+    """A function at fault is told with its file and reason, and the others are served."""
+    write_function(tmp_path, "good")
+    path = write_function(tmp_path, "z_bad", code, declared)
+    with AzureFunctionHost(tmp_path) as host:
+        (error,) = host.load_errors
+        assert error.startswith(f"{path}: the function 'z_bad' cannot be loaded: ")
+        assert all(part in error for part in told), error
+        assert fetch(host, "/api/good").text == "good"
+
+
+def test_v2_function_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """In the v2 model too, a function at fault does not keep the others of its file from being served."""
+    (tmp_path / "function_app.py").write_text(
+        "import azure.functions as func\napp = func.FunctionApp('ANONYMOUS')\n"
+        "@app.route()\ndef bad(req: 'unknown'): pass\n@app.route()\ndef good(req): return 'good'\n"
+    )
+    with AzureFunctionHost(tmp_path) as host:
+        (error,) = host.load_errors
+        assert error.startswith(f"{tmp_path / 'function_app.py'}: the function 'bad' cannot be loaded: NameError")
+        assert fetch(host, "/api/good").text == "good"
+
+
+@pytest.mark.parametrize(("http_output", "status", "text"), [(False, 204, ""), (True, 200, "out")])
+def test_return_that_goes_elsewhere(tmp_path: Path, http_output: bool, status: int, text: str) -> None:
+    """Where $return is a queue, the answer is what an http output holds, or 204."""
+    bindings = [FUNCTION_JSON["bindings"][0], {"type": "queue", "name": "$return", "direction": "out"}]
+    code = "def main(req):\n    return 'queued'\n"
+    if http_output:
+        bindings.append({"type": "http", "name": "answer", "direction": "out"})
+        code = "def main(req, answer):\n    answer.set('out')\n    return 'queued'\n"
+    write_function(tmp_path, "f", code, {"bindings": bindings})
+    with AzureFunctionHost(tmp_path) as host:
+        answer = fetch(host, "/api/f")
+    assert (answer.status_code, answer.text) == (status, text)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({}, "no function_app.py, no folder with function.json"),
+        ({"function_app.py": "import shared\n", "shared.py": "def (\n"}, "shared.py:1"),
+        ({"function_app.py": "import no_such_package\n"}, "function_app.py:1"),
+        ({"function_app.py": "x = 1\n"}, "needs one FunctionApp and has 0"),
+        (
+            {"function_app.py": "import azure.functions as func\na = func.FunctionApp()\nb = func.FunctionApp()\n"},
+            "needs one FunctionApp and has 2",
+        ),
+        (
+            {
+                "function_app.py": "import azure.functions as func\napp = func.FunctionApp()\n"
+                "@app.blob_output(arg_name='msg', path='p', connection='C')\ndef f(req, msg): pass\n"
+            },
+            "does not have a trigger",
+        ),
+    ],
+)
+def test_app_with_nothing_to_serve(tmp_path: Path, files: dict[str, str], told: str) -> None:
+    """An app of which nothing loads does not start, and the error names the folder, the file and the reason."""
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(RuntimeError) as raised:
+        AzureFunctionHost(tmp_path).start()
+    assert str(tmp_path) in str(raised.value)
+    assert told in str(raised.value)
+
+
+def test_object_with_nothing_to_serve() -> None:
+    """A FunctionApp object's functions are named with the file that they are written in."""
+    app = func.FunctionApp()
+    app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")(lambda timer: None)
+    with pytest.raises(RuntimeError, match=r"test_azure_apps\.py: .* timerTrigger"):
+        AzureFunctionHost(app).start()
+
+
+def test_asgi_app_is_served_with_its_lifespan() -> None:
+    """AsgiFunctionApp runs its framework's startup once, before the first call, and its shutdown at the stop."""
+    with AzureFunctionHost(APPS / "asgi") as host:
+        assert fetch(host, "/hello/World").text == "Hello, World! ['started']"
+        assert fetch(host, "/hello/again").text == "Hello, again! ['started']"
+        assert fetch(host, "/").text == "root"
+        assert fetch(host, "/unknown").text == "Not Found"
+        events = sys.modules["function_app"].EVENTS
+    assert events == ["started", "ended"]
+
+
+def test_asgi_app_object_can_be_hosted_again() -> None:
+    """The same FunctionApp is served by one host after the other."""
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for step in ("startup", "shutdown"):
+                await receive()
+                await send({"type": f"lifespan.{step}.complete"})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"served"})
+
+    app = func.AsgiFunctionApp(application, http_auth_level="ANONYMOUS")
+    for _ in range(2):
+        with AzureFunctionHost(app) as host:
+            assert fetch(host, "/api/x").text == "served"
+
+
+def test_wsgi_app_is_served() -> None:
+    """WsgiFunctionApp gets path, query and body."""
+    with AzureFunctionHost(APPS / "wsgi") as host:
+        answer = fetch(host, "/a/b?q=1", "POST", data="body")
+    assert (answer.text, answer.headers["content-type"]) == ("<p>/a/b 1 body</p>", "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/asgi/hello/World", '{"route":"hello/World"}'),
+        ("/asgi_main/x", "/asgi_main/x"),
+        ("/wsgi/x", "POST /wsgi/x body"),
+    ],
+)
+def test_middleware_in_v1_functions(frameworks: AzureFunctionHost, path: str, text: str) -> None:
+    """AsgiMiddleware and WsgiMiddleware serve a framework from a function, without a route prefix."""
+    answer = fetch(frameworks, path, "POST" if "wsgi" in path else "GET", data="body")
+    assert answer.text == (text if "hello" not in path else '{"name":"World"}')
+
+
+def test_streamed_answer_arrives_in_parts(streams: AzureFunctionHost) -> None:
+    """A StreamingResponse's first part is there before its last is made."""
+    with requests.get(streams.function_url("download"), stream=True, timeout=10) as answer:
+        parts = answer.iter_content(None)
+        assert next(parts) == b"first"
+        sys.modules["function_app"].GO_ON.set()
+        assert next(parts) == b"second"
+
+
+def test_streamed_upload_is_read_in_parts(streams: AzureFunctionHost) -> None:
+    """A function with HTTP streams gets a chunked body, and its route values as path parameters."""
+    answer = fetch(streams, "/api/upload/a", "POST", data=iter([b"x" * 1000] * 10))
+    assert (answer.status_code, answer.json()) == (201, {"name": "a", "size": 10_000})
+
+
+def test_streaming_app_takes_starlette_requests_only(streams: AzureFunctionHost) -> None:
+    """Once a function streams, all of its app's do; one that wants the SDK's request cannot be loaded."""
+    assert fetch(streams, "/api/plain?q=1").json() == {"host": "127.0.0.1", "query": "1"}
+    assert (fetch(streams, "/api/fails").status_code, fetch(streams, "/api/fails").content) == (500, b"")
+    (error,) = streams.load_errors
+    assert "'of_the_old_kind'" in error
+
+
+def test_context_tells_about_the_invocation(answers: AzureFunctionHost) -> None:
+    """The context has a new invocation id, the function's name and directory, the caller's trace, and no retries."""
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    seen = fetch(answers, "/api/context", headers={"traceparent": parent, "tracestate": "a=1"}).json()
+    again = fetch(answers, "/api/context").json()
+    assert seen.pop("id") != again.pop("id")
+    assert again["traceparent"][0].startswith("00-")
+    assert seen == {
+        "name": "context",
+        "directory": str(APPS / "answers"),
+        "traceparent": [parent, parent],
+        "tracestate": ["a=1", "a=1"],
+        "retries": [0, 0],
+    }
+
+
+def test_function_logs_under_its_name(answers: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
+    """What a function logs carries its name and invocation; a thread of its own joins by thread_local_storage."""
+    invocation = fetch(answers, "/api/logs").text
+    logged = {record.message: record for record in caplog.records}
+    assert logged["on the root"].name == logged["in a thread"].name == "Function.logs.User"
+    assert logged["on a logger"].name == "of my own"
+    for message in ("on the root", "on a logger", "in a thread"):
+        assert (logged[message].function_name, logged[message].invocation_id) == ("logs", invocation)
+    assert logged["before"].name == "root"
+
+
+@pytest.mark.usefixtures("answers")
+def test_host_does_not_touch_other_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """What is logged outside of functions stays as it is."""
+    logging.warning("outside")
+    assert [(record.name, hasattr(record, "function_name")) for record in caplog.records] == [("root", False)]
+
+
+def test_settings_are_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """local.settings.json's values are there while the host runs, but not in place of what the environment has."""
+    monkeypatch.setenv("AZURE_HOST_TEST_TAKEN", "from the environment")
+    before = dict(os.environ)
+    with AzureFunctionHost(APPS / "settings", settings={"AZURE_HOST_TEST_GIVEN": "given"}) as host:
+        values = {name: fetch(host, f"/v1/own/setting?name=AZURE_HOST_TEST_{name}").text for name in
+                  ("SETTING", "TAKEN", "GIVEN")}  # fmt: skip
+    assert values == {"SETTING": "from the file", "TAKEN": "from the environment", "GIVEN": "given"}
+    assert dict(os.environ) == before
+
+
+def test_settings_can_switch_a_function_off() -> None:
+    """AzureWebJobs.<function>.Disabled makes a function a 404."""
+    with AzureFunctionHost(APPS / "settings") as host:
+        assert fetch(host, "/v1/own/switched_off").status_code == 404
+
+
+def test_custom_headers_are_added() -> None:
+    """host.json's customHeaders are on every answer."""
+    with AzureFunctionHost(APPS / "settings") as host:
+        for path in ("/v1/own/switched_off", "/unknown", "/"):
+            headers = fetch(host, path).headers
+            assert (headers["x-content-type-options"], headers["x-own"]) == ("nosniff", "http://a//b")
+
+
+@pytest.mark.parametrize("name", ["host.json", "local.settings.json"])
+def test_bad_json_of_the_app_is_told(tmp_path: Path, name: str) -> None:
+    """An app whose own settings cannot be read does not start, and the file is named."""
+    write_function(tmp_path, "good")
+    (tmp_path / name).write_text("{")
+    with pytest.raises(ValueError, match=name):
+        AzureFunctionHost(tmp_path).start()
+
+
+def test_encrypted_settings_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Settings that only the Functions tools can decrypt are left out, with a warning."""
+    write_function(tmp_path, "good")
+    (tmp_path / "local.settings.json").write_text('{"IsEncrypted": true, "Values": {"AZURE_HOST_TEST": "x"}}')
+    with AzureFunctionHost(tmp_path):
+        assert "AZURE_HOST_TEST" not in os.environ
+    assert "encrypted settings are not read" in caplog.text
+
+
+def test_packages_of_the_app_are_found(tmp_path: Path) -> None:
+    """Dependencies under .python_packages are importable while the host runs."""
+    packages = tmp_path / ".python_packages" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "azure_host_test_package.py").write_text("WORD = 'packaged'")
+    write_function(tmp_path, "f", "from azure_host_test_package import WORD\n\n\ndef main(req):\n    return WORD\n")
+    with AzureFunctionHost(tmp_path) as host:
+        assert fetch(host, "/api/f").text == "packaged"
+    assert str(packages) not in sys.path
+    sys.modules.pop("azure_host_test_package")
+
+
+def test_two_apps_side_by_side_keep_their_modules_apart(tmp_path: Path) -> None:
+    """Two running apps may have modules of the same name, and each app's lazy imports of its own modules work."""
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "shared.py").write_text(f"WORD = {name!r}\n")
+        (folder / f"late_{name}.py").write_text("WORD = 'late'\n")
+        (folder / "function_app.py").write_text(
+            "import azure.functions as func\nimport shared\napp = func.FunctionApp('ANONYMOUS')\n"
+            f"@app.route()\ndef f(req) -> str:\n    import late_{name} as late\n    return shared.WORD + late.WORD\n"
+        )
+    before = dict(sys.modules)
+    first, second = AzureFunctionHost(tmp_path / "a"), AzureFunctionHost(tmp_path / "b")
+    first.start()
+    try:
+        with second:
+            assert [fetch(host, "/api/f").text for host in (first, second)] == ["alate", "blate"]
+        assert sys.modules["shared"].WORD == "a"
+    finally:
+        first.stop()
+    assert dict(sys.modules) == before
+
+
+def test_port_is_on_loopback_only(v2: AzureFunctionHost) -> None:
+    """The host does not listen on this machine's other addresses."""
+    port = int(v2.url.rsplit(":", 1)[1])
+    with socket.socket() as other:
+        other.bind(("127.0.0.2", port))

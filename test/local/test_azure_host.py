@@ -1,0 +1,463 @@
+"""Starting, using and stopping the local Azure host: what it hands out, faults on demand, that it leaves nothing."""
+
+import asyncio
+import http.client
+import inspect
+import logging
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import pytest
+import requests
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from pip_services4_serverless import local
+from pip_services4_serverless.local import AzureFunctionHost
+
+APPS = Path(__file__).parent / "azure_apps"
+
+
+def make_app() -> func.FunctionApp:
+    app = func.FunctionApp()
+    app.function_name("open")(app.route(auth_level="anonymous")(lambda req: "opened"))
+    app.function_name("item")(app.route(route="items/{id:int}")(lambda req: req.route_params["id"]))
+    app.function_name("admin")(app.route(auth_level="admin")(lambda req: "administered"))
+    return app
+
+
+@pytest.fixture
+def host() -> Iterator[AzureFunctionHost]:
+    """A host of three functions."""
+    with AzureFunctionHost(make_app()) as host:
+        yield host
+
+
+def fetch(host: AzureFunctionHost, name: str = "open", **options: Any) -> requests.Response:
+    return requests.get(host.function_url(name), timeout=10, **options)
+
+
+def traces() -> dict[str, object]:
+    """What of this process a host may change."""
+    return {
+        "threads": set(threading.enumerate()),
+        "path": list(sys.path),
+        "modules": {name for name in sys.modules if not name.startswith(("anyio", "uvicorn", "concurrent", "asyncio"))},
+        "environment": dict(os.environ),
+        "logs": logging.getLogRecordFactory(),
+        "files": len(os.listdir("/proc/self/fd")) if Path("/proc").exists() else 0,
+        "bytecode": sys.dont_write_bytecode,
+        "folder": sorted(APPS.rglob("*")),
+    }
+
+
+@pytest.mark.parametrize(("name", "values", "path"), [("open", {}, "/api/open"), ("item", {"id": 7}, "/api/items/7")])
+def test_config_is_what_a_client_needs(host: AzureFunctionHost, name: str, values: Any, path: str) -> None:
+    """config() has the URI and the key that open the function."""
+    config = host.config(name, **values)
+    uri, key = config.get_as_string("connection.uri"), config.get_as_string("credential.auth_code")
+    assert (uri, key) == (host.url + path, host.function_key(name))
+    assert requests.get(uri, headers={"x-functions-key": key}, timeout=10).status_code == 200
+
+
+def test_config_of_an_admin_function_has_the_master_key(host: AzureFunctionHost) -> None:
+    """A function of level admin opens with the master key alone."""
+    assert host.config("admin").get_as_string("credential.auth_code") == host.master_key
+
+
+def test_config_without_route_values_is_told(host: AzureFunctionHost) -> None:
+    """A route with parameters has no URL without their values."""
+    with pytest.raises(ValueError, match="needs a value for id"):
+        host.config("item")
+
+
+@pytest.mark.parametrize("method", ["config", "function_url", "function_key", "invocations"])
+def test_unknown_function_is_told_with_those_that_exist(host: AzureFunctionHost, method: str) -> None:
+    """A wrong name raises with the names that there are."""
+    with pytest.raises(LookupError, match="no function 'opne': there are 'open', 'item', 'admin'"):
+        getattr(host, method)("opne")
+
+
+def test_fault_for_an_unknown_function_is_told(host: AzureFunctionHost) -> None:
+    """A fault for a name that is not there would never happen."""
+    with pytest.raises(LookupError, match="opne"):
+        host.fail("opne", status=503)
+
+
+@pytest.mark.parametrize("use", ["url", "functions", "host_key", "load_errors"])
+def test_use_before_the_start_is_told(use: str) -> None:
+    """Before its start a host has neither URL nor functions."""
+    with pytest.raises(RuntimeError, match="not started"):
+        getattr(AzureFunctionHost(make_app()), use)
+
+
+def test_keys_are_new_for_each_host() -> None:
+    """Keys that are not given are made up, all different."""
+    with AzureFunctionHost(make_app()) as one, AzureFunctionHost(make_app()) as other:
+        keys = [key for host in (one, other) for key in
+                (host.host_key, host.master_key, *map(host.function_key, host.functions))]  # fmt: skip
+    assert len(set(keys)) == 10
+
+
+def test_keys_of_unknown_functions_are_told() -> None:
+    """A key for a function that does not exist is a mistake."""
+    with pytest.raises(ValueError, match="opne"):
+        AzureFunctionHost(make_app(), keys={"opne": "key"}).start()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "headers", "body"),
+    [
+        ({"status": 401}, 401, {}, b""),
+        ({"status": 429}, 429, {"x-function-scaleout": "1"}, b""),
+        ({"status": 429, "headers": {"Retry-After": "2"}}, 429, {"retry-after": "2"}, b""),
+        ({"status": 502, "body": "<h1>Bad</h1>"}, 502, {}, b"<h1>Bad</h1>"),
+        ({"status": 503}, 503, {}, b"Function host is not running."),
+        ({"status": 503, "headers": {"Retry-After": "1"}, "body": b""}, 503, {"retry-after": "1"}, b""),
+    ],
+)
+def test_fault_answers_in_place_of_the_function(
+    host: AzureFunctionHost, fault: Any, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """The next calls are answered as told, then the function answers again; it ran for the latter alone."""
+    host.fail("open", times=2, **fault)
+    for _ in range(2):
+        answer = fetch(host)
+        assert (answer.status_code, answer.content) == (status, body)
+        assert headers.items() <= {name.lower(): value for name, value in answer.headers.items()}.items()
+    assert host.invocations("open") == 0
+    assert fetch(host).text == "opened"
+    assert host.invocations("open") == 1
+
+
+@pytest.mark.parametrize("run", [False, True])
+def test_fault_drops_the_connection(host: AzureFunctionHost, run: bool) -> None:
+    """The connection is dropped without an answer, before the function is run, or after it."""
+    host.fail("open", drop=True, run=run)
+    with pytest.raises(requests.ConnectionError):
+        fetch(host)
+    assert host.invocations("open") == run
+    assert fetch(host).text == "opened"
+
+
+def test_fault_after_the_function_ran(host: AzureFunctionHost) -> None:
+    """With run the function is executed, and its answer replaced."""
+    host.fail("open", status=500, run=True)
+    assert fetch(host).status_code == 500
+    assert host.invocations("open") == 1
+
+
+def test_fault_delays_the_answer(host: AzureFunctionHost) -> None:
+    """A delay alone only makes the function answer later."""
+    host.fail("open", delay=0.1)
+    started = time.monotonic()
+    assert fetch(host).text == "opened"
+    assert time.monotonic() - started >= 0.1
+
+
+def test_delayed_fault_ends_with_the_host(host: AzureFunctionHost) -> None:
+    """The stop does not wait for a delay."""
+    host.fail("open", delay=100)
+    with pytest.raises(requests.ReadTimeout):
+        requests.get(host.function_url("open"), timeout=0.05)
+    started = time.monotonic()
+    host.stop()
+    assert time.monotonic() - started < 2
+
+
+def test_faults_happen_in_order_and_to_their_function_only(host: AzureFunctionHost) -> None:
+    """Faults queue up per function."""
+    host.fail("open", status=500)
+    host.fail("open", status=502)
+    assert fetch(host, "admin").status_code == 401
+    assert [fetch(host).status_code for _ in range(3)] == [500, 502, 200]
+
+
+@pytest.mark.parametrize("fault", [{}, {"status": 99}, {"status": 600}])
+def test_fault_that_is_none_is_told(host: AzureFunctionHost, fault: Any) -> None:
+    """A fault without effect, or with a status out of range, is a mistake."""
+    with pytest.raises(ValueError, match=r"fault|status"):
+        host.fail("open", **fault)
+
+
+@pytest.mark.parametrize("app", ["v1", "v2", "asgi", "streams", "settings"])
+def test_stop_leaves_nothing(app: str) -> None:
+    """Threads, sys.path, imported modules, environment, log settings, files: all are as before."""
+    before = traces()
+    with AzureFunctionHost(APPS / app) as host:
+        for name in host.functions:
+            if name not in ("Greeting", "doubled", "by_word", "custom", "upload", "download"):
+                fetch(host, name)
+        port = int(host.url.rsplit(":", 1)[1])
+        assert "__app__" in sys.modules
+    assert traces() == before
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_error_in_the_block_leaves_nothing(error: type[BaseException]) -> None:
+    """An exception or Ctrl-C in the block stops the host, and passes through."""
+    before = traces()
+
+    def use() -> None:
+        with AzureFunctionHost(APPS / "v1") as host:
+            fetch(host, "hello")
+            raise error
+
+    with pytest.raises(error):
+        use()
+    assert traces() == before
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "SystemExit"])
+def test_interrupted_start_leaves_nothing(tmp_path: Path, error: str) -> None:
+    """Ctrl-C while the app is loaded ends the start, and passes through."""
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "function_app.py").write_text(f"import helper\nraise {error}\n")
+    before = traces()
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        AzureFunctionHost(tmp_path).start()
+    assert traces() == before
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_taken_port_is_told() -> None:
+    """A port that is taken fails the start with its number, and leaves nothing."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        before = traces()
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            AzureFunctionHost(APPS / "v1", port=port).start()
+        assert traces() == before
+
+
+def test_port_can_be_chosen(host: AzureFunctionHost) -> None:
+    """A port that was free again is used when asked for."""
+    url = host.url
+    host.stop()
+    with AzureFunctionHost(make_app(), port=int(url.rsplit(":", 1)[1])) as again:
+        assert again.url == url
+
+
+def test_impossible_port_is_told() -> None:
+    """A number that is no port is a ValueError."""
+    with pytest.raises(ValueError, match="70000 is no port"):
+        AzureFunctionHost(make_app(), port=70_000).start()
+
+
+def test_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    """A wrong path is named."""
+    with pytest.raises(ValueError, match="missing is no folder"):
+        AzureFunctionHost(tmp_path / "missing").start()
+
+
+def test_start_twice_is_told_and_stop_twice_is_not(host: AzureFunctionHost) -> None:
+    """A running host does not start again; a stopped one stays stopped, and starts again on request."""
+    with pytest.raises(RuntimeError, match="started already"):
+        host.start()
+    host.stop()
+    host.stop()
+    host.start()
+    assert fetch(host).text == "opened"
+
+
+def test_changed_app_is_loaded_anew(tmp_path: Path) -> None:
+    """After a stop, the next start sees what the app's files hold then."""
+    code = "import azure.functions as func\napp = func.FunctionApp('ANONYMOUS')\n@app.route()\ndef f(req): return %r\n"
+    host = AzureFunctionHost(tmp_path)
+    for answer in ("a", "b"):
+        (tmp_path / "function_app.py").write_text(code % answer)
+        with host:
+            assert fetch(host, "f").text == answer
+
+
+def test_modules_imported_before_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that has imported its app's modules shares them with the host, and keeps them when the host stops."""
+    (tmp_path / "azure_host_test_helper.py").write_text("WORD = 'own'\n")
+    (tmp_path / "function_app.py").write_text(
+        "import azure.functions as func\nimport azure_host_test_helper as helper\napp = func.FunctionApp('ANONYMOUS')\n"
+        "@app.route()\ndef f(req): return helper.WORD\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import azure_host_test_helper as helper
+
+    monkeypatch.setitem(sys.modules, "azure_host_test_helper", helper)
+    with AzureFunctionHost(tmp_path) as host:
+        monkeypatch.setattr(helper, "WORD", "patched")
+        assert fetch(host, "f").text == "patched"
+    assert sys.modules["azure_host_test_helper"] is helper
+
+
+def test_other_function_app_module_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function_app that was imported from elsewhere is there again after the stop."""
+    other = type(sys)("function_app")
+    monkeypatch.setitem(sys.modules, "function_app", other)
+    with AzureFunctionHost(APPS / "wsgi"):
+        assert sys.modules["function_app"] is not other
+    assert sys.modules["function_app"] is other
+
+
+def test_stop_cancels_async_functions() -> None:
+    """An async function that waits is cancelled, so that it can clean up."""
+    entered, cancelled = threading.Event(), threading.Event()
+    app = func.FunctionApp("ANONYMOUS")
+
+    @app.route()
+    async def f(req: func.HttpRequest) -> str:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return ""
+
+    with AzureFunctionHost(app) as host:
+        caller = threading.Thread(target=fetch, args=(host, "f"))
+        caller.start()
+        assert entered.wait(10)
+    caller.join()
+    assert cancelled.is_set()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_function_that_hangs_is_told(
+    is_async: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A function that blocks cannot be ended: the stop says so, and returns."""
+    before = set(threading.enumerate())
+    monkeypatch.setattr("pip_services4_serverless.local.azure_function_host._STOP_TIMEOUT", 0.05)
+    entered, release = threading.Event(), threading.Event()
+    app = func.FunctionApp("ANONYMOUS")
+
+    def block(req: func.HttpRequest) -> str:
+        entered.set()
+        release.wait(10)
+        return ""
+
+    async def block_loop(req: func.HttpRequest) -> str:
+        return block(req)
+
+    app.function_name("f")(app.route()(block_loop if is_async else block))
+    statuses: list[int] = []
+    with AzureFunctionHost(app) as host:
+        caller = threading.Thread(target=lambda: statuses.append(fetch(host, "f").status_code))
+        caller.start()
+        assert entered.wait(10)
+    if not is_async:  # the loop can still answer
+        caller.join(10)
+        assert statuses == [503]
+    release.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert "still runs" in caplog.text
+
+
+def test_stream_under_way_ends_with_the_host() -> None:
+    """A streamed answer that has no end is cut off at the stop."""
+    app = func.FunctionApp("ANONYMOUS")
+
+    async def parts() -> AsyncIterator[str]:
+        yield "first"
+        await asyncio.Event().wait()
+
+    @app.route()
+    def f(req: Request) -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    before = traces()
+    with AzureFunctionHost(app) as host, requests.get(host.function_url("f"), stream=True, timeout=10) as answer:
+        chunks = answer.iter_content(None)
+        assert next(chunks) == b"first"
+        host.stop()
+        with pytest.raises(requests.RequestException):
+            next(chunks)
+    assert traces() == before
+
+
+def test_server_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps the server from serving fails the start, which does not wait for it."""
+
+    async def startup(self: Any, sockets: Any) -> None:
+        raise OSError("no more files")
+
+    monkeypatch.setattr("pip_services4_serverless.local.azure_function_host._Server.startup", startup)
+    before = traces()
+    with pytest.raises(RuntimeError, match=r"did not start: .*no more files"):
+        AzureFunctionHost(APPS / "v1").start()
+    assert traces() == before
+
+
+def test_client_that_goes_away_does_not_disturb(host: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
+    """A body that is not sent whole ends its call alone, without an error in the log."""
+    connection = http.client.HTTPConnection(host.url.removeprefix("http://"), timeout=10)
+    connection.putrequest("POST", "/api/open")
+    connection.putheader("Content-Length", "100")
+    connection.endheaders(b"x")
+    connection.close()
+    assert fetch(host).text == "opened"
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_interrupted_process_ends(tmp_path: Path) -> None:
+    """Ctrl-C ends a process that serves, even while a function hangs in its thread."""
+    (tmp_path / "serve.py").write_text(
+        textwrap.dedent("""
+        import signal, threading, requests
+        import azure.functions as func
+        from pip_services4_serverless.local import AzureFunctionHost, azure_function_host
+
+        azure_function_host._STOP_TIMEOUT = 0.05
+        app = func.FunctionApp("ANONYMOUS")
+
+        @app.route()
+        def hang(req):
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            threading.Event().wait(60)
+
+        with AzureFunctionHost(app) as host:
+            requests.get(host.function_url("hang"), timeout=30)
+        """)
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, tmp_path / "serve.py"], env=environment, capture_output=True, timeout=30)
+    assert b"KeyboardInterrupt" in ended.stderr
+    assert time.monotonic() - started < 20
+
+
+def test_example_of_the_documentation_runs() -> None:
+    """The example in the class's docstring holds."""
+    lines = inspect.getdoc(AzureFunctionHost).splitlines()  # type: ignore[union-attr]
+    example = "\n".join(line for line in lines[: lines.index("Args:")] if line.startswith("    ") or not line)
+    assert "assert answer.text" in example
+    exec(textwrap.dedent(example), {"AzureFunctionHost": AzureFunctionHost})  # noqa: S102
+
+
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one of the extra's packages, the import says what to install."""
+    monkeypatch.delitem(sys.modules, "pip_services4_serverless.local.azure_function_host")
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ImportError) as raised:
+        _ = local.AzureFunctionHost
+    told = "AzureFunctionHost needs the package 'uvicorn': pip install \"pip-services4-serverless[local]\""
+    assert str(raised.value) == told
+
+
+def test_subpackage_has_what_it_lists() -> None:
+    """The hosts are listed without being imported, and other names are not there."""
+    assert local.__all__ == ["AzureFunctionHost", "LambdaHost"]
+    with pytest.raises(AttributeError, match="no attribute 'OtherHost'"):
+        _ = local.OtherHost
