@@ -10,11 +10,16 @@ CallContext: TypeAlias = IContext | str | None
 
 
 def as_context(context: CallContext) -> IContext | None:
-    """The context as pip-services' loggers and tracers take it."""
-    return Context.from_trace_id(context) if isinstance(context, str) else context
+    """The context as pip-services' loggers and tracers take it: they fail with a trace id that is no string."""
+    if context is None or isinstance(context, str):
+        return Context.from_trace_id(context) if context else None
+    return (
+        context
+        if isinstance(ContextResolver.get_trace_id(context), str)
+        else Context.from_trace_id(trace_id_of(context))
+    )
 
 
-def trace_id_of(context: CallContext) -> str | None:
-    """The context's trace id, always a string; None where it has none."""
-    trace_id = context if isinstance(context, str) else ContextResolver.get_trace_id(context)
-    return str(trace_id) if trace_id else None
+def trace_id_of(context: CallContext) -> str:
+    """The context's trace id, always a string; empty where it has none."""
+    return str(context if isinstance(context, str) else ContextResolver.get_trace_id(context))

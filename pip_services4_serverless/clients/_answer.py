@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ..connect._connection_params import MASK
 from ._errors import call_error
 
 MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
 CHUNK = 256 * 1024  # bytes to read at a time
+_NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # whatever Python makes of them
+_SHORTEST_SECRET = 6  # characters; masking less would garble every answer
 
 
 class AnswerTooLargeError(Exception):
@@ -46,6 +49,14 @@ def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exceptio
     return body[0] if len(body) == 1 else b"".join(body)
 
 
+def masked(body: bytes, secrets: Iterable[str]) -> bytes:
+    """An error's body, as of a far side that shows the request that it was sent, without the secrets of the request."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            body = body.replace(secret.encode(), MASK.encode())
+    return body
+
+
 def decode(answer: Answer, trace_id: str) -> Any:
     """The value of an answer that is no error.
 
@@ -56,13 +67,15 @@ def decode(answer: Answer, trace_id: str) -> Any:
     if answer.status == 204 or not body:
         return None
     try:
+        if body in _NO_JSON:
+            raise ValueError("JSON has no such number")
         return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
         content_type = answer.headers.get("content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "text/plain":
             try:
                 return body.decode(_charset(content_type))
-            except (UnicodeDecodeError, LookupError):
+            except (ValueError, LookupError):  # not in this character set, or no such set
                 pass
         message = f"The answer is no JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
         raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err

@@ -30,10 +30,11 @@ class Commandable(FunctionClient):
         Raises:
             ApplicationException: see the error table in the documentation.
         """
-        command = f"{self._name}.{cmd}" if self._name and cmd else cmd or self._name
+        command = ".".join(str(part) for part in (self._name, cmd) if part)
         timing = self._instrument(context, command)
+        is_command = isinstance(cmd, str) and cmd  # if not, the call says so
         try:
-            result = self._call(command if cmd and self._prefix_commands else cmd, context, params)
+            result = self._call(command if is_command and self._prefix_commands else cmd, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise

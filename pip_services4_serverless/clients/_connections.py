@@ -2,8 +2,9 @@
 
 Stock urllib3 bounds each read, so that a byte now and then keeps a call alive for ever; it takes one timeout for each
 address of a host; and it logs a warning for each connection beyond the pool. Outside an attempt (no current deadline)
-everything behaves as stock. `_new_conn` and `_read_status` are private to the libraries: should they go, what they add
-here is lost (the connect bound over several addresses, answers after a 103) and the tests say so; nothing else breaks.
+everything behaves as stock. `_new_conn`, `_tunnel` and `_read_status` are private to the libraries: should they go,
+what they add here is lost (the connect bound over several addresses and through a proxy, answers after a 103) and the
+tests say so; nothing else breaks.
 """
 
 from __future__ import annotations
@@ -86,11 +87,12 @@ class _DeadlineConnection(_Connection):
         self._pid = os.getpid()
 
     def connect(self) -> None:
+        self._pid = os.getpid()  # urllib3 connects a dropped connection's object anew
         deadline = current()
         if deadline is None:
             super().connect()
             return
-        deadline.touched = deadline.connecting = True
+        deadline.connect()
         try:
             super().connect()
         except TimeoutError:
@@ -103,11 +105,17 @@ class _DeadlineConnection(_Connection):
         if deadline is None:
             stock: socket.socket = super()._new_conn()
             return stock
-        ends_at = min(deadline.ends_at, monotonic() + deadline.connect_timeout)
-        sock = _connect(self, ends_at)
-        # For a proxy's answer and the TLS handshake, which comes next.
-        sock.settimeout(max(0.001, ends_at - monotonic()))
+        sock = _connect(self, deadline.connect_ends_at)
+        # For the TLS handshake, which comes next.
+        sock.settimeout(max(0.001, deadline.connect_ends_at - monotonic()))
         return sock
+
+    def _tunnel(self) -> None:
+        """Asks a proxy; the TLS handshake comes after that."""
+        super()._tunnel()
+        deadline = current()
+        if deadline is not None:
+            self.sock.settimeout(deadline.left())
 
     @property
     def is_connected(self) -> bool:

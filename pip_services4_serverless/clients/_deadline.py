@@ -10,7 +10,16 @@ from typing import Self
 class Deadline:
     """The bounds of the attempt that this thread is making. Entered, it is what `current` gives."""
 
-    __slots__ = ("_before", "connect_timeout", "connecting", "ends_at", "idle_timeout", "timed_out", "touched")
+    __slots__ = (
+        "_before",
+        "connect_ends_at",
+        "connect_timeout",
+        "connecting",
+        "ends_at",
+        "idle_timeout",
+        "timed_out",
+        "touched",
+    )
 
     def __init__(self, timeout: float, connect_timeout: float, idle_timeout: float) -> None:
         self.ends_at = monotonic() + timeout
@@ -19,16 +28,22 @@ class Deadline:
         # Set by the connection.
         self.touched = False  # a connection was begun or used
         self.connecting = False  # a connection was begun and is not yet made: nothing of the call was sent
+        self.connect_ends_at = self.ends_at
         self.timed_out = False
         self._before: Deadline | None = None
 
+    def connect(self) -> None:
+        """Notes that a connection is begun, in the time for connecting."""
+        self.touched = self.connecting = True
+        self.connect_ends_at = min(self.ends_at, monotonic() + self.connect_timeout)
+
     def left(self) -> float:
-        """Seconds left.
+        """Seconds left, for connecting or for the whole.
 
         Raises:
             TimeoutError: there are none.
         """
-        left = self.ends_at - monotonic()
+        left = (self.connect_ends_at if self.connecting else self.ends_at) - monotonic()
         if left <= 0:
             self.timed_out = True
             raise TimeoutError("the attempt's time is over")

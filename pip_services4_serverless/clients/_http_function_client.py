@@ -9,7 +9,8 @@ from .. import __version__
 from .._context import CallContext, trace_id_of
 from ._answer import CHUNK, Answer, read_whole
 from ._deadline import Deadline
-from .function_client import FunctionClient, Transport
+from ._transport import Transport
+from .function_client import FunctionClient
 
 if TYPE_CHECKING:
     import requests
@@ -69,13 +70,13 @@ class HttpFunctionClient(FunctionClient):
             session.settle(request, settings)
         except (requests.RequestException, HTTPError, ValueError, OSError) as err:
             session.close()
-            message = f"connection.uri: cannot be called: {type(err).__name__}: {err}"
-            raise ConfigException(trace_id_of(context), "WRONG_URI", message).with_details(
-                "key", "connection.uri"
-            ) from err
+            key = "_headers" if isinstance(err, exceptions.InvalidHeader | UnicodeEncodeError) else "connection.uri"
+            message = f"{key}: cannot be sent to: {type(err).__name__}: {err}"
+            raise ConfigException(trace_id_of(context), "WRONG_URI", message).with_details("key", key) from err
         self._client, self._uri = session, uri
         return Transport(
             _Handle(session, request, settings, (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)),
+            uri,
             (key,) if key else (),
             (
                 ((requests.ConnectTimeout,), "CANNOT_CONNECT"),

@@ -56,6 +56,12 @@ class _Adapter(HTTPAdapter):
         url, _, target = self._settled
         return target if request.url == url else super().request_url(request, proxies)
 
+    def close(self) -> None:
+        """Closes the connections; stock requests leaves that to the collection of the pool, which is held here."""
+        super().close()
+        if self._settled[1] is not None:
+            self._settled[1].close()
+
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Stock but for what a function's client does not read: cookies, and the text's encoding."""
         response = requests.Response()

@@ -49,7 +49,7 @@ from .. import __version__
 from .._context import CallContext, trace_id_of
 from ..connect import AwsConnectionParams
 from ..connect._connection_params import refuse
-from ._answer import CHUNK, read_whole
+from ._answer import CHUNK, masked, read_whole
 from ._aws_signature import sign_by_ourselves
 from ._connections import POOL_CLASSES
 from ._deadline import current
@@ -101,16 +101,17 @@ def open_lambda(
             )
             # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
             # and not the attempt, and a call costs a sixth more.
+            frozen = credentials.get_frozen_credentials()
+            secrets = tuple(filter(None, (frozen.secret_key, frozen.token)))
             endpoint: Any = getattr(client, "_endpoint", None)
             if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
                 verify = session.get_config_variable("ca_bundle")
-                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, max_connections)
+                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, max_connections, secrets)
         except (BotoCoreError, ValueError) as err:
             message = f"connection: AWS's client cannot be made: {type(err).__name__}: {err}"
             raise ConfigException(trace_id_of(context), "WRONG_URI", message) from err
     sign_by_ourselves(client, credentials)
-    frozen = credentials.get_frozen_credentials()
-    return client, tuple(filter(None, (frozen.secret_key, frozen.token)))
+    return client, secrets
 
 
 def _new_session() -> Any:
@@ -168,7 +169,10 @@ class _HttpSession:
     """What the client sends through, in place of botocore's `URLLib3Session`: our connections, nothing looked up again
     on each call, and each answer, an error's too, read whole within the attempt's bounds of time and size."""
 
-    def __init__(self, endpoint: str, verify: str | bool | None, max_connections: int) -> None:
+    def __init__(
+        self, endpoint: str, verify: str | bool | None, max_connections: int, secrets: tuple[str, ...]
+    ) -> None:
+        self._secrets = secrets
         # As botocore does: proxies and CA bundle come from the environment.
         is_https = endpoint.startswith("https")
         proxy_url = get_environ_proxies(endpoint).get("https" if is_https else "http")
@@ -203,6 +207,8 @@ class _HttpSession:
             )
         finally:
             response.close()  # it goes back to the pool if it was read to its end
+        if response.status >= 300:  # botocore logs it, and takes an error's name from it
+            body = masked(body, self._secrets)
         # botocore would compare the length with that of the decoded body; urllib3 has checked it.
         headers = {k: v for k, v in response.headers.items() if k.lower() != "content-length"}
         return AWSResponse(url, response.status, headers, _Body(body))
@@ -210,6 +216,7 @@ class _HttpSession:
     def close(self) -> None:
         """Drops the connections; those in use when they are given back."""
         self._manager.clear()
+        self._pool.close()  # the manager closes a pool when nobody holds it any more
 
 
 def _proxy_manager(url: str, options: dict[str, Any]) -> ProxyManager:

@@ -51,8 +51,8 @@ def _culprit(params: Mapping[str, Any]) -> str | None:
     """The name of the parameter that does not serialise; None where they fail only together."""
     name = None
     try:
-        for name, value in params.items():
-            _to_bytes({name: value})
+        for name in params:
+            _to_bytes({name: params[name]})
     except Exception:
         return None if name is None else str(name)
     return None

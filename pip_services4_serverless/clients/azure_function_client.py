@@ -6,7 +6,7 @@ from typing import Any
 from .._context import CallContext
 from ..connect import AzureConnectionParams, AzureConnectionResolver
 from ._http_function_client import HttpFunctionClient
-from .function_client import Transport
+from ._transport import Transport
 
 
 class AzureFunctionClient(HttpFunctionClient):

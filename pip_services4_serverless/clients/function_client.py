@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,16 +16,15 @@ from pip_services4_observability.trace import CompositeTracer
 from pip_services4_rpc.trace import InstrumentTiming
 
 from .._context import CallContext, as_context, trace_id_of
-from ._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode
+from ..connect._connection_params import is_readable_on_the_way
+from ._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode, masked
 from ._attempts import Attempts, CallPolicy
 from ._deadline import Deadline
 from ._errors import Failure, Resend, call_error, failure_of, no_answer
 from ._observers import OwnCounters, OwnTracer
 from ._options import read_option
 from ._payload import encode
-
-_MASK = b"***"
-_SHORTEST_SECRET = 6  # bytes; masking less would garble every answer
+from ._transport import Transport
 
 _OPTION_NAMES = (
     "connect_timeout",
@@ -46,20 +45,10 @@ _NO_ANSWER = {
 }
 
 
-class Transport(NamedTuple):
-    """What an open client calls through; a call in flight keeps its own reference."""
-
-    handle: Any  # the provider's
-    secrets: Sequence[str]
-    # What the provider's library raises for an attempt without an answer, and the code. The first match counts.
-    errors: Sequence[tuple[tuple[type[Exception], ...], str]]
-
-
 class _Opened(NamedTuple):
     transport: Transport
     policy: CallPolicy
     closing: threading.Event
-    secrets: tuple[bytes, ...]
 
 
 class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
@@ -85,6 +74,23 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
     - `*:discovery:*:*:1.0`, `*:credential-store:*:*:1.0`: (optional) resolve the connection and the credential
 
     A context is an `IContext`, a trace id as a plain `str`, or None.
+
+    Calls that are the same on all providers are written once:
+
+    ```python
+    class OrdersCalls(FunctionClient):
+        def get_order(self, context, order_id):
+            return self._call("get_order", context, {"order_id": order_id})
+
+    class OrdersAzureClient(OrdersCalls, AzureFunctionClient):
+        pass
+
+    class OrdersLambdaClient(OrdersCalls, LambdaClient):
+        pass
+
+    client = OrdersLambdaClient()
+    client.configure(ConfigParams.from_tuples("connection.arn", "orders", "connection.region", "eu-west-1"))
+    ```
     """
 
     _connect_timeout: int = 10000  # ms
@@ -181,8 +187,10 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 idempotent=bool(self._idempotent),
                 idle_timeout=self._idle_timeout / 1000,
             )
-            secrets = tuple(secret.encode() for secret in transport.secrets if len(secret) >= _SHORTEST_SECRET)
-            self._state = _Opened(transport, policy, threading.Event(), secrets)
+            self._state = _Opened(transport, policy, threading.Event())
+        if transport.secrets and is_readable_on_the_way(transport.url):
+            message = "%s sends its credentials over plain http to %s"
+            self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
     def close(self, context: CallContext) -> None:
@@ -233,7 +241,10 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 return decode(outcome, trace_id)
             wait = attempts.wait_after(outcome)
             if wait is None:
-                raise outcome.error from outcome.cause
+                try:
+                    raise outcome.error from outcome.cause
+                finally:
+                    del outcome  # its error's traceback holds this frame: only the garbage collector would free them
             self._logger.debug(
                 as_context(context), "Calling %s again in %d ms after %s", cmd, round(wait * 1000), outcome.error.code
             )
@@ -257,8 +268,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 return self._no_answer(opened, deadline, code, trace_id, err)
         if 200 <= answer.status < 300 and not answer.function_failed:
             return answer
-        for secret in opened.secrets:
-            answer = answer._replace(body=answer.body.replace(secret, _MASK))
+        answer = answer._replace(body=masked(answer.body, opened.transport.secrets))
         return failure_of(answer, trace_id) or answer
 
     def _no_answer(self, opened: _Opened, deadline: Deadline, code: str, trace_id: str, err: Exception) -> Failure:

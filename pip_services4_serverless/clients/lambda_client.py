@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from .._context import CallContext
+from .._context import CallContext, trace_id_of
 from ..connect import AwsConnectionParams, AwsConnectionResolver
 from ._answer import CHUNK, Answer, read_whole
 from ._deadline import Deadline
 from ._errors import call_error
-from .function_client import FunctionClient, Transport
+from ._transport import Transport
+from .function_client import FunctionClient
 
 
 class _Handle(NamedTuple):
@@ -74,7 +75,7 @@ class LambdaClient(FunctionClient):
         connection = self._connection
         timeouts = self._connect_timeout, self._timeout
         self._lambda, secrets = open_lambda(context, connection, *timeouts, self._max_connections)
-        return Transport(_Handle(self._lambda, connection.get_arn()), secrets, ERRORS)
+        return Transport(_Handle(self._lambda, connection.get_arn()), self._lambda.meta.endpoint_url, secrets, ERRORS)
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.client.close()
@@ -111,7 +112,7 @@ class LambdaClient(FunctionClient):
         """
         if invocation_type not in ("RequestResponse", "Event"):
             message = f"The invocation type must be RequestResponse or Event, not {invocation_type!r}"
-            raise call_error("WRONG_INVOCATION_TYPE", None, message)
+            raise call_error("WRONG_INVOCATION_TYPE", trace_id_of(context), message)
         return self._execute(cmd, context, args, one_way=invocation_type == "Event")
 
     def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,7 +16,7 @@ from .._context import CallContext, trace_id_of
 
 MASK = "***"
 # Secrets in a URL: a key in its query, a user name with its password.
-_IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^/@]*(?=@)", re.IGNORECASE)
+_IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^?#]*(?=@)", re.IGNORECASE)
 # Visible ASCII: what a header may carry as it is. A line break here would be a header of the caller's making.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 _SECTION = re.compile(r"(connections?|credentials?)\.")
@@ -107,6 +108,18 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         refuse(context, "WRONG_URI", key, "must not hold a user name or password; use credential.*")
     return parts
+
+
+def is_readable_on_the_way(url: str) -> bool:
+    """Whether a key sent there crosses a network unencrypted. Looks no name up."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 def _split(url: str) -> SplitResult | None:

@@ -149,7 +149,9 @@ class AwsConnectionParams(ServerlessConnectionParams):
             refuse(context, "NO_REGION", "connection.region", f"{region[:40]!r} is no AWS region")
         endpoint = self.get_endpoint()
         if endpoint is not None:
-            check_url(context, "connection.uri", endpoint)
+            parts = check_url(context, "connection.uri", endpoint)
+            if parts.query or parts.fragment:
+                refuse(context, "WRONG_URI", "connection.uri", "is an endpoint, and must have no query or fragment")
         self._validate_keys(context)
 
     def _validate_keys(self, context: CallContext) -> None:

@@ -29,20 +29,18 @@ class AzureFunctionHost:
     functions in a thread pool, async ones on the host's event loop. So a test may patch what a function uses, and
     nothing is left after `stop`: no thread, port, environment variable, `sys.path` entry or imported module of the app.
 
-        import azure.functions as func
-        import requests
+    ```python
+    app = func.FunctionApp()
 
-        app = func.FunctionApp()
+    @app.route()
+    def hello(req: func.HttpRequest) -> str:
+        return f"Hello, {req.params['name']}!"
 
-        @app.route()
-        def hello(req: func.HttpRequest) -> str:
-            return f"Hello, {req.params['name']}!"
-
-        with AzureFunctionHost(app) as host:
-            answer = requests.get(
-                host.function_url("hello"), {"name": "World"}, headers={"x-functions-key": host.function_key("hello")}
-            )
-        assert answer.text == "Hello, World!"
+    with AzureFunctionHost(app) as host:
+        key = {"x-functions-key": host.function_key("hello")}
+        answer = requests.get(host.function_url("hello"), {"name": "World"}, headers=key)
+    assert answer.text == "Hello, World!"
+    ```
 
     Args:
         app: a function app's folder (with `function_app.py`, or a folder with `function.json` for each function), or a
@@ -180,7 +178,11 @@ class AzureFunctionHost:
         `status`, `headers` and `body` (by default as by the real front end: 429 with `X-FUNCTION-SCALEOUT`, 503 with
         its text); or, with neither, the function answers. With `run` the function runs first, and its answer is lost.
 
+        ```python
+        with AzureFunctionHost(app) as host:
             host.fail("hello", times=2, status=503, headers={"Retry-After": "1"})
+            assert requests.get(host.function_url("hello")).status_code == 503
+        ```
 
         Raises `ValueError` for a fault that would be none.
         """

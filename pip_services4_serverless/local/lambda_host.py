@@ -57,10 +57,15 @@ class LambdaHost:
         port: The port on 127.0.0.1; 0 takes a free one.
         region: The AWS region that the functions pretend to be in.
 
-    Example:
-        with LambdaHost() as host:
-            host.deploy("dummies", "functions/dummies", "app.handler")
-            client.configure(host.config("dummies"))
+    ```python
+    client = CommandableLambdaClient("greeter")
+    with LambdaHost() as host:
+        host.deploy("greeter", "functions/greeter", "app.handler")
+        client.configure(host.config("greeter"))
+        client.open("123")
+        assert client.call_command("greet", "123", {"name": "Ada"}) == {"greeting": "Hello, Ada!"}
+        client.close("123")
+    ```
     """
 
     def __init__(self, *, port: int = 0, region: str = "us-east-1") -> None:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from pip_services4_commons.errors import ApplicationException
 from pip_services4_components.config import ConfigParams
 
 from pip_services4_serverless.clients import (
+    AzureFunctionClient,
     CommandableAzureFunctionClient,
     CommandableLambdaClient,
     FunctionClient,
+    LambdaClient,
 )
 
 PROVIDERS = ("azure", "lambda")
@@ -23,6 +27,7 @@ ACCESS_ID = "AKIDACCESSKEYIDHUNTER"
 ACCESS_KEY = "AwsSecretKey-hunter2-B"
 SESSION_TOKEN = "AwsSessionToken-hunter2-C"
 
+BARE_CLIENTS: dict[str, type[Any]] = {"azure": AzureFunctionClient, "lambda": LambdaClient}
 CLIENTS: dict[str, type[Any]] = {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient}
 
 
@@ -51,3 +56,10 @@ def open_client(provider: str, url: str, name: str = "dummies", **options: Any) 
         yield client
     finally:
         client.close("test")
+
+
+def failure(client: Any, cmd: str = "get", context: Any = "T", params: Any = None) -> ApplicationException:
+    """The exception that a call ends with."""
+    with pytest.raises(ApplicationException) as caught:
+        client._call(cmd, context, params)
+    return caught.value

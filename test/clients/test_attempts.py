@@ -1,0 +1,132 @@
+"""How often and for how long a call is tried."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+import pytest
+
+from pip_services4_serverless.clients._attempts import Attempts, CallPolicy
+from pip_services4_serverless.clients._errors import Failure, Resend, call_error
+
+SAMPLES = 200  # enough that a random wait comes near its bound
+
+
+def policy(**changes: float) -> CallPolicy:
+    """The defaults, as the base takes them from the configuration."""
+    defaults = CallPolicy(
+        timeout=10.0, connect_timeout=10.0, total_timeout=0.0, retries=3, idempotent=False, idle_timeout=60.0
+    )
+    return defaults._replace(**changes)
+
+
+def failed(resend: Resend, retry_after: float | None = None) -> Failure:
+    """An attempt that failed so."""
+    return Failure(call_error("CALL_FAILED", "T", "It failed"), resend, retry_after)
+
+
+def waits(after: int, failure: Failure, changed: CallPolicy | None = None) -> list[float | None]:
+    """What is decided after so many attempts, many times over."""
+    result = []
+    for _ in range(SAMPLES):
+        attempts = Attempts(changed or policy(retries=1000))
+        for _ in range(after):
+            attempts.next_timeout()
+        result.append(attempts.wait_after(failure))
+    return result
+
+
+@pytest.mark.parametrize(
+    ("resend", "idempotent", "again"),
+    [
+        (Resend.ALWAYS, False, True),
+        (Resend.ALWAYS, True, True),
+        (Resend.IF_IDEMPOTENT, False, False),
+        (Resend.IF_IDEMPOTENT, True, True),
+        (Resend.NEVER, False, False),
+        (Resend.NEVER, True, False),
+    ],
+)
+@pytest.mark.defect(6)
+@pytest.mark.defect(24)
+def test_what_may_be_sent_again(resend: Resend, idempotent: bool, again: bool) -> None:
+    """The contract's table: only what was not executed, unless the owner says that it may be."""
+    attempts = Attempts(policy(idempotent=idempotent))
+    attempts.next_timeout()
+
+    assert (attempts.wait_after(failed(resend)) is not None) is again
+
+
+@pytest.mark.defect(4)
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_there_are_so_many_further_attempts(retries: int) -> None:
+    """After the first."""
+    attempts = Attempts(policy(retries=retries))
+    attempts.next_timeout()
+    while attempts.wait_after(failed(Resend.ALWAYS)) is not None:
+        attempts.next_timeout()
+
+    assert attempts.made == retries + 1
+
+
+@pytest.mark.defect(5)
+@pytest.mark.parametrize(("made", "longest"), [(1, 0.1), (2, 0.2), (3, 0.4), (6, 3.2), (7, 5.0), (8, 5.0), (1000, 5.0)])
+def test_the_wait_doubles_with_full_jitter_up_to_five_seconds(made: int, longest: float) -> None:
+    """Anything from nothing to the bound, whatever the timeout of an attempt."""
+    found = [wait for wait in waits(made, failed(Resend.ALWAYS)) if wait is not None]
+
+    assert len(found) == SAMPLES
+    assert 0 <= min(found) < longest * 0.2
+    assert longest * 0.8 < max(found) <= longest
+
+
+@pytest.mark.defect(6)
+@pytest.mark.parametrize("asked", [6.0, 19.9, 20.0])
+def test_a_retry_after_up_to_twenty_seconds_is_honoured(asked: float) -> None:
+    """The wait is never shorter than what the far side asked for."""
+    assert set(waits(1, failed(Resend.ALWAYS, asked))) == {asked}
+
+
+def test_a_short_retry_after_leaves_the_backoff() -> None:
+    """The longer of the two counts: `Retry-After: 0` is no leave to hammer."""
+    found = [wait for wait in waits(7, failed(Resend.ALWAYS, 0.0)) if wait is not None]
+
+    assert max(found) > 4
+
+
+@pytest.mark.parametrize("asked", [20.1, 3600.0, float("inf")])
+def test_a_longer_retry_after_ends_the_call(asked: float) -> None:
+    """At once: who called would rather know."""
+    assert set(waits(1, failed(Resend.ALWAYS, asked))) == {None}
+
+
+def test_without_a_total_each_attempt_has_the_whole_timeout() -> None:
+    """However many were made."""
+    attempts = Attempts(policy(timeout=7.5))
+
+    assert [attempts.next_timeout() for _ in range(3)] == [7.5, 7.5, 7.5]
+
+
+def test_a_total_bounds_an_attempt() -> None:
+    """What is left of it, where that is less than the timeout."""
+    assert 1.9 < Attempts(policy(total_timeout=2.0)).next_timeout() <= 2.0
+    assert Attempts(policy(timeout=1.0, total_timeout=2.0)).next_timeout() == 1.0
+
+
+def test_nothing_is_left_of_a_total_that_is_over() -> None:
+    """Never a negative time."""
+    attempts = Attempts(policy(total_timeout=1e-9))
+    before = monotonic()
+    while monotonic() == before:
+        pass
+
+    assert attempts.next_timeout() == 0.0
+
+
+@pytest.mark.parametrize(("asked", "total", "wait"), [(3.0, 60.0, 3.0), (3.0, 2.0, None), (3.0, 3.0, None)])
+def test_a_wait_that_the_total_has_no_room_for_ends_the_call(asked: float, total: float, wait: float | None) -> None:
+    """At once, and not when the total is over."""
+    attempts = Attempts(policy(total_timeout=total))
+    attempts.next_timeout()
+
+    assert attempts.wait_after(failed(Resend.ALWAYS, asked)) == wait

@@ -1,0 +1,110 @@
+"""What commandable clients add: a service's name before its commands, and instrumentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import ConfigException, NotFoundException, UnknownException
+from pip_services4_components.context import Context
+from support.clients import CLIENTS, config_for, open_client
+from support.fault_server import FaultServer, answer
+from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
+
+
+@pytest.mark.defect(13)
+@pytest.mark.parametrize(
+    ("name", "options", "sent"),
+    [
+        ("dummies", {}, "dummies.get"),
+        ("dummies", {"prefix_commands": True}, "dummies.get"),
+        ("dummies", {"prefix_commands": "yes"}, "dummies.get"),
+        ("dummies", {"prefix_commands": False}, "get"),
+        ("dummies", {"prefix_commands": "0"}, "get"),
+        ("", {}, "get"),
+        (None, {}, "get"),
+        (None, {"prefix_commands": False}, "get"),
+    ],
+)
+def test_a_command_is_sent_as(provider: str, name: Any, options: dict[str, Any], sent: str) -> None:
+    """With the service's name before it, if there is one and the services want it."""
+    with FaultServer() as server, open_client(provider, server.url, name, **options) as client:
+        client.call_command("get", "T", {"id": "7"})
+
+        assert server.requests[0].json() == {"id": "7", "cmd": sent, "trace_id": "T"}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "counted"),
+    [("dummies", {}, "dummies.get"), ("dummies", {"prefix_commands": False}, "dummies.get"), ("", {}, "get")],
+)
+def test_a_command_is_observed_as(provider: str, name: str, options: dict[str, Any], counted: str) -> None:
+    """With the service's name, whatever is sent."""
+    logger, counters, tracer = RecordingLogger(), RecordingCounters(), RecordingTracer()
+    with FaultServer() as server, open_client(provider, server.url, name, **options) as client:
+        client.set_references(references_to(logger=logger, counters=counters, tracer=tracer))
+        client.call_command("get", Context.from_trace_id("T"))
+
+    assert counters.counts() == {f"{counted}.exec_count": 1, f"{counted}.exec_time": 1}
+    assert tracer.traces == [("T", counted, "", None)]
+    assert f"Executing {counted} method" in logger.messages()
+
+
+def test_a_wrong_flag_is_refused_by_name(provider: str) -> None:
+    """When it is configured."""
+    with pytest.raises(ConfigException) as caught:
+        CLIENTS[provider]("dummies").configure(config_for(provider, "http://127.0.0.1:9", prefix_commands="perhaps"))
+
+    assert caught.value.details["key"] == "options.prefix_commands"
+
+
+@pytest.mark.defect(12)
+def test_an_error_is_raised(provider: str) -> None:
+    """And not returned."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        server.script(answer(404))
+        with pytest.raises(NotFoundException):
+            client.call_command("get", "T")
+
+
+@pytest.mark.defect(33)
+@pytest.mark.parametrize("cmd", ["", None])
+@pytest.mark.parametrize("name", ["dummies", ""])
+def test_an_empty_command_is_refused(provider: str, name: str, cmd: Any) -> None:
+    """A service's name alone is no command; the call is counted as failed."""
+    counters = RecordingCounters()
+    with FaultServer() as server, open_client(provider, server.url, name) as client:
+        client.set_references(references_to(counters=counters))
+        with pytest.raises(UnknownException) as caught:
+            client.call_command(cmd, "T")
+
+        assert (caught.value.code, caught.value.trace_id) == ("NO_COMMAND", "T")
+        assert server.connections == 0
+        assert counters.counts()[f"{name}.exec_errors"] == 1
+
+
+def test_a_subclass_calls_commands_by_methods(provider: str) -> None:
+    """As in the documentation of the two classes."""
+
+    class OrdersClient(CLIENTS[provider]):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__("orders")
+
+        def get_order(self, context: Any, order_id: str) -> Any:
+            return self.call_command("get_order", context, {"order_id": order_id})
+
+    client = OrdersClient()
+    with FaultServer() as server:
+        client.configure(config_for(provider, server.url))
+        client.open("123")
+
+        assert client.get_order("123", "7") == {"order_id": "7", "cmd": "orders.get_order", "trace_id": "123"}
+        client.close("123")
+
+
+def test_the_bare_call_takes_the_command_as_it_is(provider: str) -> None:
+    """`_call` is there for subclasses that know better."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client._call("other.get", "T")
+
+        assert server.requests[0].json()["cmd"] == "other.get"

@@ -1,0 +1,730 @@
+"""Which error a caller sees, and whether the call may be sent again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    ConfigException,
+    ConflictException,
+    ConnectionException,
+    ErrorCategory,
+    FileException,
+    InternalException,
+    InvalidStateException,
+    InvocationException,
+    NotFoundException,
+    UnauthorizedException,
+    UnknownException,
+    UnsupportedException,
+)
+from requests.structures import CaseInsensitiveDict
+
+from pip_services4_serverless.clients._answer import Answer
+from pip_services4_serverless.clients._errors import (
+    REFUSED_BEFORE_RUNNING,
+    SITUATIONS,
+    Failure,
+    Resend,
+    call_error,
+    failure_of,
+    no_answer,
+)
+
+TABLE = {
+    "NO_COMMAND": (UnknownException, 500, Resend.NEVER),
+    "NOT_OPENED": (InvalidStateException, 500, Resend.NEVER),
+    "SERIALIZATION_FAILED": (BadRequestException, 400, Resend.NEVER),
+    "PAYLOAD_TOO_LARGE": (BadRequestException, 413, Resend.NEVER),
+    "WRONG_INVOCATION_TYPE": (BadRequestException, 400, Resend.NEVER),
+    "NO_CREDENTIALS": (ConfigException, 500, Resend.NEVER),
+    "CANNOT_CONNECT": (ConnectionException, 503, Resend.ALWAYS),
+    "CALL_TIMEOUT": (ConnectionException, 504, Resend.IF_IDEMPOTENT),
+    "NO_RESPONSE": (ConnectionException, 502, Resend.IF_IDEMPOTENT),
+    "FUNCTION_ERROR": (InvocationException, 500, Resend.NEVER),
+    "BAD_REQUEST": (BadRequestException, 400, Resend.NEVER),
+    "UNAUTHORIZED": (UnauthorizedException, 401, Resend.NEVER),
+    "NOT_FOUND": (NotFoundException, 404, Resend.NEVER),
+    "CONFLICT": (ConflictException, 409, Resend.NEVER),
+    "TOO_MANY_REQUESTS": (InvocationException, 429, Resend.ALWAYS),
+    "CALL_FAILED": (InvocationException, 500, Resend.NEVER),
+    "UNEXPECTED_REDIRECT": (InvocationException, 500, Resend.NEVER),
+    "DESERIALIZATION_FAILED": (InvocationException, 500, Resend.NEVER),
+    "RESPONSE_TOO_LARGE": (InvocationException, 500, Resend.NEVER),
+}
+
+# Bodies as the published servers write them.
+REAL_ERROR = {
+    "category": "NotFound",
+    "code": "NO_X",
+    "status": 404,
+    "details": {"id": "7"},
+    "trace_id": "T9",
+    "message": "X not found",
+    "cause": "None",
+    "stack_stace": "NoneType: None\n",
+}
+REAL_VALIDATION_ERROR = {
+    "category": "BadRequest",
+    "code": "INVALID_DATA",
+    "status": 400,
+    "details": {"results": "[{'path': 'id', 'type': 5}]"},
+    "trace_id": {"_values": {"trace_id": "T9"}},
+    "message": "Validation failed: id is required",
+    "cause": "None",
+    "stack_stace": "NoneType: None\n",
+}
+REAL_FAILED_INVOCATION = {
+    "category": "FailedInvocation",
+    "code": "EXEC_FAILED",
+    "status": 500,
+    "details": {"command": "break"},
+    "trace_id": "T9",
+    "message": "Execution break failed: no such thing",
+    "cause": "no such thing",
+    "stack_stace": "Traceback (most recent call last):\n...\nValueError: no such thing\n",
+}
+
+
+def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None, error_name: str = "") -> Failure:
+    """How an attempt failed that got this answer."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    found = failure_of(Answer(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T")
+    assert found is not None
+    return found
+
+
+def function_failure(payload: Any, status: int = 200) -> ApplicationException:
+    """The error of a Lambda answer that says that the function failed."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    found = failure_of(Answer(status, {}, raw, function_failed=True), "T")
+    assert found is not None
+    assert found.resend is Resend.NEVER
+    return found.error
+
+
+# --- The table ---
+
+
+@pytest.mark.parametrize("code", SITUATIONS)
+def test_a_code_has_its_class_status_and_policy(code: str) -> None:
+    """As the contract's two tables have them."""
+    assert tuple(SITUATIONS[code]) == TABLE[code]
+
+
+def test_the_table_has_no_other_codes() -> None:
+    """And none is missing."""
+    assert set(SITUATIONS) == set(TABLE)
+
+
+@pytest.mark.parametrize("code", SITUATIONS)
+@pytest.mark.defect(20)
+def test_an_error_is_complete_and_can_be_written_down(code: str) -> None:
+    """Code, status, message and a trace id that is a string; an absent detail leaves no trace."""
+    error = call_error(code, "T", "It failed", cmd="c", nothing=None)
+
+    assert type(error) is SITUATIONS[code].exception
+    assert (error.code, error.status, error.message, error.trace_id) == (
+        code,
+        SITUATIONS[code].status,
+        "It failed",
+        "T",
+    )
+    assert json.loads(json.dumps(error.to_json()))["details"] == {"cmd": "c"}
+
+
+def test_an_error_without_details_has_none() -> None:
+    """And none of another exception that happens to be handled."""
+    try:
+        raise KeyError("secret of somebody else")
+    except KeyError:
+        error = call_error("CALL_FAILED", None, "It failed", 502)
+
+    assert error.details is None
+    assert error.stack_trace == ""
+    assert error.status == 502
+
+
+@pytest.mark.parametrize("code", ["CANNOT_CONNECT", "CALL_TIMEOUT", "NO_RESPONSE", "RESPONSE_TOO_LARGE"])
+def test_an_attempt_without_an_answer_keeps_its_cause(code: str) -> None:
+    """What the library below said stands on one line, and not at any length."""
+    cause = OSError("refused\n  by " + 1000 * "x")
+
+    found = no_answer(code, "T", "No luck", cause)
+
+    assert found.cause is cause
+    assert found.error.cause is cause
+    assert found.error.message.startswith("No luck: OSError: refused by xxx")
+    assert "\n" not in found.error.message
+    assert len(found.error.message) < 600
+    assert (found.error.code, found.error.trace_id, found.resend) == (code, "T", SITUATIONS[code].resend)
+
+
+# --- Answers without an error body ---
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_success_is_no_failure(status: int) -> None:
+    """Even when its body looks like an error's."""
+    assert failure_of(Answer(status, {}, b'{"code": "X"}'), "T") is None
+
+
+@pytest.mark.defect(8)
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
+def test_a_redirect_is_an_error(status: int) -> None:
+    """It is never followed, never tried again, and no body of its own changes that."""
+    found = failure(status, REAL_ERROR, {"Location": "https://elsewhere/", "Retry-After": "1"})
+
+    assert type(found.error) is InvocationException
+    assert (found.error.code, found.error.status) == ("UNEXPECTED_REDIRECT", status)
+    assert found.resend is Resend.NEVER
+
+
+@pytest.mark.defect(9)
+@pytest.mark.defect(26)
+@pytest.mark.parametrize(
+    ("status", "exception", "code", "resend"),
+    [
+        (400, BadRequestException, "BAD_REQUEST", Resend.NEVER),
+        (401, UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
+        (403, UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
+        (404, NotFoundException, "NOT_FOUND", Resend.NEVER),
+        (409, ConflictException, "CONFLICT", Resend.NEVER),
+        (413, BadRequestException, "PAYLOAD_TOO_LARGE", Resend.NEVER),
+        (418, InvocationException, "CALL_FAILED", Resend.NEVER),
+        (429, InvocationException, "TOO_MANY_REQUESTS", Resend.ALWAYS),
+        (500, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (501, InvocationException, "CALL_FAILED", Resend.NEVER),
+        (502, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (503, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (504, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (599, InvocationException, "CALL_FAILED", Resend.NEVER),
+        (101, InvocationException, "CALL_FAILED", Resend.NEVER),
+    ],
+)
+def test_a_status_decides_where_no_error_is_described(
+    status: int, exception: type[ApplicationException], code: str, resend: Resend
+) -> None:
+    """Each becomes its own exception, with the real status."""
+    found = failure(status, b"<html>Bad\n gateway</html>")
+
+    assert type(found.error) is exception
+    assert (found.error.code, found.error.status, found.error.trace_id) == (code, status, "T")
+    assert found.error.message == f"The call was answered with status {status}: <html>Bad gateway</html>"
+    assert found.resend is resend
+
+
+@pytest.mark.defect(9)
+@pytest.mark.defect(11)
+@pytest.mark.parametrize("status", [404, 503])
+@pytest.mark.parametrize(
+    "body", [b"", b"Unauthorized", b"[]", b'"oops"', b"5", b"null", b"{}", b'{"error": {"code": "X"}}', b"\xff", b"\0"]
+)
+def test_a_body_that_describes_no_error_changes_nothing(status: int, body: bytes) -> None:
+    """Whatever it is: nothing, text, a list, a string, an object of another kind."""
+    found = failure(status, body)
+
+    assert (found.error.code, found.error.status) == ("NOT_FOUND" if status == 404 else "CALL_FAILED", status)
+    assert "\n" not in found.error.message
+
+
+def test_a_status_alone_makes_an_error() -> None:
+    """Without a header, a body, or a word of the provider's."""
+    found = failure_of(Answer(500, {}, b""), "T")
+
+    assert found is not None
+    assert found.error.message == "The call was answered with status 500"
+    assert (found.error.details, found.retry_after, found.cause) == (None, None, None)
+
+
+def test_a_foreign_body_is_quoted_in_short() -> None:
+    """Enough to recognise it."""
+    message = failure(502, b"<h1>Bad   gateway</h1>\n" + 10_000 * b"x").error.message
+
+    assert message == "The call was answered with status 502: " + ("<h1>Bad gateway</h1> " + 200 * "x")[:200]
+
+
+@pytest.mark.defect(11)
+@pytest.mark.parametrize("cut", [1, 20, 60, 100])
+def test_a_truncated_error_body_counts_as_none(cut: int) -> None:
+    """The status decides."""
+    found = failure(404, json.dumps(REAL_ERROR).encode()[:cut])
+
+    assert (type(found.error), found.error.code) == (NotFoundException, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000, b"9" * 5000])
+def test_a_body_that_breaks_the_parser_counts_as_none(body: bytes) -> None:
+    """Nothing that a server sends ends in a RecursionError."""
+    assert failure(500, body).error.code == "CALL_FAILED"
+
+
+# --- Provider errors of AWS ---
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED_BEFORE_RUNNING))
+@pytest.mark.parametrize("status", [400, 409, 429, 502, 500])
+def test_lambda_refused_before_running(name: str, status: int) -> None:
+    """By its own word, whatever the status: nothing ran."""
+    found = failure(status, b"Rate exceeded", error_name=name)
+
+    assert found.resend is Resend.ALWAYS
+    assert found.error.details["error_type"] == name
+    assert f"{name}: Rate exceeded" in found.error.message
+
+
+def test_the_refusals_are_those_of_the_contract() -> None:
+    """Five names."""
+    assert {
+        "TooManyRequestsException",
+        "EC2ThrottledException",
+        "ResourceNotReadyException",
+        "ResourceConflictException",
+        "SnapStartNotReadyException",
+    } == REFUSED_BEFORE_RUNNING
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "exception", "code", "resend"),
+    [
+        (403, "AccessDeniedException", UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
+        (404, "ResourceNotFoundException", NotFoundException, "NOT_FOUND", Resend.NEVER),
+        (413, "RequestTooLargeException", BadRequestException, "PAYLOAD_TOO_LARGE", Resend.NEVER),
+        (400, "InvalidParameterValueException", BadRequestException, "BAD_REQUEST", Resend.NEVER),
+        (500, "ServiceException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (502, "EC2UnexpectedException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (502, "ENILimitReachedException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+    ],
+)
+@pytest.mark.defect(26)
+def test_lambda_errors_differ(
+    status: int, name: str, exception: type[ApplicationException], code: str, resend: Resend
+) -> None:
+    """A missing function, a missing right and a failing service are three things."""
+    found = failure(status, b"", error_name=name)
+
+    assert (type(found.error), found.error.code, found.error.status) == (exception, code, status)
+    assert found.error.details["error_type"] == name
+    assert found.resend is resend
+
+
+# --- Retry-After ---
+
+
+@pytest.fixture
+def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is not on UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.defect(6)
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("9" * 400, float("inf")),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wednesday, 21-Oct-15 07:28:00 GMT", 0.0),
+        ("Wed Oct 21 07:28:00 2015", 0.0),
+    ],
+)
+def test_retry_after_says_how_long_to_wait(value: str, seconds: float) -> None:
+    """In seconds, or as a date in each of HTTP's three forms; a date that is over means now."""
+    found = failure(503, b"", {"retry-after": value})
+
+    assert found.retry_after == seconds
+    assert found.resend is Resend.ALWAYS
+
+
+@pytest.mark.usefixtures("new_york")
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%a, %d %b %Y %H:%M:%S GMT",
+        "%A, %d-%b-%y %H:%M:%S GMT",
+        "%a, %d %b %Y %H:%M:%S -0000",
+        "%a %b %d %H:%M:%S %Y",
+    ],
+)
+def test_a_date_means_universal_time(form: str) -> None:
+    """Also where it does not say so, and the machine's clock is elsewhere."""
+    at = datetime.now(UTC) + timedelta(seconds=15)
+
+    retry_after = failure(429, b"", {"Retry-After": at.strftime(form)}).retry_after
+
+    assert retry_after is not None
+    assert 10 < retry_after <= 15
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "soon", "-1", "1.5", "+3", "٣", "²", "5, 10", "99999999 Oct", "Wed, 99 Oct 2015 99:99:99 GMT"]
+)
+def test_a_retry_after_that_says_nothing_is_ignored(value: str) -> None:
+    """503 with it is as 503 without: it may have been executed."""
+    found = failure(503, b"", {"Retry-After": value})
+
+    assert found.retry_after is None
+    assert found.resend is Resend.IF_IDEMPOTENT
+
+
+date_pieces = st.sampled_from(
+    [
+        "Wed,",
+        "Wednesday,",
+        "21",
+        "Oct",
+        "21-Oct-15",
+        "0001",
+        "2015",
+        "99999",
+        "07:28:00",
+        "99:99",
+        "GMT",
+        "-0000",
+        "+9999",
+    ]
+)
+
+
+@given(st.text(max_size=30) | st.lists(date_pieces, max_size=8).map(" ".join))
+@settings(max_examples=40, deadline=None)
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+    """And never negative."""
+    retry_after = failure(503, b"", {"Retry-After": value}).retry_after
+
+    assert retry_after is None or retry_after >= 0
+
+
+# --- Restored errors ---
+
+
+@pytest.mark.defect(10)
+@pytest.mark.defect(26)
+def test_a_real_error_is_restored() -> None:
+    """As the published servers write it: HTTP 400 around a 404, and `stack_stace`."""
+    found = failure(400, REAL_ERROR)
+
+    error = found.error
+    assert type(error) is NotFoundException
+    assert (error.code, error.status, error.message) == ("NO_X", 404, "X not found")
+    assert (error.category, error.trace_id) == ("NotFound", "T9")
+    assert error.details == {"id": "7"}
+    assert error.stack_trace == "NoneType: None\n"
+    assert found.resend is Resend.NEVER
+
+
+@pytest.mark.defect(10)
+@pytest.mark.defect(20)
+def test_a_real_validation_error_is_restored() -> None:
+    """Its trace id is an object: the call's is taken."""
+    error = failure(400, REAL_VALIDATION_ERROR).error
+
+    assert type(error) is BadRequestException
+    assert (error.code, error.status, error.trace_id) == ("INVALID_DATA", 400, "T")
+    assert error.details["results"] == "[{'path': 'id', 'type': 5}]"
+
+
+def test_a_real_failed_invocation_is_restored() -> None:
+    """With its cause and its traceback."""
+    error = failure(400, REAL_FAILED_INVOCATION).error
+
+    assert type(error) is InvocationException
+    assert (error.code, error.status, error.cause) == ("EXEC_FAILED", 500, "no such thing")
+    assert error.stack_trace.startswith("Traceback")
+
+
+@pytest.mark.parametrize(
+    ("category", "exception"),
+    [
+        (ErrorCategory.Unknown, UnknownException),
+        (ErrorCategory.Internal, InternalException),
+        (ErrorCategory.Misconfiguration, ConfigException),
+        (ErrorCategory.InvalidState, InvalidStateException),
+        (ErrorCategory.NoResponse, ConnectionException),
+        (ErrorCategory.FailedInvocation, InvocationException),
+        (ErrorCategory.FileError, FileException),
+        (ErrorCategory.BadRequest, BadRequestException),
+        (ErrorCategory.Unauthorized, UnauthorizedException),
+        (ErrorCategory.NotFound, NotFoundException),
+        (ErrorCategory.Conflict, ConflictException),
+        (ErrorCategory.Unsupported, UnsupportedException),
+    ],
+)
+def test_a_category_is_restored_to_its_class(category: str, exception: type[ApplicationException]) -> None:
+    """Each of the toolkit's twelve; and what such an exception writes of itself comes back."""
+    original = exception("T9", "MY_CODE", "My message").with_details("id", "7")
+
+    error = failure(500, json.loads(json.dumps(original.to_json()))).error
+
+    assert type(error) is exception
+    assert (error.category, error.code, error.message) == (category, "MY_CODE", "My message")
+    assert (error.status, error.trace_id, error.details) == (original.status, "T9", {"id": "7"})
+
+
+def test_no_category_of_the_toolkit_is_forgotten() -> None:
+    """The table above is all of them."""
+    mark = next(m for m in test_a_category_is_restored_to_its_class.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined]
+    names = {value for name, value in vars(ErrorCategory).items() if not name.startswith("_")}
+
+    assert {category for category, _ in mark.args[1]} == names
+
+
+@pytest.mark.defect(11)
+@pytest.mark.parametrize("category", ["Weird", "", None, 5, ["NotFound"], {"a": 1}])
+@pytest.mark.parametrize(
+    ("status", "exception"),
+    [(401, UnauthorizedException), (404, NotFoundException), (409, ConflictException), (500, InvocationException)],
+)
+def test_an_unknown_category_is_restored_by_status(
+    category: Any, status: int, exception: type[ApplicationException]
+) -> None:
+    """Code and message survive, and so does a category that is text."""
+    error = failure(status, {"category": category, "code": "C", "message": "M"}).error
+
+    assert type(error) is exception
+    assert (error.code, error.message, error.status) == ("C", "M", status)
+    if category == "Weird":
+        assert error.category == "Weird"
+
+
+@pytest.mark.defect(10)
+@pytest.mark.parametrize("missing", REAL_ERROR)
+def test_an_error_with_a_part_missing_is_restored(missing: str) -> None:
+    """Never a KeyError; what is there is kept."""
+    body = {key: value for key, value in REAL_ERROR.items() if key != missing}
+
+    error = failure(404, body).error
+
+    assert type(error) is NotFoundException
+    assert error.status == 404
+    assert error.trace_id == ("T" if missing == "trace_id" else "T9")
+    assert (error.code == "NO_X") is (missing != "code")
+    assert (error.message == "X not found") is (missing != "message")
+    assert (error.details == {"id": "7"}) is (missing != "details")
+    assert error.message
+
+
+@pytest.mark.parametrize("odd", [None, 5, 1.5, True, [], [1], {"a": [1]}, ""], ids=repr)
+@pytest.mark.parametrize("part", [key for key in REAL_ERROR if key != "category"])
+def test_an_error_with_an_odd_part_is_restored(part: str, odd: Any) -> None:
+    """A part of the wrong kind is as if it were missing, and the exception can be written down."""
+    error = failure(404, {**REAL_ERROR, part: odd}).error
+
+    assert type(error) is NotFoundException
+    assert isinstance(error.trace_id, str)
+    assert isinstance(error.code, str)
+    assert isinstance(error.message, str)
+    assert error.status == 404
+    assert json.loads(json.dumps(error.to_json()))["category"] == "NotFound"
+
+
+@pytest.mark.parametrize(
+    ("details", "restored"),
+    [
+        ({"id": "7", "n": {"a": [1]}}, {"id": "7", "n": {"a": [1]}}),
+        ({}, None),
+        (None, None),
+        (["a"], {"details": ["a"]}),
+        ("text", {"details": "text"}),
+    ],
+)
+def test_details_are_kept(details: Any, restored: Any) -> None:
+    """Nested as they came; what is no object under a name."""
+    assert failure(400, {"code": "X", "details": details}).error.details == restored
+
+
+@pytest.mark.parametrize("status", [0, 99, 600, -1, 404.0, "404", True, None])
+def test_a_status_that_is_none_gives_way_to_https(status: Any) -> None:
+    """Only a number from 100 to 599 is a status."""
+    assert failure(409, {"code": "X", "status": status}).error.status == 409
+
+
+@pytest.mark.parametrize("status", [100, 410, 599])
+def test_a_status_of_its_own_goes_before_https(status: int) -> None:
+    """The published servers answer all of their errors with HTTP 400."""
+    assert failure(400, {"code": "X", "status": status}).error.status == status
+
+
+@pytest.mark.parametrize("body", [{"code": "X"}, {"category": "Internal"}, {"code": None, "category": "Internal"}])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_described_error_is_never_sent_again(status: int, body: Any) -> None:
+    """The function ran and answered, whatever the status."""
+    assert failure(status, body, {"Retry-After": "1"}).resend is Resend.NEVER
+
+
+@pytest.mark.parametrize("body", [{"code": 5}, {"category": None}, {"message": "M"}, {"status": 404}, [{"code": "X"}]])
+def test_an_object_without_code_and_category_describes_no_error(body: Any) -> None:
+    """A string in one of the two is what tells a pip-services error."""
+    assert failure(503, body, {"Retry-After": "1"}).resend is Resend.ALWAYS
+
+
+# --- Lambda's function errors ---
+
+
+@pytest.mark.defect(21)
+@pytest.mark.parametrize("status", [200, 202])
+def test_a_failed_function_is_an_error(status: int) -> None:
+    """Its own kind of exception, with type and stack in the details."""
+    error = function_failure(
+        {
+            "errorMessage": "list index out of range",
+            "errorType": "IndexError",
+            "requestId": "r",
+            "stackTrace": ['  File "/var/task/app.py", line 3, in handler\n', "    return rows[0]\n"],
+        },
+        status,
+    )
+
+    assert type(error) is InvocationException
+    assert (error.code, error.status, error.message) == ("FUNCTION_ERROR", 500, "list index out of range")
+    assert error.details["error_type"] == "IndexError"
+    assert error.details["stack_trace"] == '  File "/var/task/app.py", line 3, in handler\n    return rows[0]'
+    assert error.stack_trace == error.details["stack_trace"]
+    json.dumps(error.to_json())
+
+
+@pytest.mark.parametrize(
+    ("name", "exception", "status"),
+    [
+        ("UnknownException", UnknownException, 500),
+        ("ApplicationException", UnknownException, 500),
+        ("InternalException", InternalException, 500),
+        ("ConfigException", ConfigException, 500),
+        ("InvalidStateException", InvalidStateException, 500),
+        ("ConnectionException", ConnectionException, 500),
+        ("InvocationException", InvocationException, 500),
+        ("FileException", FileException, 500),
+        ("BadRequestException", BadRequestException, 400),
+        ("ValidationException", BadRequestException, 400),
+        ("UnauthorizedException", UnauthorizedException, 401),
+        ("NotFoundException", NotFoundException, 404),
+        ("ConflictException", ConflictException, 409),
+        ("UnsupportedException", UnsupportedException, 500),
+        ("ReferenceException", InternalException, 500),
+    ],
+)
+def test_a_toolkit_exception_is_restored_by_its_name(
+    name: str, exception: type[ApplicationException], status: int
+) -> None:
+    """Class and message are all that travels."""
+    error = function_failure({"errorMessage": "X not found", "errorType": name, "requestId": "r", "stackTrace": ["a"]})
+
+    assert type(error) is exception
+    assert (error.code, error.message, error.trace_id) == ("FUNCTION_ERROR", "X not found", "T")
+    assert error.status == status == exception().status
+    assert error.stack_trace == "a"
+
+
+@pytest.mark.parametrize("name", ["NotFoundException", "Boom"])
+@pytest.mark.parametrize(
+    ("stack", "text"),
+    [
+        (["a\n", "b"], "a\nb"),
+        ([["app.py", 3], None], "['app.py', 3]\nNone"),
+        ("text", "text"),
+        ({"a": 1}, "{'a': 1}"),
+        ([], ""),
+        (None, ""),
+        (5, "5"),
+    ],
+)
+@pytest.mark.parametrize("key", ["stackTrace", "trace"])
+def test_a_stack_of_any_kind_is_taken(name: str, stack: Any, text: str, key: str) -> None:
+    """Python's and Node's names for it, lists of lists, or none at all."""
+    assert function_failure({"errorType": name, key: stack}).stack_trace == text
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"", "The function failed and did not say why"),
+        (b"null", "null"),
+        (b"Task timed out after 3.00 seconds", "Task timed out after 3.00 seconds"),
+        ([1], "[1]"),
+        ({}, "{}"),
+        ({"errorMessage": 5}, '{"errorMessage": 5}'),
+        ({"errorMessage": "M"}, "M"),
+        ({"errorMessage": "M", "errorType": None}, "M"),
+        ({"errorMessage": "M", "errorType": ["NotFoundException"]}, "M"),
+        (
+            {"errorMessage": "RequestId: r Error: exited", "errorType": "Runtime.ExitError"},
+            "RequestId: r Error: exited",
+        ),
+        ({"errorMessage": "\ud800", "errorType": "X"}, "\ud800"),
+        ({"errorMessage": "[1]"}, "[1]"),
+        ({"errorMessage": '{"a": 1}'}, '{"a": 1}'),
+    ],
+)
+@pytest.mark.defect(21)
+def test_of_a_function_errors_payload_nothing_is_relied_upon(payload: Any, message: str) -> None:
+    """Each shape becomes the one exception with the best message there is."""
+    error = function_failure(payload)
+
+    assert type(error) is InvocationException
+    assert (error.code, error.message, error.trace_id) == ("FUNCTION_ERROR", message, "T")
+    assert isinstance(error.details["error_type"], str)
+    assert isinstance(error.details["stack_trace"], str)
+
+
+def test_a_toolkit_exception_without_words_has_its_name() -> None:
+    """A message is never empty."""
+    assert function_failure({"errorType": "ConflictException", "errorMessage": ""}).message == "ConflictException"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"errorMessage": json.dumps(REAL_ERROR), "errorType": "Exception"},
+        {"errorMessage": json.dumps(REAL_ERROR), "errorType": "ConflictException", "stackTrace": []},
+        REAL_ERROR,
+    ],
+    ids=["in the message", "in the message, another type", "as the payload"],
+)
+def test_an_error_that_lambda_carries_as_json_is_restored_whole(payload: Any) -> None:
+    """Code, status, details and trace id included."""
+    error = function_failure(payload)
+
+    assert type(error) is NotFoundException
+    assert (error.code, error.status, error.trace_id, error.details) == ("NO_X", 404, "T9", {"id": "7"})
+
+
+# --- Anything at all ---
+
+scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(allow_nan=False) | st.text(max_size=6)
+anything = st.recursive(
+    scalars, lambda v: st.lists(v, max_size=2) | st.dictionaries(st.text(max_size=3), v, max_size=2), max_leaves=3
+)
+names = st.sampled_from([*REAL_ERROR, "stack_trace", "errorMessage", "errorType", "stackTrace", "trace"])
+
+
+@given(st.dictionaries(names, anything, max_size=5), st.sampled_from([302, 400, 404, 429, 500, 503]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_any_description_becomes_an_error(body: dict[str, Any], status: int, failed: bool) -> None:
+    """Complete, with a trace id that is a string, and fit to be written down."""
+    found = failure_of(Answer(status, {}, json.dumps(body).encode(), function_failed=failed), "T")
+
+    assert found is not None
+    error = found.error
+    assert isinstance(error, ApplicationException)
+    assert isinstance(error.trace_id, str)
+    assert isinstance(error.code, str)
+    assert isinstance(error.message, str)
+    assert error.code
+    assert error.message
+    assert 100 <= error.status <= 599
+    json.dumps(error.to_json())

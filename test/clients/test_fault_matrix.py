@@ -1,0 +1,81 @@
+"""The fault matrix: provider, fault, idempotent or not; each cell told by the caller, counted on the far side, timed."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pip_services4_commons.errors import ApplicationException
+
+from support.fault_server import answer
+from support.faults import DOCS, FAULTS, LONG, SHORT, Fault, Outcome, Variant, call, stage, written
+
+SLACK = 0.25  # seconds that a busy machine may add to an attempt
+BACKOFF = 0.1  # seconds at most before the second attempt
+
+CELLS = [
+    pytest.param(fault, provider, idempotent, id=f"{fault.name}-{provider}-{'idempotent' if idempotent else 'default'}")
+    for fault in FAULTS
+    for provider in ("azure", "lambda")
+    for idempotent in (False, True)
+    if fault.outcomes(provider)
+]
+
+
+@pytest.mark.parametrize(("fault", "provider", "idempotent"), CELLS)
+def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idempotent: bool) -> None:
+    """The error, the executions on the far side, the attempts and the time; and the next call is answered."""
+    outcomes = fault.outcomes(provider)
+    assert outcomes
+    expected = outcomes.idempotent if idempotent else outcomes.default
+    with stage(fault, provider, idempotent) as staged:
+        for variant in fault.variants or (Variant(()),):
+            if variant.steps:
+                staged.meet(variant)
+            executed, made = staged.executed(), len(staged.attempts)
+            started = time.monotonic()
+            if expected.error is None:
+                assert fault.check(call(staged, fault))
+            else:
+                with pytest.raises(ApplicationException) as caught:
+                    call(staged, fault)
+                check_error(caught.value, expected, variant)
+            seconds = time.monotonic() - started
+            assert staged.executed() - executed == expected.executed
+            assert len(staged.attempts) - made == expected.attempts
+            check_time(seconds, fault, expected)
+        if staged.server and fault.variants:
+            staged.server.default = answer(body=b"1")
+            assert staged.client._call("next", "test") == 1
+
+
+def check_error(error: ApplicationException, expected: Outcome, variant: Variant) -> None:
+    assert (type(error), error.code, error.status) == (expected.error, expected.code, expected.status or variant.status)
+    assert error.trace_id in ("fault", "theirs")
+    assert error.message
+
+
+def check_time(seconds: float, fault: Fault, expected: Outcome) -> None:
+    """A fault that hangs ends at its bound, neither earlier nor later; any other ends long before it."""
+    if fault.ends == "at once":
+        assert seconds < LONG / 1000 / 2
+    else:
+        hanging = sum((expected.error is not None, expected.attempts == 2)) if expected.error else 1
+        assert hanging * SHORT / 1000 - 0.01 <= seconds
+        assert seconds <= hanging * (SHORT / 1000 + SLACK) + BACKOFF
+
+
+def test_the_matrix_in_the_documentation_is_this_one() -> None:
+    """`PYTHONPATH=test python -m support.faults` writes it."""
+    page = DOCS.read_text("utf-8")
+    assert page == written(page)
+
+
+def test_the_resend_table_is_that_of_the_errors_page() -> None:
+    """It is told in two places, in the same words."""
+    tables = []
+    for page in (DOCS, DOCS.with_name("errors.md")):
+        section = page.read_text("utf-8").partition("## What is sent again")[2]
+        tables.append([line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")])
+    assert len(tables[0]) == 8
+    assert tables[0] == tables[1]

@@ -1,0 +1,943 @@
+"""What holds for the clients of both providers: lifecycle, what is sent again, errors, instrumentation."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import socket
+import threading
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    ConfigException,
+    ConflictException,
+    ConnectionException,
+    InvalidStateException,
+    InvocationException,
+    NotFoundException,
+    UnauthorizedException,
+    UnknownException,
+)
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.context import Context
+from pip_services4_config.auth import MemoryCredentialStore
+from pip_services4_config.connect import MemoryDiscovery
+from pip_services4_observability.count import CompositeCounters, LogCounters
+from pip_services4_observability.log import CompositeLogger, ConsoleLogger, LogLevel
+from pip_services4_observability.trace import CompositeTracer, LogTracer, NullTracer
+from pip_services4_rpc.trace import InstrumentTiming
+from support.clients import ARN, AUTH_CODE, BARE_CLIENTS, CLIENTS, config_for, failure, open_client
+from support.fault_server import (
+    Connection,
+    FaultServer,
+    Step,
+    answer,
+    close_after_read,
+    refused_port,
+    reset_after_read,
+    reset_while_reading,
+    silent,
+    truncated,
+    wire,
+)
+from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
+
+OTHER_PROVIDER = {"azure": "lambda", "lambda": "azure"}
+
+
+def gate() -> tuple[Step, threading.Event]:
+    """A step that answers when the event is set."""
+    event = threading.Event()
+
+    def act(connection: Connection) -> None:
+        event.wait(10)
+        connection.send(b"".join(wire(body={"gate": "open"})))
+
+    return Step("gate", act), event
+
+
+# --- Lifecycle ---
+
+
+def test_a_client_is_open_from_open_to_close(provider: str) -> None:
+    """And not before, nor after."""
+    client = BARE_CLIENTS[provider]()
+    client.configure(config_for(provider, "http://127.0.0.1:9"))
+
+    assert not client.is_open()
+    client.open("T")
+    assert client.is_open()
+    client.close("T")
+    assert not client.is_open()
+
+
+def test_opening_connects_nowhere(provider: str) -> None:
+    """A function that is down at the start of a service does not keep it from starting."""
+    with FaultServer() as server:
+        with open_client(provider, server.url):
+            pass
+
+        assert server.connections == 0
+
+
+def test_opening_twice_changes_nothing(provider: str) -> None:
+    """The second time does not lose the connections of the first."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.call_command("get", "T")
+        client.open("T")
+        client.call_command("get", "T")
+
+        assert (server.executions, server.connections) == (2, 1)
+
+
+def test_closing_twice_changes_nothing(provider: str) -> None:
+    """Nor does closing what was never open."""
+    client = BARE_CLIENTS[provider]()
+    client.close("T")
+    client.configure(config_for(provider, "http://127.0.0.1:9"))
+    client.open("T")
+    client.close("T")
+    client.close(None)
+
+    assert not client.is_open()
+
+
+@pytest.mark.defect(32)
+def test_closing_frees_the_connections(provider: str) -> None:
+    """The far side sees them end."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.call_command("get", "T")
+        client.close("T")
+
+        server.wait_for(closed=1)
+
+
+def test_a_client_opens_again(provider: str) -> None:
+    """As often as its owner likes, each time with fresh connections."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        for _ in range(3):
+            client.call_command("get", "T")
+            client.close("T")
+            client.open("T")
+        client.call_command("get", "T")
+
+        assert (server.executions, server.connections) == (4, 4)
+
+
+@pytest.mark.defect(15)
+@pytest.mark.defect(32)
+@pytest.mark.parametrize("opened_before", [False, True])
+def test_a_call_needs_an_open_client(provider: str, opened_before: bool) -> None:
+    """Before the first open and after a close nothing is sent."""
+    with FaultServer() as server:
+        client = CLIENTS[provider]("dummies")
+        client.configure(config_for(provider, server.url))
+        if opened_before:
+            client.open("T")
+            client.call_command("get", "T")
+            client.close("T")
+        error = failure(client)
+
+        assert isinstance(error, InvalidStateException)
+        assert (error.code, error.trace_id) == ("NOT_OPENED", "T")
+        assert server.executions == opened_before
+
+
+def test_a_failed_open_leaves_the_client_closed(provider: str) -> None:
+    """It opens when its settings are mended."""
+    client = BARE_CLIENTS[provider]()
+    with pytest.raises(ConfigException) as caught:
+        client.open("T")
+    assert (caught.value.code, caught.value.trace_id) == ("NO_CONNECTION", "T")
+    assert not client.is_open()
+
+    client.configure(config_for(provider, "http://127.0.0.1:9"))
+    client.open("T")
+    assert client.is_open()
+    client.close("T")
+
+
+@pytest.mark.defect(39)
+def test_configuring_again_takes_effect_from_the_next_open(provider: str) -> None:
+    """Calls of the open client go where they went."""
+    with FaultServer() as first, FaultServer() as second, open_client(provider, first.url) as client:
+        client.configure(config_for(provider, second.url))
+        client.call_command("get", "T")
+        assert (first.executions, second.executions) == (1, 0)
+
+        client.close("T")
+        client.open("T")
+        client.call_command("get", "T")
+        assert (first.executions, second.executions) == (1, 1)
+
+
+def test_configuring_again_replaces_all_options(provider: str) -> None:
+    """What the second configuration does not set is back at its default."""
+    with FaultServer() as server:
+        client = CLIENTS[provider]("dummies")
+        client.configure(config_for(provider, server.url, retries=0, prefix_commands=False))
+        client.configure(config_for(provider, server.url))
+        client.open("T")
+        server.script(answer(429))
+
+        assert client.call_command("get", "T")["cmd"] == "dummies.get"
+        assert server.executions == 2
+        client.close("T")
+
+
+@pytest.mark.parametrize("options", [{"timeout": -1}, {"retries": "many"}, {"idempotent": "perhaps"}])
+def test_a_wrong_option_is_refused_by_name(provider: str, options: dict[str, Any]) -> None:
+    """When it is configured, not at the first call."""
+    (name,) = options
+    with pytest.raises(ConfigException) as caught:
+        BARE_CLIENTS[provider]().configure(config_for(provider, "http://127.0.0.1:9", **options))
+
+    assert caught.value.code == "WRONG_OPTION"
+    assert caught.value.details["key"] == f"options.{name}"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/api", "127.0.0.1/api", "http://", "http://127.0.0.1:99999/", "http://a b/"]
+)
+@pytest.mark.defect(16)
+def test_a_wrong_url_is_refused_by_name(provider: str, url: str) -> None:
+    """When the client opens, not at the first call."""
+    client = BARE_CLIENTS[provider]()
+    client.configure(ConfigParams.from_tuples("connection.uri", url, "connection.arn", ARN))
+    with pytest.raises(ConfigException) as caught:
+        client.open("T")
+
+    assert caught.value.code in ("WRONG_PROTOCOL", "WRONG_URI")
+    assert caught.value.details["key"] == "connection.uri"
+    assert "connection.uri" in caught.value.message
+
+
+# --- References ---
+
+
+def looked_up(provider: str, url: str) -> tuple[ConfigParams, Any]:
+    """A configuration of two keys, and the references that know what they stand for."""
+    flat = {key.partition(".")[2]: value for key, value in config_for(provider, url).items()}
+    secret = ("auth_code", "access_id", "access_key", "session_token")
+    discovery = {f"fn.{key}": value for key, value in flat.items() if key not in secret}
+    store = {f"fn.{key}": value for key, value in flat.items() if key in secret}
+    return (
+        ConfigParams.from_tuples("connection.discovery_key", "fn", "credential.store_key", "fn"),
+        references_to(
+            discovery=MemoryDiscovery(ConfigParams(discovery)),
+            credential_store=MemoryCredentialStore(ConfigParams(store)),
+        ),
+    )
+
+
+@pytest.mark.parametrize("references_first", [False, True])
+def test_configuration_and_references_come_in_either_order(provider: str, references_first: bool) -> None:
+    """Both count when the client opens."""
+    with FaultServer() as server:
+        config, references = looked_up(provider, server.url)
+        client = CLIENTS[provider]("dummies")
+        if references_first:
+            client.set_references(references)
+        client.configure(config)
+        if not references_first:
+            client.set_references(references)
+        client.open("T")
+        client.call_command("get", "T")
+        client.close("T")
+
+        headers = server.requests[0].headers
+        assert headers["x-functions-key"] == AUTH_CODE or "AKIDACCESSKEYIDHUNTER" in headers["authorization"]
+
+
+@pytest.mark.defect(37)
+@pytest.mark.parametrize("referenced", [False, True])
+def test_a_discovery_key_that_nobody_knows_is_named(provider: str, referenced: bool) -> None:
+    """Without a discovery service, or with one that does not know it."""
+    client = BARE_CLIENTS[provider]()
+    client.configure(ConfigParams.from_tuples("connection.discovery_key", "fn"))
+    if referenced:
+        client.set_references(references_to(discovery=MemoryDiscovery()))
+    with pytest.raises(ConfigException) as caught:
+        client.open("T")
+
+    assert (caught.value.code, caught.value.trace_id) == ("NO_CONNECTION", "T")
+    assert caught.value.details["key"] == "connection.discovery_key"
+
+
+@pytest.mark.defect(38)
+@pytest.mark.parametrize("referenced", [False, True])
+def test_a_store_key_that_nobody_knows_is_named(provider: str, referenced: bool) -> None:
+    """The call must not go out without the key that was meant."""
+    client = BARE_CLIENTS[provider]()
+    client.configure(
+        ConfigParams.from_tuples(
+            *("connection.uri", "http://127.0.0.1:9/api/f", "connection.arn", ARN, "credential.store_key", "fn")
+        )
+    )
+    if referenced:
+        client.set_references(references_to(credential_store=MemoryCredentialStore()))
+    with pytest.raises(ConfigException) as caught:
+        client.open("T")
+
+    assert caught.value.code == "NO_CREDENTIALS"
+    assert caught.value.details["key"] == "credential.store_key"
+
+
+# --- Context, command and parameters ---
+
+CONTEXTS = {
+    "str": "T",
+    "trace id": Context.from_trace_id("T"),
+    "values": Context.from_tuples("trace_id", "T", "user", "u1"),
+}
+
+
+@pytest.mark.defect(14)
+@pytest.mark.defect(19)
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_the_trace_id_travels_as_a_string(provider: str, context: Any) -> None:
+    """Of a context, nothing else does."""
+    with FaultServer() as server:
+        client = BARE_CLIENTS[provider]()
+        client.configure(config_for(provider, server.url))
+        client.open(context)
+        client._call("get", context, {"id": "7"})
+        client.close(context)
+
+        assert server.requests[0].json() == {"id": "7", "cmd": "get", "trace_id": "T"}
+
+
+@pytest.mark.defect(14)
+@pytest.mark.defect(20)
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_an_exception_has_the_trace_id_as_a_string(provider: str, context: Any) -> None:
+    """So that it can be written down and passed on."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        server.script(answer(400))
+        error = failure(client, context=context)
+
+        assert error.trace_id == "T"
+        assert json.loads(json.dumps(error.to_json()))["trace_id"] == "T"
+
+
+def test_without_a_context_a_call_has_a_trace_id_of_its_own(provider: str) -> None:
+    """Its exception tells which, and the next call has another."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.call_command("get", None)
+        server.script(answer(400))
+        error = failure(client, context=None)
+
+        first, second = (request.json()["trace_id"] for request in server.requests)
+        assert all((first, second))
+        assert first != second
+        assert error.trace_id == second
+
+
+@pytest.mark.defect(33)
+@pytest.mark.parametrize("cmd", ["", None])
+def test_a_call_without_a_command_is_refused(provider: str, cmd: Any) -> None:
+    """Before anything is sent."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        error = failure(client, cmd)
+
+        assert isinstance(error, UnknownException)
+        assert (error.code, error.trace_id) == ("NO_COMMAND", "T")
+        assert server.connections == 0
+
+
+@pytest.mark.defect(17)
+@pytest.mark.defect(33)
+@pytest.mark.defect(41)
+@pytest.mark.parametrize("params", [{"price": math.nan}, {"lock": threading.Lock()}, ["id"], "id"], ids=str)
+def test_parameters_that_are_no_json_are_refused(provider: str, params: Any) -> None:
+    """Before anything is sent."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        error = failure(client, params=params)
+
+        assert isinstance(error, BadRequestException)
+        assert (error.code, error.status, error.trace_id) == ("SERIALIZATION_FAILED", 400, "T")
+        assert server.connections == 0
+
+
+class Untouchable(dict[str, Any]):
+    """Raises when it is copied or changed."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise AssertionError("changed")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise AssertionError("copied deeply")
+
+
+@pytest.mark.defect(41)
+def test_the_callers_parameters_stay_as_they_are(provider: str) -> None:
+    """Also when the call is made again."""
+    params = Untouchable(order=Untouchable(id="7", text="ž"))
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        server.script(answer(429))
+        client.call_command("get", "T", params)
+
+        assert params == {"order": {"id": "7", "text": "ž"}}
+        assert [request.json()["order"] for request in server.requests] == [params["order"]] * 2
+
+
+# --- What is sent again ---
+
+NEVER, IF_IDEMPOTENT, ALWAYS = (False, False), (False, True), (True, True)
+RESENDS: dict[str, tuple[Step, tuple[bool, bool]]] = {
+    "429": (answer(429), ALWAYS),
+    "503 with Retry-After": (answer(503, headers={"Retry-After": "0"}), ALWAYS),
+    "503": (answer(503), IF_IDEMPOTENT),
+    "503 with a Retry-After of no sense": (answer(503, headers={"Retry-After": "soon"}), IF_IDEMPOTENT),
+    "500": (answer(500), IF_IDEMPOTENT),
+    "502": (answer(502), IF_IDEMPOTENT),
+    "504": (answer(504), IF_IDEMPOTENT),
+    "no answer": (silent(), IF_IDEMPOTENT),
+    "reset while it reads": (reset_while_reading(), IF_IDEMPOTENT),
+    "reset": (reset_after_read(), IF_IDEMPOTENT),
+    "closed": (close_after_read(), IF_IDEMPOTENT),
+    "truncated": (truncated(body={"id": "7"}), IF_IDEMPOTENT),
+    "truncated chunks": (truncated(body={"id": "7"}, chunk_size=4), IF_IDEMPOTENT),
+    "400": (answer(400), NEVER),
+    "401": (answer(401), NEVER),
+    "404": (answer(404), NEVER),
+    "409": (answer(409), NEVER),
+    "413": (answer(413), NEVER),
+    "501": (answer(501), NEVER),
+    "302": (answer(302, headers={"Location": "/"}), NEVER),
+    "no JSON": (answer(200, b"<html>", content_type="text/html"), NEVER),
+}
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tables of many calls, of which it does not matter when they are made again."""
+    monkeypatch.setattr("pip_services4_serverless.clients._attempts.FIRST_BACKOFF", 0.001)
+
+
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.defect(6)
+@pytest.mark.defect(24)
+@pytest.mark.parametrize("idempotent", [False, True], ids=["once", "idempotent"])
+@pytest.mark.parametrize("happened", RESENDS)
+def test_what_is_sent_again(provider: str, happened: str, idempotent: bool) -> None:
+    """By default only what was not executed; the far side counts."""
+    step, again = RESENDS[happened]
+    options = {"timeout": 250} if happened == "no answer" else {}
+    with (
+        FaultServer() as server,
+        open_client(provider, server.url, retries=1, idempotent=idempotent, **options) as client,
+    ):
+        server.script(step)
+        if again[idempotent]:
+            assert client.call_command("get", "T", {"id": "7"})["id"] == "7"
+        else:
+            failure(client)
+
+        assert server.steps.total() == 1 + again[idempotent]
+
+
+def test_what_was_not_sent_is_sent_again(provider: str) -> None:
+    """A handshake that fails has told the function nothing."""
+    with FaultServer(tls="reset") as server, open_client(provider, server.url, retries=2) as client:
+        error = failure(client)
+
+        assert (error.code, error.status) == ("CANNOT_CONNECT", 503)
+        assert server.connections == 3
+
+
+@pytest.mark.defect(7)
+def test_who_is_refused_tries_again(provider: str) -> None:
+    """The function may be just starting: here it is there for the second attempt."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        class Starting(RecordingLogger):
+            def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
+                super()._write(level, context, error, message)
+                if "again" in message:
+                    listener.listen()
+
+        logger = Starting()
+        with open_client(provider, url, retries=1, timeout=300) as client:
+            client.set_references(references_to(logger=logger))
+            error = failure(client)
+
+        assert error.code == "CALL_TIMEOUT"  # connected, and never answered
+        assert any("CANNOT_CONNECT" in message for message in logger.messages())
+
+
+@pytest.mark.usefixtures("short_waits")
+@pytest.mark.defect(4)
+@pytest.mark.parametrize(("options", "attempts"), [({}, 4), ({"retries": 0}, 1), ({"retries": 2}, 3)], ids=str)
+def test_there_are_so_many_attempts(provider: str, options: dict[str, Any], attempts: int) -> None:
+    """`options.retries` after the first, three by default; the error is the last one's."""
+    with FaultServer() as server, open_client(provider, server.url, **options) as client:
+        server.default = answer(429)
+        error = failure(client)
+
+        assert (error.code, error.status) == ("TOO_MANY_REQUESTS", 429)
+        assert server.executions == attempts
+
+
+@pytest.mark.defect(5)
+def test_the_wait_has_nothing_to_do_with_the_timeout(provider: str) -> None:
+    """The first is 100 ms at most."""
+    with FaultServer() as server, open_client(provider, server.url, timeout=20000, retries=1) as client:
+        server.script(answer(429))
+        client.call_command("get", "T")
+
+        first, second = server.requests
+        assert second.time - first.time < 1
+
+
+@pytest.mark.defect(6)
+@pytest.mark.defect(26)
+def test_a_retry_after_is_waited_for(provider: str) -> None:
+    """The far side knows best when it is ready."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        server.script(answer(429, headers={"Retry-After": "1"}))
+        client.call_command("get", "T")
+
+        first, second = server.requests
+        assert 1 <= second.time - first.time < 2
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "options"), [("21", {}), ("5", {"total_timeout": 2000}), ("9999999999999", {})], ids=str
+)
+def test_a_retry_after_that_is_too_long_ends_the_call(provider: str, retry_after: str, options: dict[str, Any]) -> None:
+    """At once, with the error that asked for it."""
+    with FaultServer() as server, open_client(provider, server.url, **options) as client:
+        server.default = answer(503, headers={"Retry-After": retry_after})
+        start = monotonic()
+        error = failure(client)
+
+        assert (error.code, error.status) == ("CALL_FAILED", 503)
+        assert server.executions == 1
+        assert monotonic() - start < 1
+
+
+# --- Time ---
+
+
+@pytest.mark.defect(3)
+@pytest.mark.defect(4)
+@pytest.mark.defect(23)
+def test_a_server_that_never_answers_costs_the_timeout_once(provider: str) -> None:
+    """With `options.timeout` 500 a call ends within a second, and the function was called once."""
+    with FaultServer() as server, open_client(provider, server.url, timeout=500) as client:
+        server.default = silent()
+        start = monotonic()
+        error = failure(client)
+        seconds = monotonic() - start
+
+        assert isinstance(error, ConnectionException)
+        assert (error.code, error.status, error.trace_id) == ("CALL_TIMEOUT", 504, "T")
+        assert 0.5 <= seconds < 1
+        assert (server.steps.total(), server.executions) == (1, 1)
+
+
+def test_the_total_bounds_an_attempt(provider: str) -> None:
+    """However long the attempt alone might take."""
+    with FaultServer() as server, open_client(provider, server.url, total_timeout=300) as client:
+        server.default = silent()
+        start = monotonic()
+
+        assert failure(client).code == "CALL_TIMEOUT"
+        assert 0.3 <= monotonic() - start < 0.8
+
+
+def test_the_total_bounds_all_attempts(provider: str) -> None:
+    """However many are left."""
+    with FaultServer() as server, open_client(provider, server.url, total_timeout=500, retries=1000) as client:
+        server.default = answer(429)
+        start = monotonic()
+
+        assert failure(client).code == "TOO_MANY_REQUESTS"
+        assert monotonic() - start < 1
+        assert server.executions > 1
+
+
+@pytest.mark.defect(25)
+def test_a_short_connect_timeout_is_taken(provider: str) -> None:
+    """Milliseconds are not rounded to whole seconds."""
+    with FaultServer() as server, open_client(provider, server.url, connect_timeout=300) as client:
+        assert client.call_command("get", "T")["cmd"] == "dummies.get"
+
+
+def test_close_ends_a_wait(provider: str) -> None:
+    """Who waits to call again is told that the client was closed."""
+    with (
+        FaultServer() as server,
+        open_client(provider, server.url) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        server.default = answer(429, headers={"Retry-After": "15"})
+        call = pool.submit(failure, client)
+        server.wait_for(executions=1)
+        client.close("T")
+        error = call.result(timeout=5)
+
+        assert isinstance(error, InvalidStateException)
+        assert (error.code, error.trace_id) == ("NOT_OPENED", "T")
+        assert error.__cause__.code == "TOO_MANY_REQUESTS"
+        assert server.executions == 1
+
+
+def test_an_attempt_in_flight_outlives_the_close(provider: str) -> None:
+    """The function has been called: its result is not thrown away."""
+    step, event = gate()
+    with (
+        FaultServer() as server,
+        open_client(provider, server.url) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        server.script(step)
+        call = pool.submit(client.call_command, "get", "T")
+        server.wait_for(executions=1)
+        client.close("T")
+        event.set()
+
+        assert call.result(timeout=5) == {"gate": "open"}
+        server.wait_for(closed=1)
+
+
+def test_an_interrupt_passes_through(provider: str) -> None:
+    """At once, and the connection that it leaves behind is not used again."""
+
+    def act(connection: Connection) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        connection.hold()
+
+    with FaultServer() as server, open_client(provider, server.url, idempotent=True) as client:
+        server.script(Step("interrupt", act))
+        with pytest.raises(KeyboardInterrupt):
+            client.call_command("get", "T")
+
+        assert client.call_command("get", "T")["cmd"] == "dummies.get"
+        assert (server.executions, server.connections) == (2, 2)
+
+
+def test_an_interrupt_ends_a_wait(provider: str) -> None:
+    """Ctrl-C does not wait for the far side's Retry-After."""
+
+    class Interrupting(RecordingLogger):
+        def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
+            if "again" in message:
+                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.set_references(references_to(logger=Interrupting()))
+        server.default = answer(429, headers={"Retry-After": "15"})
+        start = monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            client.call_command("get", "T")
+
+        assert monotonic() - start < 5
+
+
+def test_a_programming_error_passes_through(provider: str) -> None:
+    """It is nobody's answer, and nothing that another attempt would mend."""
+    attempts = []
+
+    class Broken(BARE_CLIENTS[provider]):  # type: ignore[misc]
+        def _send(self, *args: Any) -> Any:
+            attempts.append(args)
+            raise AttributeError("a typing error")
+
+    client = Broken()
+    client.configure(config_for(provider, "http://127.0.0.1:9", idempotent=True))
+    client.open("T")
+    with pytest.raises(AttributeError, match="a typing error"):
+        client._call("get", "T")
+    client.close("T")
+
+    assert len(attempts) == 1
+
+
+# --- Errors ---
+
+
+@pytest.mark.defect(9)
+@pytest.mark.defect(11)
+@pytest.mark.defect(26)
+@pytest.mark.parametrize(
+    ("status", "exception", "code"),
+    [
+        (302, InvocationException, "UNEXPECTED_REDIRECT"),
+        (400, BadRequestException, "BAD_REQUEST"),
+        (401, UnauthorizedException, "UNAUTHORIZED"),
+        (403, UnauthorizedException, "UNAUTHORIZED"),
+        (404, NotFoundException, "NOT_FOUND"),
+        (409, ConflictException, "CONFLICT"),
+        (413, BadRequestException, "PAYLOAD_TOO_LARGE"),
+        (418, InvocationException, "CALL_FAILED"),
+        (429, InvocationException, "TOO_MANY_REQUESTS"),
+        (500, InvocationException, "CALL_FAILED"),
+        (502, InvocationException, "CALL_FAILED"),
+        (503, InvocationException, "CALL_FAILED"),
+        (504, InvocationException, "CALL_FAILED"),
+        (599, InvocationException, "CALL_FAILED"),
+    ],
+)
+def test_a_status_has_its_exception(
+    provider: str, status: int, exception: type[ApplicationException], code: str
+) -> None:
+    """Whatever the body is, so long as it describes no error of pip-services."""
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        for body in (b"", b"<html>Bad gateway</html>", b"[1]", b'"text"', b"{}", b"\xff\xfe"):
+            server.script(answer(status, body, content_type="text/html"))
+            error = failure(client)
+
+            assert type(error) is exception
+            assert (error.code, error.status, error.trace_id) == (code, status, "T")
+
+
+@pytest.mark.defect(7)
+@pytest.mark.parametrize(
+    ("step", "code", "status"),
+    [
+        (reset_after_read(), "NO_RESPONSE", 502),
+        (close_after_read(), "NO_RESPONSE", 502),
+        (truncated(body={"id": "7"}), "NO_RESPONSE", 502),
+        (silent(), "CALL_TIMEOUT", 504),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_a_lost_answer_is_one_typed_exception(provider: str, step: Step, code: str, status: int) -> None:
+    """Raised from what the provider's library raised."""
+    with FaultServer() as server, open_client(provider, server.url, timeout=300) as client:
+        server.script(step)
+        error = failure(client)
+
+        assert type(error) is ConnectionException
+        assert (error.code, error.status, error.trace_id) == (code, status, "T")
+        assert error.__cause__ is not None
+        assert not isinstance(error.__cause__, ApplicationException)
+        json.dumps(error.to_json())
+
+
+@pytest.mark.defect(7)
+def test_a_refused_connection_is_one_typed_exception(provider: str) -> None:
+    """Raised from what the provider's library raised."""
+    with refused_port() as port, open_client(provider, f"http://127.0.0.1:{port}", retries=0) as client:
+        error = failure(client)
+
+        assert type(error) is ConnectionException
+        assert (error.code, error.status, error.trace_id) == ("CANNOT_CONNECT", 503, "T")
+        assert error.__cause__ is not None
+
+
+# --- Instrumentation ---
+
+
+@pytest.mark.defect(36)
+def test_a_call_is_counted_once(provider: str) -> None:
+    """With two clients in the process that share their counters, and references set twice."""
+    counters, other = RecordingCounters(), RecordingCounters()
+    with (
+        FaultServer() as server,
+        open_client(provider, server.url) as first,
+        open_client(OTHER_PROVIDER[provider], server.url) as second,
+        open_client(provider, server.url) as elsewhere,
+    ):
+        for client in (first, second, first):
+            client.set_references(references_to(counters=counters))
+        elsewhere.set_references(references_to(counters=other))
+        first.call_command("get", "T")
+
+        assert counters.counts() == {"dummies.get.exec_count": 1, "dummies.get.exec_time": 1}
+        assert other.counts() == {}
+
+        second.call_command("get", "T")
+        assert counters.counts() == {"dummies.get.exec_count": 2, "dummies.get.exec_time": 2}
+
+
+@pytest.mark.defect(36)
+def test_a_client_without_references_is_counted_by_nobody(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pip-services' own components share their counters and tracers with whoever makes some."""
+    monkeypatch.setattr(CompositeCounters, "_counters", [])
+    monkeypatch.setattr(CompositeTracer, "_TRACERS", [])
+    counters, tracer = RecordingCounters(), RecordingTracer()
+    references = references_to(counters=counters, tracer=tracer)
+    CompositeCounters(references), CompositeTracer(references)
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.call_command("get", "T")
+
+    assert (counters.counts(), tracer.traces) == ({}, [])
+
+
+@pytest.mark.defect(35)
+def test_a_call_is_traced_once(provider: str) -> None:
+    """With the call's trace id; the tracer comes from the references."""
+    tracer = RecordingTracer()
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        for _ in range(2):
+            client.set_references(references_to(tracer=tracer))
+        client.call_command("get", "T")
+
+        assert tracer.traces == [("T", "dummies.get", "", None)]
+
+
+def test_a_failed_call_is_counted_traced_and_logged_as_an_error_once(provider: str) -> None:
+    """However many attempts it took."""
+    logger, counters, tracer = RecordingLogger(), RecordingCounters(), RecordingTracer()
+    with FaultServer() as server, open_client(provider, server.url, retries=1) as client:
+        client.set_references(references_to(logger=logger, counters=counters, tracer=tracer))
+        server.default = answer(429)
+        with pytest.raises(InvocationException) as caught:
+            client.call_command("get", "T")
+
+        error = caught.value
+        assert server.executions == 2
+        assert counters.counts() == {
+            "dummies.get.exec_count": 1,
+            "dummies.get.exec_time": 1,
+            "dummies.get.exec_errors": 1,
+        }
+        assert tracer.traces == [("T", "dummies.get", "", error)]
+        assert [record for record in logger.records if record[0] == LogLevel.Error] == [
+            (LogLevel.Error, "T", "Failed to call dummies.get method", error)
+        ]
+
+
+def test_an_interrupted_call_is_counted_as_failed(provider: str) -> None:
+    """Its time is not left open."""
+    counters = RecordingCounters()
+
+    def act(connection: Connection) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        connection.hold()
+
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.set_references(references_to(counters=counters))
+        server.script(Step("interrupt", act))
+        with pytest.raises(KeyboardInterrupt):
+            client.call_command("get", "T")
+
+        assert counters.counts()["dummies.get.exec_errors"] == 1
+
+
+def test_instrument_returns_the_toolkits_timing(provider: str) -> None:
+    """Subclasses end it, with the error if there is one."""
+    counters, tracer = RecordingCounters(), RecordingTracer()
+    client = BARE_CLIENTS[provider]()
+    client.set_references(references_to(counters=counters, tracer=tracer))
+    error = ValueError("no")
+    timing = client._instrument("T", "orders.get")
+    timing.end_timing(error)
+    client._instrument(None, "orders.get").end_timing()
+
+    assert isinstance(timing, InstrumentTiming)
+    assert counters.counts() == {"orders.get.exec_count": 2, "orders.get.exec_time": 2, "orders.get.exec_errors": 1}
+    assert tracer.traces == [("T", "orders.get", "", error), ("", "orders.get", "", None)]
+
+
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pip-services' own, since 3.12
+@pytest.mark.parametrize("context", ["T", None, *CONTEXTS.values(), Context.from_tuples("user", "u1")], ids=str)
+def test_the_toolkits_own_observers_work(
+    provider: str, context: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ConsoleLogger, LogCounters, LogTracer and NullTracer, through a success, a failure and a lost answer."""
+    # They keep their loggers on the class.
+    monkeypatch.setattr(LogTracer, "_LogTracer__LOGGER", CompositeLogger())
+    monkeypatch.setattr(LogCounters, "_LogCounters__logger", CompositeLogger())
+    logger, counters, tracer = ConsoleLogger(), LogCounters(), LogTracer()
+    logger.set_level(LogLevel.Trace)
+    for component in (counters, tracer):
+        component.set_references(references_to(logger=logger))
+    references = references_to(logger=logger, counters=counters, tracer=tracer)
+    references.put(NullTracer(), NullTracer())
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.set_references(references)
+        client.call_command("get", context)
+        server.script(answer(404), reset_after_read())
+        for exception in (NotFoundException, ConnectionException):
+            with pytest.raises(exception):
+                client.call_command("get", context)
+
+    out, err = capsys.readouterr()
+    assert out.count("Executing dummies.get method") == 3
+    assert "Executed dummies.get" in out
+    assert err.count("Failed to call dummies.get method: ") == 2
+
+
+# --- Subclasses ---
+
+
+def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
+    """In its `__init__`; a configuration goes before them, and one without options brings them back."""
+
+    class Impatient(BARE_CLIENTS[provider]):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._timeout = 300
+            self._retries = 0
+
+    client = Impatient()
+    with FaultServer() as server:
+        for options, timeout in (({}, 300), ({"timeout": 700}, 700), ({}, 300)):
+            client.configure(config_for(provider, server.url, **options))
+            assert client._timeout == timeout
+        client.open("T")
+        server.script(silent(), answer(429))
+
+        assert failure(client).code == "CALL_TIMEOUT"
+        assert failure(client).code == "TOO_MANY_REQUESTS"
+        assert server.executions == 2
+        client.close("T")
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    """Both connect for ten seconds at most; a Lambda function may take a minute to answer."""
+    fields = "_connect_timeout", "_timeout"
+
+    assert [getattr(BARE_CLIENTS["azure"](), field) for field in fields] == [10000, 10000]
+    assert [getattr(BARE_CLIENTS["lambda"](), field) for field in fields] == [10000, 60000]
+
+
+def test_a_subclass_of_the_reference_pages_works(provider: str) -> None:
+    """As it is written there, with an interface beside the client and instrumentation by hand."""
+
+    class IMyClient(ABC):
+        @abstractmethod
+        def get_data(self, context: Any, data_id: str) -> Any: ...
+
+    class MyClient(BARE_CLIENTS[provider], IMyClient):  # type: ignore[misc]
+        def get_data(self, context: Any, data_id: str) -> Any:
+            timing = self._instrument(context, "myclient.get_data")
+            result = self._call("get_data", context, {"id": data_id})
+            timing.end_timing()
+            return result
+
+    counters = RecordingCounters()
+    client = MyClient()
+    with FaultServer() as server:
+        client.configure(config_for(provider, server.url))
+        client.set_references(references_to(counters=counters))
+        client.open("123")
+
+        assert client.get_data("123", "1") == {"id": "1", "cmd": "get_data", "trace_id": "123"}
+        assert counters.counts()["myclient.get_data.exec_count"] == 1
+        client.close("123")
+
+
+def test_a_client_takes_no_name_or_one(provider: str) -> None:
+    """Only commandable clients make use of it."""
+    for client in (BARE_CLIENTS[provider](), BARE_CLIENTS[provider]("orders")):
+        with FaultServer() as server:
+            client.configure(config_for(provider, server.url))
+            client.open("T")
+
+            assert client._call("get", "T")["cmd"] == "get"
+            client.close("T")

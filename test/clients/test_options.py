@@ -1,0 +1,121 @@
+"""The `options.*` section of a client's configuration."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pip_services4_commons.errors import ConfigException
+from pip_services4_components.config import ConfigParams
+
+from pip_services4_serverless.clients._options import OPTIONS, read_option
+
+NUMBERS = {
+    "connect_timeout": (1, 2**31 - 1),
+    "timeout": (1, 2**31 - 1),
+    "total_timeout": (0, 2**31 - 1),
+    "retries": (0, 1000),
+    "max_connections": (1, 65535),
+    "idle_timeout": (1, 2**31 - 1),
+}
+FLAGS = ("idempotent", "prefix_commands")
+
+
+def read(name: str, value: Any, default: int = 77) -> int:
+    """The option of a configuration that has this value."""
+    return read_option(ConfigParams.from_tuples(f"options.{name}", value), name, default)
+
+
+def test_the_options_are_those_of_the_contract() -> None:
+    """No more and no less, and each says what it means."""
+    assert set(OPTIONS) == {*NUMBERS, *FLAGS}
+    assert all(option.meaning for option in OPTIONS.values())
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_an_empty_value_is_the_default(name: str, value: str | None) -> None:
+    """As configuration templates leave it when a variable is not set."""
+    assert read(name, value) == 77
+    assert read_option(ConfigParams(), name, 77) == 77
+
+
+@pytest.mark.parametrize(("name", "bounds"), NUMBERS.items())
+def test_a_number_within_its_bounds_is_taken(name: str, bounds: tuple[int, int]) -> None:
+    """Both bounds included."""
+    assert [read(name, bound) for bound in bounds] == list(bounds)
+
+
+@pytest.mark.defect(25)
+@pytest.mark.parametrize(("value", "number"), [(300, 300), ("300", 300), (" 300 ", 300), (300.0, 300), ("0300", 300)])
+def test_a_whole_number_is_taken_in_any_writing(value: Any, number: int) -> None:
+    """In milliseconds, also under half a second; YAML may have made it a float."""
+    assert read("connect_timeout", value) == number
+
+
+@pytest.mark.parametrize(("name", "bounds"), NUMBERS.items())
+def test_a_number_out_of_bounds_is_refused(name: str, bounds: tuple[int, int]) -> None:
+    """By configure, never by the first call."""
+    for value in (bounds[0] - 1, bounds[1] + 1):
+        with pytest.raises(ConfigException) as caught:
+            read(name, value)
+        assert f"from {bounds[0]} to {bounds[1]}" in caught.value.message
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "value", ["-1", "1.5", "1e3", "ten", "true", True, ".0", "1.0.0", "10 s", "0x10", "1_000", "٣", "²", "9" * 5000]
+)
+def test_what_is_no_whole_number_is_refused(name: str, value: Any) -> None:
+    """The error names the key, and quotes no more than the value's beginning."""
+    with pytest.raises(ConfigException) as caught:
+        read(name, value)
+
+    assert caught.value.code == "WRONG_OPTION"
+    assert caught.value.details["key"] == f"options.{name}"
+    assert caught.value.message.startswith(f"options.{name}: ")
+    assert len(caught.value.message) < 150
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize(
+    ("value", "flag"),
+    [(True, 1), (False, 0), (1, 1), (0, 0), *((word, 1) for word in ("true", "Yes", "ON", "y", "t", " 1 "))]
+    + [(word, 0) for word in ("false", "No", "OFF", "n", "f")],
+)
+def test_a_flag_is_taken_in_any_writing(name: str, value: Any, flag: int) -> None:
+    """As the toolkit's own converter and YAML have them."""
+    assert read(name, value) == flag
+
+
+@pytest.mark.parametrize("name", FLAGS)
+@pytest.mark.parametrize("value", ["maybe", "2", "-1", "tru", "null", "x" * 1000])
+def test_what_is_no_flag_is_refused(name: str, value: str) -> None:
+    """A promise about executing twice must not hang on a misspelling."""
+    with pytest.raises(ConfigException) as caught:
+        read(name, value)
+
+    assert (caught.value.code, caught.value.details["key"]) == ("WRONG_OPTION", f"options.{name}")
+    assert len(caught.value.message) < 100
+
+
+def test_only_the_options_section_counts() -> None:
+    """A key of the same name elsewhere is another key."""
+    assert read_option(ConfigParams.from_tuples("timeout", 5, "connection.timeout", 6), "timeout", 77) == 77
+
+
+texts = st.text(st.characters(exclude_categories=()), max_size=12) | st.from_regex(
+    r"[-+]?\d{0,12}(\.\d)?", fullmatch=True
+)
+
+
+@given(st.sampled_from(sorted(OPTIONS)), texts)
+@settings(max_examples=80, deadline=None)
+def test_any_text_is_an_option_or_refused(name: str, text: str) -> None:
+    """Nothing but the one exception, and nothing out of bounds."""
+    minimum, maximum = NUMBERS.get(name, (0, 1))
+    with contextlib.suppress(ConfigException):
+        assert minimum <= read(name, text, default=1) <= maximum

@@ -1,0 +1,401 @@
+"""No secret leaves but in the request itself, and nobody comes between a client and its far side."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import ApplicationException, ConfigException, ErrorDescriptionFactory
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.context import IContext
+from pip_services4_components.refer import Descriptor, References
+from pip_services4_observability.count import CachedCounters, Counter
+from pip_services4_observability.log import Logger, LogLevel
+from pip_services4_observability.trace import ITracer
+
+from pip_services4_serverless.clients import FunctionClient
+from support import fault_server as server
+from support.clients import ACCESS_KEY, AUTH_CODE, CLIENTS, PROVIDERS, SESSION_TOKEN, config_for, failure, open_client
+from support.fault_server import FaultServer
+from support.faults import FAULTS, Fault, Variant, call, refused, stage
+from support.proxy import Proxy
+
+URL_KEY = "UrlKey-hunter2-D"
+PROXY_USER = "proxyuser:ProxyPassword-hunter2-E"
+PROXY_BASIC = base64.b64encode(PROXY_USER.encode()).decode()
+MARK = "hunter2"  # in every secret, and nowhere else
+LOGGERS = ("", "urllib3", "requests", "botocore", "boto", "boto3", "http")
+
+
+class Watch(Logger, logging.Handler, CachedCounters, ITracer):
+    """Notes all that is logged, counted or traced, as text."""
+
+    def __init__(self) -> None:
+        Logger.__init__(self)
+        logging.Handler.__init__(self, logging.DEBUG)
+        CachedCounters.__init__(self)
+        self.seen: list[str] = []
+        self.warnings = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen += (self.format(record), repr(vars(record)))
+
+    def log(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None, *a: Any, **k: Any) -> None:  # fmt: skip
+        self._format_and_write(level, context, error, message, *a, **k)
+
+    def _write(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None) -> None:
+        self.warnings += level == LogLevel.Warn
+        self.seen.append(f"{level} {context} {message} {self._compose_error(error) if error else ''}")
+
+    def trace(self, context: IContext | None, component: str, operation: str, duration: float) -> None:
+        self.seen.append(f"{component} {operation}")
+
+    def failure(
+        self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
+    ) -> None:
+        self.seen.append(f"{component} {operation} {error!r}")
+
+    def _save(self, counters: list[Counter]) -> None:
+        self.seen += (repr(vars(counter)) for counter in counters)
+
+    def references(self) -> References:
+        kinds = ("logger", "counters", "tracer")
+        return References.from_tuples(
+            *(part for kind in kinds for part in (Descriptor("test", kind, "watch", "default", "1.0"), self))
+        )
+
+    def note(self, error: BaseException | None) -> None:
+        """All that can be printed of an exception, and of those behind it."""
+        while error is not None:
+            self.seen += (str(error), repr(error), repr(error.args), repr(vars(error)))
+            self.seen += traceback.format_exception(error)
+            if isinstance(error, ApplicationException):
+                self.seen.append(json.dumps(error.to_json(), default=str))
+                self.seen.append(repr(vars(ErrorDescriptionFactory.create(error))))
+            error = error.__cause__ or error.__context__
+
+    def note_client(self, client: FunctionClient) -> None:
+        connection = client._connection
+        self.seen += (repr(client), str(client), repr(connection), str(connection), connection.to_string())
+        self.seen += (repr(client._connection_resolver), repr(vars(client._connection_resolver).get("_references")))
+
+    def leaks(self) -> list[str]:
+        self._save(self.get_all())
+        return [text for text in self.seen if MARK in text or PROXY_BASIC in text]
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """Everything that is logged from debug level on."""
+    result = Watch()
+    result.set_level(LogLevel.Trace)
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    logging.getLogger().addHandler(result)
+    yield result
+    logging.getLogger().removeHandler(result)
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("fault", "provider"),
+    [
+        pytest.param(fault, provider, id=f"{fault.name}-{provider}")
+        for fault in FAULTS
+        for provider in PROVIDERS
+        if fault.outcomes(provider)
+    ],
+)
+def test_no_fault_shows_a_secret(fault: Fault, provider: str, watch: Watch) -> None:
+    """Not in logs, errors, their causes, tracebacks, texts, traces or counters; and the far side did get it."""
+
+    def prepare(client: FunctionClient, config: ConfigParams) -> None:
+        client.set_references(watch.references())
+        if provider == "azure":
+            config.put("connection.uri", config.get_as_string("connection.uri") + f"?code={URL_KEY}")
+
+    with stage(fault, provider, prepare=prepare) as staged:
+        for variant in fault.variants or (Variant(()),):
+            if variant.steps:
+                staged.meet(variant)
+            try:
+                call(staged, fault)
+            except ApplicationException as error:
+                watch.note(error)
+        watch.note_client(staged.client)
+        if staged.server and staged.server.requests:
+            head = staged.server.requests[-1].head.decode()
+            assert {"azure": AUTH_CODE, "lambda": SESSION_TOKEN}[provider] in head
+            assert URL_KEY not in head
+    watch.note_client(staged.client)
+    assert watch.leaks() == []
+    assert len(watch.seen) > 20
+
+
+def test_the_watch_sees_a_leak(watch: Watch) -> None:
+    """What the tests above search is what is written: one secret in each place is found in each."""
+    logging.getLogger("botocore.anything").debug("%s", AUTH_CODE)
+    watch.info(None, "%s", URL_KEY)
+    watch.increment_one(ACCESS_KEY)
+    try:
+        try:
+            raise ValueError(SESSION_TOKEN)
+        except ValueError as inner:
+            raise ApplicationException(None, None, "fine") from inner
+    except ApplicationException as error:
+        watch.note(error)
+    found = " ".join(watch.leaks())
+    assert all(secret in found for secret in (AUTH_CODE, URL_KEY, ACCESS_KEY, SESSION_TOKEN))
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize(
+    ("provider", "body"),
+    [("azure", "text"), ("azure", "toolkit"), ("lambda", "text"), ("lambda", "toolkit"), ("lambda", "function")],
+)
+def test_a_far_side_that_repeats_the_key_is_not_quoted(provider: str, watch: Watch, status: int, body: str) -> None:
+    """Error pages that show the request's headers are masked before anything is made of them."""
+
+    def echo_headers(request: server.Request) -> Any:
+        told = f"{AUTH_CODE} {ACCESS_KEY} " + request.head.decode()
+        if body == "text":
+            return status, {}, told.encode()
+        if body == "toolkit":
+            return status, {}, {"code": told, "message": told, "details": {"headers": told}, "stack_trace": told}
+        return 200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": told, "errorMessage": told, "trace": [told]}
+
+    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+        far_side.default = server.echo(echo_headers)
+        # The other provider's secret is no secret of this client.
+        other = AUTH_CODE if provider == "lambda" else ACCESS_KEY
+        watch.note(failure(client))
+        assert [text for text in watch.leaks() if MARK in text.replace(other, "")] == []
+
+
+def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
+    """Neither when the proxy works, nor when it refuses or is not there."""
+    with Proxy() as proxy, Proxy(credentials="Basic none") as strict, FaultServer() as far_side:
+        for port in (proxy.port, strict.port):
+            with (
+                environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
+                open_client(provider, far_side.url, retries=0) as client,
+            ):
+                client.set_references(watch.references())
+                try:
+                    client._call("act", "test")
+                except ApplicationException as error:
+                    watch.note(error)
+        assert PROXY_BASIC in proxy.seen.decode()
+    with server.refused_port() as port, environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"):
+        with open_client(provider, "http://127.0.0.1:9", retries=0) as client:
+            error = failure(client)
+            assert error.code == "CANNOT_CONNECT"
+            watch.note(error)
+    assert watch.leaks() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "warnings"),
+    [
+        ("http://10.0.0.1", 1),
+        ("http://shop.invalid:7071", 1),
+        ("http://[2001:db8::1]", 1),
+        ("http://localhost.invalid", 1),
+        ("http://127.0.0.1", 0),
+        ("http://127.8.9.1:80", 0),
+        ("http://[::1]:80", 0),
+        ("http://localhost", 0),
+        ("http://LOCALHOST:1", 0),
+        ("http://functions.localhost", 0),
+        ("https://10.0.0.1", 0),
+        ("https://shop.invalid", 0),
+    ],
+)
+def test_a_key_over_plain_http_is_warned_of_once(provider: str, watch: Watch, url: str, warnings: int) -> None:
+    """One warning for each `open`, unless the host is this machine; it shows no key."""
+    client = CLIENTS[provider]("dummies")
+    client.set_references(watch.references())
+    client.configure(config_for(provider, url))
+    client.open("test")
+    client.open("test")
+    client.close("test")
+    assert watch.warnings == warnings
+    assert watch.leaks() == []
+
+
+def test_without_a_key_plain_http_is_nothing_to_warn_of(watch: Watch) -> None:
+    """An anonymous function has nothing that could be read on the way but its data."""
+    client = CLIENTS["azure"]("dummies")
+    client.set_references(watch.references())
+    client.configure(ConfigParams.from_tuples("connection.uri", "http://10.0.0.1/api/f"))
+    client.open("test")
+    client.close("test")
+    assert watch.warnings == 0
+
+
+BREAK = "x\r\nX-Evil: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize("key", ["auth_code", "access_id", "access_key", "session_token"])
+def test_a_line_break_in_a_key_is_refused(key: str) -> None:
+    """It would be a header of somebody else's making."""
+    provider = "azure" if key == "auth_code" else "lambda"
+    client = CLIENTS[provider]("dummies")
+    config = config_for(provider, "http://127.0.0.1:9")
+    config.put(f"credential.{key}", BREAK + MARK)
+    with pytest.raises(ConfigException) as caught:
+        client.configure(config)
+        client.open("test")
+    assert key in str(caught.value)
+    assert MARK not in str(caught.value)
+
+
+def test_a_line_break_in_a_command_or_trace_id_makes_no_header(provider: str) -> None:
+    """Both travel in the body alone."""
+    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+        client._call(BREAK, BREAK, {BREAK: BREAK})
+        (request,) = far_side.requests
+    assert request.headers["X-Evil"] is None
+    assert (request.json()["cmd"], request.json()["trace_id"]) == (BREAK, BREAK)
+
+
+def test_netrc_adds_and_replaces_nothing(provider: str, tmp_path: Path) -> None:
+    """What stands there for the host is not sent."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1\nlogin somebody\npassword else\ndefault login a password b\n")
+    netrc.chmod(0o600)
+    with environment(NETRC=str(netrc), HOME=str(tmp_path)):
+        with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+            client._call("act", "test")
+            (request,) = far_side.requests
+    sent = request.headers["Authorization"]
+    if provider == "azure":
+        assert (sent, request.headers["x-functions-key"]) == (None, AUTH_CODE)
+    else:
+        assert sent.startswith("AWS4-HMAC-SHA256 ")
+
+
+@pytest.mark.parametrize("to", ["another host", "itself"])
+def test_a_redirect_takes_the_key_nowhere(provider: str, to: str) -> None:
+    """Not followed: the other host is not even connected to, and a loop is not entered."""
+    with FaultServer() as far_side, FaultServer() as other, open_client(provider, far_side.url) as client:
+        location = other.url.replace("127.0.0.1", "localhost") if to == "another host" else "/api/dummies"
+        far_side.default = server.answer(307, headers={"Location": location})
+        assert failure(client).code == "UNEXPECTED_REDIRECT"
+        assert (other.connections, far_side.executions) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [
+        ("azure", "http_proxy"),
+        ("azure", "HTTPS_PROXY"),
+        ("azure", "all_proxy"),  # botocore knows none
+        ("lambda", "http_proxy"),
+        ("lambda", "HTTPS_PROXY"),
+    ],
+)
+def test_proxies_of_the_environment_are_used(provider: str, variable: str) -> None:
+    """http is forwarded, https is tunnelled, and through a tunnel the proxy sees no secret."""
+    tls = "good" if variable == "HTTPS_PROXY" else None
+    with FaultServer(tls) as far_side, Proxy() as proxy:
+        variables = {variable: f"http://127.0.0.1:{proxy.port}"}
+        if far_side.ca_bundle:
+            variables["REQUESTS_CA_BUNDLE"] = far_side.ca_bundle
+        with environment(**variables), open_client(provider, far_side.url) as client:
+            for _ in range(2):
+                assert client._call("act", "test", {"a": 1})["a"] == 1
+        assert far_side.executions == 2
+        assert far_side.connections == 1
+        (asked,) = proxy.asked
+        assert asked.startswith(f"CONNECT 127.0.0.1:{far_side.port}" if tls else f"POST {far_side.url}/")
+        assert (MARK.encode() in proxy.seen) is not bool(tls)
+
+
+def test_no_proxy_is_honoured(provider: str) -> None:
+    """A host that is named there is called directly."""
+    with FaultServer() as far_side, Proxy() as proxy:
+        with environment(http_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="127.0.0.1"):
+            with open_client(provider, far_side.url) as client:
+                client._call("act", "test")
+        assert (proxy.asked, far_side.executions) == ([], 1)
+
+
+@pytest.mark.parametrize("tunnel", ["refused", "silent", "garbage"])
+def test_a_tunnel_that_is_not_made_is_a_connection_that_is_not_made(provider: str, tunnel: str) -> None:
+    """Nothing was sent to the far side: `CANNOT_CONNECT`, again, and in the time for connecting."""
+    step = {"refused": refused(407), "silent": server.silent(), "garbage": server.bad_status_line()}[tunnel]
+    with FaultServer() as proxy, environment(HTTPS_PROXY=proxy.url):
+        proxy.default = step
+        options = {"retries": 1, "connect_timeout": 200 if tunnel == "silent" else 5000, "timeout": 10_000}
+        with open_client(provider, "https://127.0.0.1:9", **options) as client:
+            started = time.monotonic()
+            error = failure(client)
+            assert time.monotonic() - started < 2
+        assert (error.code, error.status, proxy.steps.total()) == ("CANNOT_CONNECT", 503, 2)
+        assert MARK.encode() not in b"".join(request.head for request in proxy.requests)
+
+
+BUNDLES = [("azure", "REQUESTS_CA_BUNDLE"), ("azure", "CURL_CA_BUNDLE")]
+BUNDLES += [("lambda", "AWS_CA_BUNDLE"), ("lambda", "REQUESTS_CA_BUNDLE")]
+
+
+@pytest.mark.parametrize(("provider", "variable"), BUNDLES)
+def test_a_ca_bundle_of_the_environment_is_trusted(provider: str, variable: str) -> None:
+    """A far side with a certificate of one's own authority is called."""
+    with FaultServer("good") as far_side, environment(**{variable: far_side.ca_bundle or ""}):
+        with open_client(provider, far_side.url) as client:
+            assert client._call("act", "test", {"a": 1})["a"] == 1
+
+
+@pytest.mark.parametrize(("provider", "variable"), BUNDLES)
+def test_a_ca_bundle_that_is_missing_is_told_at_open(provider: str, variable: str, tmp_path: Path) -> None:
+    """And not taken for none."""
+    with environment(**{variable: str(tmp_path / "none.pem")}), pytest.raises(ConfigException, match=r"none\.pem"):
+        with open_client(provider, "https://127.0.0.1:9"):
+            pass
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"REQUESTS_CA_BUNDLE": "", "CURL_CA_BUNDLE": "", "AWS_CA_BUNDLE": ""},
+        {"REQUESTS_CA_BUNDLE": "false", "AWS_CA_BUNDLE": "false"},
+        {"REQUESTS_CA_BUNDLE": "0", "AWS_CA_BUNDLE": "0"},
+        {"PYTHONHTTPSVERIFY": "0"},
+        {"SSL_CERT_FILE": os.devnull, "SSL_CERT_DIR": os.devnull},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("tls", ["unknown_ca", "expired", "wrong_host"])
+def test_no_variable_turns_verification_off(provider: str, variables: dict[str, str], tls: str) -> None:
+    """A far side that cannot prove who it is gets nothing, whatever the environment says."""
+    with FaultServer(tls) as far_side, environment(**variables):
+        try:
+            with open_client(provider, far_side.url, retries=0) as client:
+                assert failure(client).code == "CANNOT_CONNECT"
+        except ConfigException as error:
+            assert "CA bundle" in str(error) or "CA certificate bundle" in str(error)  # noqa: PT017
+        far_side.wait_for(closed=far_side.connections)
+        assert far_side.executions == 0

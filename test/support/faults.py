@@ -1,0 +1,548 @@
+"""The faults that a call may meet, as data: how each is made, and what the caller and the far side must see of it.
+
+`stage` sets one up. `PYTHONPATH=test python -m support.faults` writes the table of them into docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import email.utils
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    ConflictException,
+    ConnectionException,
+    InvocationException,
+    NotFoundException,
+    UnauthorizedException,
+)
+from pip_services4_components.config import ConfigParams
+
+from pip_services4_serverless.clients import FunctionClient
+
+from . import fault_server as server
+from .clients import CLIENTS, config_for
+from .fault_server import FaultServer, Step
+
+DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
+RETRIES = 1
+SHORT = 100  # ms: the bound at which a fault that hangs must end
+LONG = 10_000  # ms: a bound that no fault may reach
+
+
+class Outcome(NamedTuple):
+    """What one call comes to. `executed` counts the requests that the far side may have run."""
+
+    executed: int
+    attempts: int
+    error: type[ApplicationException] | None = None  # None: the call returns its answer
+    code: str = ""
+    status: int = 0  # 0: the one that was answered
+
+
+class Outcomes(NamedTuple):
+    default: Outcome
+    idempotent: Outcome
+
+
+class Variant(NamedTuple):
+    """The step for each attempt; the last stays. A plain fault has one variant."""
+
+    steps: Sequence[Step]
+    status: int = 0
+
+
+@dataclass(frozen=True)
+class Fault:
+    name: str
+    azure: Outcomes | None
+    aws: Outcomes | None
+    variants: Sequence[Variant] = ()
+    ends: str = "at once"  # or at "connect_timeout", or at "timeout"
+    tls: str | None = None
+    before: Step | None = None  # what an earlier call of the same client met
+    place: Callable[[], AbstractContextManager[str]] | None = None  # the URL to call, when there is no fault server
+    options: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    one_way: bool = False
+    check: Callable[[Any], bool] = lambda value: value == {}
+
+    def outcomes(self, provider: str) -> Outcomes | None:
+        return self.azure if provider == "azure" else self.aws
+
+
+class Stage(NamedTuple):
+    """A client that is about to meet a fault."""
+
+    client: FunctionClient
+    server: FaultServer | None
+    attempts: list[float]  # when each was made
+
+    def executed(self) -> int:
+        """How many requests the far side may have run: those it read whole and did not refuse."""
+        return self.server.executions - self.server.steps["refused"] if self.server else 0
+
+    def meet(self, variant: Variant) -> None:
+        """Let the next call meet this."""
+        assert self.server
+        self.server.script(*variant.steps[:-1])
+        self.server.default = variant.steps[-1]
+
+
+def as_is(client: FunctionClient, config: ConfigParams) -> None:
+    """Changes nothing."""
+
+
+@contextmanager
+def stage(
+    fault: Fault,
+    provider: str,
+    idempotent: bool = False,
+    prepare: Callable[[FunctionClient, ConfigParams], None] = as_is,
+) -> Iterator[Stage]:
+    """Sets up the far side and an open client of it, on which `prepare` may have put its hands before."""
+    bounds: dict[str, Any] = {"connect_timeout": LONG, "timeout": LONG, "retries": RETRIES, "idempotent": idempotent}
+    if fault.ends in bounds:
+        bounds[fault.ends] = SHORT
+    with ExitStack() as resources:
+        far_side = None if fault.place else resources.enter_context(FaultServer(fault.tls))
+        url = far_side.url if far_side else resources.enter_context(fault.place())  # type: ignore[misc]
+        if far_side and far_side.ca_bundle:
+            resources.enter_context(patch.dict(os.environ, REQUESTS_CA_BUNDLE=far_side.ca_bundle))
+        client = CLIENTS[provider]("dummies")
+        config = config_for(provider, url, **(bounds | dict(fault.options)))
+        prepare(client, config)
+        client.configure(config)
+        client.open("test")
+        resources.callback(client.close, "test")
+        result = Stage(client, far_side, [])
+        if fault.before:
+            result.meet(Variant((fault.before,)))
+            client._call("before", "test")
+            assert far_side
+            if fault.before.name == "idle_close":
+                far_side.wait_for(closed=1)
+            threading.Event().wait(fault.options.get("idle_timeout", 0) / 100)  # nothing tells that time has passed
+        _note_attempts(client, result.attempts)
+        yield result
+
+
+def _note_attempts(client: FunctionClient, attempts: list[float]) -> None:
+    send = client._send
+
+    def noted(*args: Any) -> Any:
+        attempts.append(time.monotonic())
+        return send(*args)
+
+    client._send = noted  # type: ignore[method-assign]
+
+
+def call(stage: Stage, fault: Fault, trace_id: str = "fault") -> Any:
+    if fault.one_way:
+        return stage.client.call_one_way("act", trace_id, fault.params)  # type: ignore[attr-defined]
+    return stage.client.call_command("act", trace_id, fault.params)  # type: ignore[attr-defined]
+
+
+# --- What a call may come to ---
+
+
+def answered(executed: int = 1, attempts: int = 1) -> Outcomes:
+    return Outcomes(Outcome(executed, attempts), Outcome(executed, attempts))
+
+
+def never_again(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
+    return Outcomes(Outcome(executed, 1, error, code, status), Outcome(executed, 1, error, code, status))
+
+
+def perhaps_again(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
+    return Outcomes(Outcome(executed, 1, error, code, status), Outcome(2 * executed, 2, error, code, status))
+
+
+def always_again(error: type[ApplicationException], code: str, status: int = 0) -> Outcomes:
+    return Outcomes(Outcome(0, 2, error, code, status), Outcome(0, 2, error, code, status))
+
+
+UNSENT = always_again(ConnectionException, "CANNOT_CONNECT", 503)
+SILENCE = perhaps_again(ConnectionException, "CALL_TIMEOUT", 504)
+LOST = perhaps_again(ConnectionException, "NO_RESPONSE", 502)
+LOST_UNREAD = perhaps_again(ConnectionException, "NO_RESPONSE", 502, executed=0)
+SENSELESS = never_again(InvocationException, "DESERIALIZATION_FAILED", 500)
+TOO_LARGE = never_again(InvocationException, "RESPONSE_TOO_LARGE", 500)
+FAILED = never_again(InvocationException, "CALL_FAILED")
+FAILED_ON_THE_WAY = perhaps_again(InvocationException, "CALL_FAILED")
+REFUSED = always_again(InvocationException, "CALL_FAILED", 503)
+THROTTLED = always_again(InvocationException, "TOO_MANY_REQUESTS", 429)
+
+
+# --- How faults are made ---
+
+
+def refused(status: int, **of: Any) -> Step:
+    """Answered by a front end that did not run the action."""
+    return dataclasses.replace(server.answer(status, **of), name="refused")
+
+
+def one(step: Step) -> tuple[Variant, ...]:
+    return (Variant((step,)),)
+
+
+def each(*steps: Step) -> tuple[Variant, ...]:
+    return tuple(Variant((step,)) for step in steps)
+
+
+def late(make: Callable[[], Step]) -> Step:
+    """Made when it is needed: some answers are large."""
+    return Step("late", lambda connection: make().act(connection))
+
+
+def statuses(*numbers: int, make: Callable[..., Step] = server.answer, **of: Any) -> tuple[Variant, ...]:
+    of = {"body": b"<h1>No</h1>", "content_type": "text/html"} | of
+    return tuple(Variant((make(number, **of),), number) for number in numbers)
+
+
+def function_error(body: Any, status: int = 200) -> Step:
+    return server.answer(status, body, headers={"X-Amz-Function-Error": "Unhandled"})
+
+
+def aws_error(status: int, name: str, make: Callable[..., Step] = server.answer) -> Variant:
+    return Variant((make(status, body={"message": "No"}, headers={"x-amzn-errortype": name}),), status)
+
+
+@contextmanager
+def _name_not_found() -> Iterator[str]:
+    yield f"http://{server.NAME_NOT_FOUND}"
+
+
+@contextmanager
+def _refused() -> Iterator[str]:
+    with server.refused_port() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _full_backlog() -> Iterator[str]:
+    with server.full_backlog() as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+_OTHERS_4XX = tuple(status for status in range(400, 500) if status not in (400, 401, 403, 404, 409, 413, 429))
+_OTHERS_5XX = tuple(status for status in range(500, 600) if status not in (500, 502, 503, 504))
+_SERVICE_ERROR = {"code": "NO_ORDER", "category": "NotFound", "status": 404, "message": "None", "trace_id": "theirs"}
+_TOOLKIT_ERROR = {"errorType": "NotFoundException", "errorMessage": "None", "stackTrace": []}
+_BIG = 50_000_000  # bytes
+_LARGE = {"text": "x" * 5_900_000}  # more than the buffers of a connection hold
+
+
+def _date(seconds: float) -> str:
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
+
+
+def _retry_after(name: str, value: str, outcomes: Outcomes) -> Fault:
+    make = refused if outcomes.default.executed == 0 else server.answer
+    return Fault(f"503 with `Retry-After` {name}", outcomes, outcomes, statuses(503, make=make, headers={"Retry-After": value}))
+
+
+FAULTS: Sequence[Fault] = (
+    # Nothing was sent
+    Fault("name not found", UNSENT, UNSENT, place=_name_not_found),
+    Fault("connection refused", UNSENT, UNSENT, place=_refused),
+    Fault("backlog full: connecting times out", UNSENT, UNSENT, place=_full_backlog, ends="connect_timeout"),
+    Fault("TLS: no handshake but garbage", UNSENT, UNSENT, tls="broken"),
+    Fault("TLS: reset in the handshake", UNSENT, UNSENT, tls="reset"),
+    Fault("TLS: silence in the handshake", UNSENT, UNSENT, tls="silent", ends="connect_timeout"),
+    Fault("TLS: handshake drips a byte at a time", UNSENT, UNSENT, tls="drip", ends="connect_timeout"),
+    Fault("TLS: certificate expired", UNSENT, UNSENT, tls="expired"),
+    Fault("TLS: certificate of another host", UNSENT, UNSENT, tls="wrong_host"),
+    Fault("TLS: unknown authority", UNSENT, UNSENT, tls="unknown_ca"),
+    # No whole answer in time
+    Fault("accepted, then silence", SILENCE, SILENCE, one(server.silent()), "timeout"),
+    Fault(
+        "request not read (5.9 MB)",
+        perhaps_again(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
+        perhaps_again(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
+        one(server.never_reads()),
+        "timeout",
+        params=_LARGE,
+    ),
+    Fault("head stalls half way", SILENCE, SILENCE, one(server.stall_head()), "timeout"),
+    Fault("body stalls half way", SILENCE, SILENCE, one(server.stall_body()), "timeout"),
+    Fault("head drips a byte at a time", SILENCE, SILENCE, one(server.drip("head")), "timeout"),
+    Fault("body drips a byte at a time", SILENCE, SILENCE, one(server.drip("body")), "timeout"),
+    Fault("chunks drip a byte at a time", SILENCE, SILENCE, one(server.drip("chunks")), "timeout"),
+    Fault("body of an error drips", SILENCE, SILENCE, one(server.drip("body", status=400)), "timeout"),
+    Fault("`Content-Length` is no number", SILENCE, SILENCE, one(server.answer(length="two")), "timeout"),
+    Fault(
+        "idle connection dropped silently, younger than `idle_timeout`",
+        Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
+        Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
+        one(server.answer()),
+        "timeout",
+        before=server.black_hole_idle(),
+    ),
+    Fault(
+        "idle connection dropped silently, older than `idle_timeout`",
+        answered(),
+        answered(),
+        one(server.answer()),
+        before=server.black_hole_idle(),
+        options={"idle_timeout": 1},
+    ),
+    # Connection lost before a whole answer
+    Fault("reset before the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_before_read())),
+    Fault("reset while the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_while_reading())),
+    Fault("reset after the request is read", LOST, LOST, one(server.reset_after_read())),
+    Fault("closed after the request is read", LOST, LOST, one(server.close_after_read())),
+    Fault("body truncated", LOST, LOST, one(server.truncated())),
+    Fault("chunked body truncated", LOST, LOST, one(server.truncated(chunk_size=1))),
+    Fault("`Content-Length` too long", LOST, LOST, one(server.wrong_length(3))),
+    Fault("bad status line", LOST, LOST, each(server.bad_status_line(), server.bad_status_line(b"\xff\x00 what"))),
+    Fault(
+        "idle connection closed by the server", answered(), answered(), one(server.answer()), before=server.idle_close()
+    ),
+    # Answers that can be read, or not
+    Fault("garbage headers", answered(), answered(), one(server.garbage_headers())),
+    Fault("100, 102 and 103 before the answer", answered(), answered(), one(server.informational(100, 102, 103, 103))),
+    Fault("`Content-Length` too short", SENSELESS, SENSELESS, one(server.wrong_length(-1))),
+    Fault("gzip", answered(), answered(), one(server.gzip_answer())),
+    Fault("broken gzip", SENSELESS, SENSELESS, one(server.broken_gzip())),
+    Fault("decompression bomb, 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.bomb))),
+    Fault("answer of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.big(101 << 20)))),
+    Fault(
+        "answer of 50 MB",
+        answered(),
+        answered(),
+        one(late(lambda: server.big(_BIG))),
+        check=lambda value: len(value) == _BIG - 2,
+    ),
+    Fault("byte order mark", answered(), answered(), one(server.answer(body=b"\xef\xbb\xbf{}"))),
+    Fault("latin-1 in JSON", SENSELESS, SENSELESS, one(server.answer(body=b'"\xe9"'))),
+    Fault(
+        "latin-1 in `text/plain` that says so",
+        answered(),
+        SENSELESS,
+        one(server.answer(body=b"\xe9", content_type="text/plain; charset=latin-1")),
+        check=lambda value: value == "\xe9",
+    ),
+    Fault(
+        "lone surrogates",
+        answered(),
+        answered(),
+        each(server.answer(body=rb'"\ud800"'), server.answer(body=b'"\xed\xa0\x80"')),
+        check=lambda value: value == "\ud800",
+    ),
+    Fault("HTML with 200", SENSELESS, SENSELESS, one(server.answer(body=b"<h1>Hi</h1>", content_type="text/html"))),
+    Fault("nested too deep", SENSELESS, SENSELESS, one(server.answer(body=b"[" * 200_000))),
+    Fault("204 with a body", answered(), answered(), one(server.answer(204)), check=lambda value: value is None),
+    Fault("200 with no body", answered(), answered(), one(server.answer(body=b"")), check=lambda value: value is None),
+    # Statuses
+    Fault(
+        "300 to 399",
+        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        statuses(*range(300, 400)),
+    ),
+    Fault(
+        "redirect to itself, or to another host",
+        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        (
+            *statuses(301, 302, 303, 307, 308, headers={"Location": "/api/dummies"}),
+            *statuses(301, 302, 303, 307, 308, headers={"Location": "http://localhost:9/"}),
+        ),
+    ),
+    Fault(
+        "400",
+        never_again(BadRequestException, "BAD_REQUEST"),
+        never_again(BadRequestException, "BAD_REQUEST"),
+        statuses(400),
+    ),
+    Fault(
+        "401, 403",
+        never_again(UnauthorizedException, "UNAUTHORIZED"),
+        never_again(UnauthorizedException, "UNAUTHORIZED"),
+        statuses(401, 403),
+    ),
+    Fault(
+        "404", never_again(NotFoundException, "NOT_FOUND"), never_again(NotFoundException, "NOT_FOUND"), statuses(404)
+    ),
+    Fault("409", never_again(ConflictException, "CONFLICT"), never_again(ConflictException, "CONFLICT"), statuses(409)),
+    Fault(
+        "413, also before the request is read",
+        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        (*statuses(413, make=refused), *statuses(413, make=server.answer_early)),
+    ),
+    Fault("429", THROTTLED, THROTTLED, statuses(429, make=refused)),
+    Fault("other 4xx", FAILED, FAILED, statuses(*_OTHERS_4XX)),
+    Fault("500, 502, 503, 504", FAILED_ON_THE_WAY, FAILED_ON_THE_WAY, statuses(500, 502, 503, 504)),
+    Fault("other 5xx", FAILED, FAILED, statuses(*_OTHERS_5XX)),
+    Fault(
+        "500 whose body is truncated",
+        FAILED_ON_THE_WAY,
+        FAILED_ON_THE_WAY,
+        (Variant((server.truncated(status=500),), 500),),
+    ),
+    Fault(
+        "500, 503, 400 or 200 with an error of a pip-services service",
+        never_again(NotFoundException, "NO_ORDER", 404),
+        None,
+        statuses(500, 503, 400, body=_SERVICE_ERROR),
+    ),
+    _retry_after("in seconds", "0", REFUSED),
+    _retry_after("as a date", _date(-5), REFUSED),
+    _retry_after(
+        "absurdly large",
+        "9" * 400,
+        never_again(InvocationException, "CALL_FAILED", 503, executed=0),
+    ),
+    _retry_after("as a date far away", _date(1e9), never_again(InvocationException, "CALL_FAILED", 503, executed=0)),
+    _retry_after("negative", "-5", FAILED_ON_THE_WAY),
+    _retry_after("garbage", "soon", FAILED_ON_THE_WAY),
+    Fault("429, then success", answered(1, 2), answered(1, 2), (Variant((refused(429), server.answer())),)),
+    # What only Lambda says
+    Fault(
+        "`FunctionError`, in every shape",
+        None,
+        never_again(InvocationException, "FUNCTION_ERROR", 500),
+        each(
+            function_error({"errorMessage": "No", "errorType": "KeyError", "requestId": "r", "stackTrace": ["a", "b"]}),
+            function_error({"errorMessage": "No", "errorType": "KeyError", "requestId": "r"}),
+            function_error({"errorMessage": "No", "errorType": "Error", "trace": ["Error: No", "at f"]}),
+            function_error({"errorMessage": "r Task timed out after 3.00 seconds", "errorType": "Sandbox.Timedout"}),
+            function_error({"errorMessage": "exit 1", "errorType": "Runtime.ExitError"}),
+            function_error({"errorType": None, "errorMessage": None, "stackTrace": None}),
+            function_error({"errorType": 1, "errorMessage": [], "stackTrace": 5}),
+            function_error(b"Task timed out after 3.00 seconds"),
+            function_error(b""),
+            function_error(b"null"),
+            function_error([]),
+            function_error({"errorMessage": "No", "errorType": "KeyError"}, status=202),
+        ),
+    ),
+    Fault(
+        "`FunctionError` of a toolkit exception",
+        None,
+        never_again(NotFoundException, "FUNCTION_ERROR", 404),
+        one(function_error(_TOOLKIT_ERROR)),
+    ),
+    Fault(
+        "`FunctionError` that holds an error of a pip-services service",
+        None,
+        never_again(NotFoundException, "NO_ORDER", 404),
+        one(function_error({"errorType": "Exception", "errorMessage": json.dumps(_SERVICE_ERROR)})),
+    ),
+    Fault(
+        "`FunctionError` with 202, called one way",
+        None,
+        never_again(InvocationException, "FUNCTION_ERROR", 500),
+        one(function_error({"errorMessage": "No", "errorType": "KeyError"}, status=202)),
+        one_way=True,
+    ),
+    Fault(
+        "taken one way", None, answered(), one(server.answer(202, b"")), one_way=True, check=lambda value: value is None
+    ),
+    Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", refused),)),
+    Fault(
+        "`EC2ThrottledException`, `ResourceNotReadyException`",
+        None,
+        always_again(InvocationException, "CALL_FAILED"),
+        (aws_error(502, "EC2ThrottledException", refused), aws_error(502, "ResourceNotReadyException", refused)),
+    ),
+    Fault(
+        "`ResourceConflictException`, `SnapStartNotReadyException`",
+        None,
+        always_again(ConflictException, "CONFLICT"),
+        (aws_error(409, "ResourceConflictException", refused), aws_error(409, "SnapStartNotReadyException", refused)),
+    ),
+    Fault(
+        "`ServiceException` and other service errors",
+        None,
+        FAILED_ON_THE_WAY,
+        (
+            aws_error(500, "ServiceException"),
+            aws_error(502, "EC2UnexpectedException"),
+            aws_error(504, "GatewayTimeout"),
+        ),
+    ),
+    Fault(
+        "`ResourceNotFoundException`",
+        None,
+        never_again(NotFoundException, "NOT_FOUND"),
+        (aws_error(404, "ResourceNotFoundException"),),
+    ),
+    Fault(
+        "`RequestTooLargeException`",
+        None,
+        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        (aws_error(413, "RequestTooLargeException", refused),),
+    ),
+)
+
+
+# --- The table in the documentation ---
+
+_BEGIN, _END = "<!-- fault matrix: written by support.faults -->\n", "<!-- end of the fault matrix -->"
+_NAMES = {"azure": "Azure", "aws": "Lambda"}
+
+
+def table() -> str:
+    """One row for each fault; `2 / 2` is executions on the far side / attempts."""
+    lines = [
+        "| fault | the call ends | with | Azure | idempotent | Lambda | idempotent |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fault in FAULTS:
+        counts = [
+            f"{outcome.executed} / {outcome.attempts}" if outcomes else "—"
+            for outcomes in (fault.azure, fault.aws)
+            for outcome in outcomes or (None, None)
+        ]
+        ends = "at once" if fault.ends == "at once" else f"at `{fault.ends}`"
+        lines.append(f"| {' | '.join((fault.name, ends, _outcome(fault), *counts))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _outcome(fault: Fault) -> str:
+    """What the caller sees; by provider or by option only where that makes a difference."""
+    seen = {
+        (provider, option): _words(getattr(outcomes, option))
+        for provider, outcomes in (("aws", fault.aws), ("azure", fault.azure))
+        for option in Outcomes._fields
+        if outcomes
+    }
+    if len(set(seen.values())) == 1:
+        return next(iter(seen.values()))
+    by_provider = {_NAMES[provider]: words for (provider, _), words in seen.items()}
+    by_option = {option: words for (_, option), words in seen.items()}
+    differing = by_provider if len(set(by_provider.values())) > 1 else by_option
+    return "; ".join(f"{name}: {words}" for name, words in differing.items())
+
+
+def _words(outcome: Outcome) -> str:
+    if outcome.error is None:
+        return "its answer"
+    return f"`{outcome.error.__name__}` `{outcome.code}` {outcome.status or 'the status'}"
+
+
+def written(page: str) -> str:
+    """The page with the table as it must be."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not end:
+        raise ValueError(f"{DOCS.name} lacks the marks between which the table goes")
+    return f"{before}{begin}\n{table()}\n{end}{after}"
+
+
+if __name__ == "__main__":
+    DOCS.write_text(written(DOCS.read_text("utf-8")), "utf-8")

@@ -1,0 +1,136 @@
+"""How the package is put together: what importing it costs, and what it shows."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import pip_services4_serverless
+
+ROOT = Path(pip_services4_serverless.__file__).parent
+SUBPACKAGES = [f"{ROOT.name}.{path.parent.name}" for path in sorted(ROOT.glob("[a-z]*/__init__.py"))]
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints; a warning is an error to it."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout
+
+
+HEAVY = {"boto3", "botocore", "requests", "urllib3", "azure", "starlette", "uvicorn", "ministack", "awslambdaric"}
+
+
+@pytest.mark.defect(1)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from pip_services4_serverless.clients import AzureFunctionClient, LambdaClient, "
+        "CommandableAzureFunctionClient, CommandableLambdaClient, FunctionClient",
+        "from pip_services4_serverless.connect import AzureConnectionParams, AzureConnectionResolver, "
+        "AwsConnectionParams, AwsConnectionResolver",
+        "import pip_services4_serverless.local",
+    ],
+    ids=["clients", "connect", "local"],
+)
+def test_importing_loads_no_provider(line: str) -> None:
+    """Without a warning; what a provider needs is imported when a client of it opens, or a host starts."""
+    assert python(f"{line}; import sys; print(sorted({HEAVY!r} & set(sys.modules)))") == "[]\n"
+
+
+def test_the_hosts_import() -> None:
+    """In a fresh interpreter, without a warning."""
+    python("from pip_services4_serverless.local import AzureFunctionHost, LambdaHost")
+
+
+@pytest.mark.parametrize(
+    ("client", "others"), [("AzureFunctionClient", {"boto3", "botocore"}), ("LambdaClient", {"boto3", "requests"})]
+)
+def test_opening_loads_that_provider_alone(client: str, others: set[str]) -> None:
+    """A service on Azure never imports botocore, one on AWS never requests nor all of boto3."""
+    code = f"""
+import sys
+from pip_services4_components.config import ConfigParams
+from pip_services4_serverless.clients import {client}
+client = {client}()
+client.configure(ConfigParams.from_tuples(
+    "connection.uri", "http://127.0.0.1:9/f", "connection.arn", "f", "connection.region", "eu-west-1",
+    "credential.access_id", "I", "credential.access_key", "K"))
+client.open("T")
+client.close("T")
+print(sorted({others!r} & set(sys.modules)))
+"""
+
+    assert python(code) == "[]\n"
+
+
+def test_it_is_typed() -> None:
+    """Type checkers of users look for the marker."""
+    assert (ROOT / "py.typed").is_file()
+
+
+def test_the_version_is_in_one_place() -> None:
+    """The distribution takes it from the package."""
+    version = pip_services4_serverless.__version__
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+([ab]\d+|rc\d+)?", version)
+    assert importlib.metadata.version("pip-services4-serverless") == version
+
+
+@pytest.fixture(params=SUBPACKAGES)
+def subpackage(request: pytest.FixtureRequest) -> ModuleType:
+    """Each subpackage in turn."""
+    return importlib.import_module(request.param)
+
+
+def module_of(name: str) -> str:
+    """`AzureFunctionClient` -> `azure_function_client`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def test_a_subpackage_says_what_it_offers(subpackage: ModuleType) -> None:
+    """Sorted, each name there, and each from a module of its own that is called like it."""
+    assert subpackage.__all__ == sorted(subpackage.__all__)
+    assert subpackage.__all__
+    for name in subpackage.__all__:
+        assert getattr(subpackage, name).__module__ == f"{subpackage.__name__}.{module_of(name)}"
+
+
+def test_what_is_public_is_offered(subpackage: ModuleType) -> None:
+    """The class that a module without an underscore is called like."""
+    found = []
+    for path in Path(subpackage.__file__ or "").parent.glob("[!_]*.py"):
+        nodes = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
+        found += [node.name for node in nodes if module_of(node.name) == path.stem]
+
+    assert sorted(found) == subpackage.__all__
+
+
+def public_members(cls: type) -> dict[str, Any]:
+    """What a class defines itself without an underscore."""
+    return {name: member for name, member in vars(cls).items() if name[0] != "_" and callable(member)}
+
+
+def test_what_is_offered_is_documented(subpackage: ModuleType) -> None:
+    """Each class with its own words, each of its public methods too."""
+    assert inspect.getdoc(subpackage)
+    for name in subpackage.__all__:
+        cls = getattr(subpackage, name)
+        assert cls.__doc__, name
+        for method, member in public_members(cls).items():
+            inherited = next((vars(base)[method] for base in cls.__mro__[1:] if method in vars(base)), None)
+            documented = inspect.getdoc(member) or inspect.getdoc(inherited)
+            assert documented, f"{name}.{method}"
