@@ -1,13 +1,14 @@
-"""What came back, as the transport read it, and its decoding."""
+"""Reading an answer, within bounds, and decoding it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 from ..connect._connection_params import MASK
 from ._errors import call_error
+from ._transport import Answer
 
 MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
 CHUNK = 256 * 1024  # bytes to read at a time
@@ -17,16 +18,6 @@ _SHORTEST_SECRET = 6  # characters; masking less would garble every answer
 
 class AnswerTooLargeError(Exception):
     """Raised while an answer is read, as soon as it is over `MAX_ANSWER`."""
-
-
-class Answer(NamedTuple):
-    """One whole answer of a provider."""
-
-    status: int
-    headers: Mapping[str, str]  # names are looked up without regard to case
-    body: bytes
-    error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
-    function_failed: bool = False  # the provider says that the function raised, whatever the status
 
 
 def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception], ...]) -> bytes:

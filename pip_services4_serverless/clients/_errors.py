@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pip_services4_commons.data import AnyValueMap
 from pip_services4_commons.errors import (
@@ -31,8 +31,7 @@ from pip_services4_commons.errors import (
     UnsupportedException,
 )
 
-if TYPE_CHECKING:
-    from ._answer import Answer
+from ._transport import Answer
 
 
 class Resend(Enum):

@@ -7,9 +7,9 @@ from pip_services4_commons.errors import ConfigException
 
 from .. import __version__
 from .._context import CallContext, trace_id_of
-from ._answer import CHUNK, Answer, read_whole
+from ._answer import CHUNK, read_whole
 from ._deadline import Deadline
-from ._transport import Transport
+from ._transport import Answer, Transport
 from .function_client import FunctionClient
 
 if TYPE_CHECKING:

@@ -24,14 +24,7 @@ class AzureFunctionClient(HttpFunctionClient):
     ```python
     class OrdersClient(AzureFunctionClient):
         def get_order(self, context, order_id):
-            timing = self._instrument(context, "orders.get_order")
-            try:
-                result = self._call("get_order", context, {"order_id": order_id})
-                timing.end_timing()
-                return result
-            except Exception as err:
-                timing.end_timing(err)
-                raise
+            return self._call("get_order", context, {"order_id": order_id})
 
     client = OrdersClient()
     client.configure(ConfigParams.from_tuples(

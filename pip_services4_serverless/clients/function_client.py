@@ -17,14 +17,14 @@ from pip_services4_rpc.trace import InstrumentTiming
 
 from .._context import CallContext, as_context, trace_id_of
 from ..connect._connection_params import is_readable_on_the_way
-from ._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode, masked
+from ._answer import MAX_ANSWER, AnswerTooLargeError, decode, masked
 from ._attempts import Attempts, CallPolicy
 from ._deadline import Deadline
 from ._errors import Failure, Resend, call_error, failure_of, no_answer
 from ._observers import OwnCounters, OwnTracer
 from ._options import read_option
 from ._payload import encode
-from ._transport import Transport
+from ._transport import Answer, Transport
 
 _OPTION_NAMES = (
     "connect_timeout",
@@ -210,7 +210,21 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
     # --- Instrumentation ---
 
     def _instrument(self, context: CallContext, name: str) -> InstrumentTiming:
-        """Counts and times a call under `name`; end the timing it returns, with the error if there is one."""
+        """Counts, times and traces a call under `name`; end the timing it returns, with the error if there is one.
+
+        ```python
+        class OrdersClient(AzureFunctionClient):
+            def get_order(self, context, order_id):
+                timing = self._instrument(context, "orders.get_order")
+                try:
+                    result = self._call("get_order", context, {"order_id": order_id})
+                except Exception as err:
+                    timing.end_timing(err)
+                    raise
+                timing.end_timing()
+                return result
+        ```
+        """
         context = as_context(context)
         self._logger.trace(context, "Executing %s method", name)
         self._counters.increment_one(f"{name}.exec_count")

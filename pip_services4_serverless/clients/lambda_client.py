@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from .._context import CallContext, trace_id_of
 from ..connect import AwsConnectionParams, AwsConnectionResolver
-from ._answer import CHUNK, Answer, read_whole
+from ._answer import CHUNK, read_whole
 from ._deadline import Deadline
 from ._errors import call_error
-from ._transport import Transport
+from ._transport import Answer, Transport
 from .function_client import FunctionClient
 
 
@@ -32,14 +32,7 @@ class LambdaClient(FunctionClient):
     ```python
     class OrdersClient(LambdaClient):
         def get_order(self, context, order_id):
-            timing = self._instrument(context, "orders.get_order")
-            try:
-                result = self._call("get_order", context, {"order_id": order_id})
-                timing.end_timing()
-                return result
-            except Exception as err:
-                timing.end_timing(err)
-                raise
+            return self._call("get_order", context, {"order_id": order_id})
 
     client = OrdersClient()
     client.configure(ConfigParams.from_tuples(
