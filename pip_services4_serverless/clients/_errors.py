@@ -97,6 +97,7 @@ REFUSED_BEFORE_RUNNING = frozenset(
     }
 )
 _FAILED_ON_THE_WAY = frozenset({500, 502, 503, 504})
+_LAMBDAS_OWN = frozenset({408, 410})  # its file system's time-outs and faults, which it names
 
 _CLASS_BY_CATEGORY: Mapping[str, type[ApplicationException]] = {
     ErrorCategory.Unknown: UnknownException,
@@ -117,7 +118,11 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
     **{cls.__name__: cls for cls in _CLASS_BY_CATEGORY.values()},
     "ApplicationException": UnknownException,
     "ValidationException": BadRequestException,
+    "CreateException": InternalException,
     "ReferenceException": InternalException,
+    "ExpressionException": BadRequestException,
+    "MustacheException": BadRequestException,
+    "SyntaxException": BadRequestException,
 }
 
 _EXCERPT = 200  # characters of a foreign error body that are worth showing
@@ -172,7 +177,8 @@ def _resend(answer: Answer, retry_after: float | None) -> Resend:
     refused = answer.status == 429 or (answer.status == 503 and retry_after is not None)
     if refused or answer.error_name in REFUSED_BEFORE_RUNNING:
         return Resend.ALWAYS
-    return Resend.IF_IDEMPOTENT if answer.status in _FAILED_ON_THE_WAY else Resend.NEVER
+    failed_on_the_way = answer.status in _FAILED_ON_THE_WAY or (answer.error_name and answer.status in _LAMBDAS_OWN)
+    return Resend.IF_IDEMPOTENT if failed_on_the_way else Resend.NEVER
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -192,14 +198,15 @@ def _is_toolkit_error(body: Mapping[str, Any]) -> bool:
     return isinstance(body.get("code"), str) or isinstance(body.get("category"), str)
 
 
-def _restored(body: Mapping[str, Any], status: int, trace_id: str) -> ApplicationException:
+def _restored(body: Mapping[str, Any], status: int | None, trace_id: str) -> ApplicationException:
     """The exception that the far side described, whatever parts of the description are missing or odd."""
     own_status = body.get("status")
-    if isinstance(own_status, int) and 100 <= own_status <= 599:
+    if isinstance(own_status, int) and 400 <= own_status <= 599:
         status = own_status
-    fallback = SITUATIONS[_CODE_BY_STATUS.get(status, "CALL_FAILED")].exception
+    fallback = SITUATIONS[_CODE_BY_STATUS.get(status or 500, "CALL_FAILED")].exception
     category = _text(body.get("category"))
     exception = _CLASS_BY_CATEGORY.get(category, fallback)
+    status = status or exception().status
     remote_trace_id = _text(body.get("trace_id")) or trace_id
     message = _text(body.get("message")) or f"The function failed with status {status}"
     details = body.get("details")
@@ -220,7 +227,7 @@ def _function_error(body: bytes, trace_id: str) -> ApplicationException:
     message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
     described = _json_object(message.encode("utf-8", "replace")) or payload
     if _is_toolkit_error(described):
-        return _restored(described, 500, trace_id)
+        return _restored(described, None, trace_id)  # Lambda says 200
     exception = _CLASS_BY_NAME.get(error_type)
     stack = payload.get("stackTrace") or payload.get("trace") or ""
     stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)

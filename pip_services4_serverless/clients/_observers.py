@@ -32,7 +32,7 @@ class OwnTracer(CompositeTracer):
         self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
     ) -> None:
         for tracer in self._TRACERS:
-            if type(tracer).failure is ITracer.failure:
+            if getattr(type(tracer), "failure", None) is ITracer.failure:
                 tracer.trace(context, component, operation, duration)
             else:
                 tracer.failure(context, component, operation, error, duration)

@@ -145,13 +145,14 @@ class AwsConnectionParams(ServerlessConnectionParams):
             key = "arn" if self._first("arn") is not None else self._wrong_part()
             refuse(context, "WRONG_ARN", f"connection.{key}", f"{arn[:200]!r} is no ARN or name of a Lambda function")
         region = self._first("region")
-        if region is not None and not re.fullmatch(_PARTS["region"], region):
+        if region is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", region):  # an emulator's may be of its own
             refuse(context, "NO_REGION", "connection.region", f"{region[:40]!r} is no AWS region")
         endpoint = self.get_endpoint()
         if endpoint is not None:
-            parts = check_url(context, "connection.uri", endpoint)
+            key = "connection.uri" if self._first("uri") else "connection.endpoint"
+            parts = check_url(context, key, endpoint)
             if parts.query or parts.fragment:
-                refuse(context, "WRONG_URI", "connection.uri", "is an endpoint, and must have no query or fragment")
+                refuse(context, "WRONG_URI", key, "is an endpoint, and must have no query or fragment")
         self._validate_keys(context)
 
     def _validate_keys(self, context: CallContext) -> None:

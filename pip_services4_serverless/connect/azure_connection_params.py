@@ -105,13 +105,17 @@ class AzureConnectionParams(ServerlessConnectionParams):
         self.validate(context)
         uri = self.get_function_uri()
         if uri is None:
-            protocol, name = self.get_protocol() or "https", quote(self.get_function_name() or "", safe="/-_.~")
+            protocol, name = (
+                self.get_protocol() or "https",
+                quote((self.get_function_name() or "").strip("/"), safe="/-_.~"),
+            )
             uri = f"{protocol}://{self.get_app_name()}.azurewebsites.net/api/{name}"
         parts = check_url(context, "connection.uri", uri)
         query = [pair for pair in parts.query.split("&") if pair]
         # ASP.NET reads query names without regard to case. A '+' is meant as it stands: a key holds no blank.
-        codes = [unquote(pair[5:]) for pair in query if pair[:5].lower() == "code="]
-        rest = "&".join(pair for pair in query if pair[:5].lower() != "code=")
+        named = [(unquote(pair.partition("=")[0]).lower(), pair) for pair in query]
+        codes = [code for name, pair in named if name == "code" and (code := unquote(pair.partition("=")[2]))]
+        rest = "&".join(pair for name, pair in named if name != "code")
         if self.get_auth_code() is None and codes:
             self.set_auth_code(codes[0])
             check_secret(context, "WRONG_AUTH_CODE", "connection.uri (code)", codes[0])

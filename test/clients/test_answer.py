@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, InvocationException
 from requests.structures import CaseInsensitiveDict
 
-from pip_services4_serverless.clients._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode, read_whole
+from pip_services4_serverless.clients._answer import MAX_ANSWER, Answer, AnswerTooLargeError, decode, masked, read_whole
 from pip_services4_serverless.clients._errors import failure_of
 
 
@@ -70,6 +70,17 @@ def test_another_fault_of_reading_is_passed_on() -> None:
 
     with pytest.raises(TimeoutError):
         read_whole(late(), 500, BrokenOffError)
+
+
+@pytest.mark.defect(18)
+def test_a_body_that_shows_secrets_is_masked() -> None:
+    """Wherever and however often; what is too short to be a secret would garble every answer."""
+    body = b'{"x-functions-key": "hunter2", "again": "hunter2!", "short": "abc12"}'
+
+    assert masked(body, ["hunter2", "abc12", "absent"]) == (
+        b'{"x-functions-key": "***", "again": "***!", "short": "abc12"}'
+    )
+    assert masked(b"123456", ("123456",)) == b"***"
 
 
 def test_an_answer_at_the_limit_is_read() -> None:

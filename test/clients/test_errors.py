@@ -554,7 +554,7 @@ def test_a_status_that_is_none_gives_way_to_https(status: Any) -> None:
     assert failure(409, {"code": "X", "status": status}).error.status == 409
 
 
-@pytest.mark.parametrize("status", [100, 410, 599])
+@pytest.mark.parametrize("status", [400, 410, 599])
 def test_a_status_of_its_own_goes_before_https(status: int) -> None:
     """The published servers answer all of their errors with HTTP 400."""
     assert failure(400, {"code": "X", "status": status}).error.status == status
@@ -728,3 +728,18 @@ def test_any_description_becomes_an_error(body: dict[str, Any], status: int, fai
     assert error.message
     assert 100 <= error.status <= 599
     json.dumps(error.to_json())
+
+
+@pytest.mark.parametrize(("name", "status"), [("EFSMountTimeoutException", 408), ("EFSIOException", 410)])
+def test_lambdas_own_faults_may_be_sent_again_where_that_is_allowed(name: str, status: int) -> None:
+    """It says that it failed, and not whether the function ran; without its name the status is the function's word."""
+    assert failure_of(Answer(status, {}, b"", name), "T").resend is Resend.IF_IDEMPOTENT
+    assert failure_of(Answer(status, {}, b""), "T").resend is Resend.NEVER
+
+
+def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
+    """Where it has none of its own: the answer's is 200."""
+    body = json.dumps({"errorMessage": json.dumps({"category": "NotFound", "code": "X"})}).encode()
+    error = failure_of(Answer(200, {}, body, function_failed=True), "T").error
+
+    assert (type(error), error.status) == (NotFoundException, 404)

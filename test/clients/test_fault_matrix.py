@@ -1,4 +1,4 @@
-"""The fault matrix: provider, fault, idempotent or not; each cell told by the caller, counted on the far side, timed."""
+"""The fault matrix: provider, fault, idempotent or not; in each cell the error, the executions counted, the time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 
 import pytest
 from pip_services4_commons.errors import ApplicationException
-
 from support.fault_server import answer
 from support.faults import DOCS, FAULTS, LONG, SHORT, Fault, Outcome, Variant, call, stage, written
 

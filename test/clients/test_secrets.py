@@ -21,13 +21,13 @@ from pip_services4_components.refer import Descriptor, References
 from pip_services4_observability.count import CachedCounters, Counter
 from pip_services4_observability.log import Logger, LogLevel
 from pip_services4_observability.trace import ITracer
-
-from pip_services4_serverless.clients import FunctionClient
 from support import fault_server as server
 from support.clients import ACCESS_KEY, AUTH_CODE, CLIENTS, PROVIDERS, SESSION_TOKEN, config_for, failure, open_client
 from support.fault_server import FaultServer
 from support.faults import FAULTS, Fault, Variant, call, refused, stage
 from support.proxy import Proxy
+
+from pip_services4_serverless.clients import FunctionClient
 
 URL_KEY = "UrlKey-hunter2-D"
 PROXY_USER = "proxyuser:ProxyPassword-hunter2-E"
@@ -49,8 +49,9 @@ class Watch(Logger, logging.Handler, CachedCounters, ITracer):
     def emit(self, record: logging.LogRecord) -> None:
         self.seen += (self.format(record), repr(vars(record)))
 
-    def log(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None, *a: Any, **k: Any) -> None:  # fmt: skip
-        self._format_and_write(level, context, error, message, *a, **k)
+    def log(self, *args: Any) -> None:
+        """pip-services' logger; a `Handler` has none."""
+        self._format_and_write(*args)
 
     def _write(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None) -> None:
         self.warnings += level == LogLevel.Warn
@@ -206,11 +207,14 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
                 except ApplicationException as error:
                     watch.note(error)
         assert PROXY_BASIC in proxy.seen.decode()
-    with server.refused_port() as port, environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"):
-        with open_client(provider, "http://127.0.0.1:9", retries=0) as client:
-            error = failure(client)
-            assert error.code == "CANNOT_CONNECT"
-            watch.note(error)
+    with (
+        server.refused_port() as port,
+        environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
+        open_client(provider, "http://127.0.0.1:9", retries=0) as client,
+    ):
+        error = failure(client)
+        assert error.code == "CANNOT_CONNECT"
+        watch.note(error)
     assert watch.leaks() == []
 
 
@@ -263,8 +267,8 @@ def test_a_line_break_in_a_key_is_refused(key: str) -> None:
     client = CLIENTS[provider]("dummies")
     config = config_for(provider, "http://127.0.0.1:9")
     config.put(f"credential.{key}", BREAK + MARK)
+    client.configure(config)
     with pytest.raises(ConfigException) as caught:
-        client.configure(config)
         client.open("test")
     assert key in str(caught.value)
     assert MARK not in str(caught.value)
@@ -284,10 +288,13 @@ def test_netrc_adds_and_replaces_nothing(provider: str, tmp_path: Path) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1\nlogin somebody\npassword else\ndefault login a password b\n")
     netrc.chmod(0o600)
-    with environment(NETRC=str(netrc), HOME=str(tmp_path)):
-        with FaultServer() as far_side, open_client(provider, far_side.url) as client:
-            client._call("act", "test")
-            (request,) = far_side.requests
+    with (
+        environment(NETRC=str(netrc), HOME=str(tmp_path)),
+        FaultServer() as far_side,
+        open_client(provider, far_side.url) as client,
+    ):
+        client._call("act", "test")
+        (request,) = far_side.requests
     sent = request.headers["Authorization"]
     if provider == "azure":
         assert (sent, request.headers["x-functions-key"]) == (None, AUTH_CODE)
@@ -334,10 +341,13 @@ def test_proxies_of_the_environment_are_used(provider: str, variable: str) -> No
 
 def test_no_proxy_is_honoured(provider: str) -> None:
     """A host that is named there is called directly."""
-    with FaultServer() as far_side, Proxy() as proxy:
-        with environment(http_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="127.0.0.1"):
-            with open_client(provider, far_side.url) as client:
-                client._call("act", "test")
+    with (
+        FaultServer() as far_side,
+        Proxy() as proxy,
+        environment(http_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="127.0.0.1"),
+        open_client(provider, far_side.url) as client,
+    ):
+        client._call("act", "test")
         assert (proxy.asked, far_side.executions) == ([], 1)
 
 
@@ -363,17 +373,21 @@ BUNDLES += [("lambda", "AWS_CA_BUNDLE"), ("lambda", "REQUESTS_CA_BUNDLE")]
 @pytest.mark.parametrize(("provider", "variable"), BUNDLES)
 def test_a_ca_bundle_of_the_environment_is_trusted(provider: str, variable: str) -> None:
     """A far side with a certificate of one's own authority is called."""
-    with FaultServer("good") as far_side, environment(**{variable: far_side.ca_bundle or ""}):
-        with open_client(provider, far_side.url) as client:
-            assert client._call("act", "test", {"a": 1})["a"] == 1
+    with (
+        FaultServer("good") as far_side,
+        environment(**{variable: far_side.ca_bundle or ""}),
+        open_client(provider, far_side.url) as client,
+    ):
+        assert client._call("act", "test", {"a": 1})["a"] == 1
 
 
 @pytest.mark.parametrize(("provider", "variable"), BUNDLES)
 def test_a_ca_bundle_that_is_missing_is_told_at_open(provider: str, variable: str, tmp_path: Path) -> None:
     """And not taken for none."""
+    client = CLIENTS[provider]("dummies")
+    client.configure(config_for(provider, "https://127.0.0.1:9"))
     with environment(**{variable: str(tmp_path / "none.pem")}), pytest.raises(ConfigException, match=r"none\.pem"):
-        with open_client(provider, "https://127.0.0.1:9"):
-            pass
+        client.open("test")
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,31 @@ from typing import Any
 
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
-
 from support import fault_server as server
 from support.clients import open_client
 from support.fault_server import Connection, FaultServer, Step
 from support.faults import FAULTS, stage
 
-TOTAL = 500  # ms
+TOTAL = 400  # ms
 ALLOWED = TOTAL / 1000 * 1.1 + 0.05  # seconds
 
-HANGING = [fault for fault in FAULTS if fault.ends != "at once" and not fault.before]
-AT_ONCE = [fault for fault in FAULTS if fault.name in ("connection refused", "429", "500, 502, 503, 504", "body truncated")]
+NAMES = (
+    "connection refused",
+    "backlog full: connecting times out",
+    "TLS: handshake drips a byte at a time",
+    "accepted, then silence",
+    "request not read (5.9 MB)",
+    "head drips a byte at a time",
+    "chunks drip a byte at a time",
+    "body truncated",
+    "429",
+)
+ENDLESS = [fault for fault in FAULTS if fault.name in NAMES]
+
+
+def test_the_faults_are_there() -> None:
+    """None was renamed."""
+    assert {fault.name for fault in ENDLESS} == set(NAMES)
 
 
 def best_of(run: Callable[[], float], bound: float) -> float:
@@ -33,10 +47,10 @@ def best_of(run: Callable[[], float], bound: float) -> float:
     return min(seconds)
 
 
-@pytest.mark.parametrize("fault", [*HANGING, *AT_ONCE], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", ENDLESS, ids=lambda fault: fault.name)
 def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
     """With all the attempts that it asks for, a call ends within `total_timeout` plus 10 % and 50 ms."""
-    options = {"total_timeout": TOTAL, "retries": 1000, "timeout": 200, "connect_timeout": 200}
+    options = {"total_timeout": TOTAL, "retries": 1000, "timeout": 150, "connect_timeout": 150}
     patient = type(fault)(**{**vars(fault), "options": options, "ends": "total_timeout"})
 
     def run() -> float:
@@ -66,7 +80,7 @@ def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
 
 @pytest.mark.parametrize("seconds", ["10", "19"])
 def test_a_wait_that_does_not_fit_is_not_begun(provider: str, seconds: str) -> None:
-    """A `Retry-After` that `total_timeout` leaves no room for ends the call at once with the error that it came with."""
+    """A `Retry-After` that `total_timeout` leaves no room for ends the call at once, with the error it came with."""
     with FaultServer() as far_side, open_client(provider, far_side.url, total_timeout=5000) as client:
         far_side.default = server.answer(429, headers={"Retry-After": seconds})
         started = time.monotonic()

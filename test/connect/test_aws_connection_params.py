@@ -163,8 +163,10 @@ def test_what_is_composed_tells_the_same_parts() -> None:
         (("arn", "orders", "region", "evil.com/"), "NO_REGION", "connection.region"),
         (("arn", ARN, "uri", "ftp://h"), "WRONG_PROTOCOL", "connection.uri"),
         (("arn", ARN, "uri", "localhost:4566"), "WRONG_PROTOCOL", "connection.uri"),
-        (("arn", ARN, "endpoint", "http://h:x"), "WRONG_URI", "connection.uri"),
-        (("arn", ARN, "endpoint", "http://user:p@h"), "WRONG_URI", "connection.uri"),
+        (("arn", ARN, "endpoint", "http://h:x"), "WRONG_URI", "connection.endpoint"),
+        (("arn", ARN, "endpoint", "http://user:p@h"), "WRONG_URI", "connection.endpoint"),
+        (("arn", ARN, "uri", "http://h?a=b"), "WRONG_URI", "connection.uri"),
+        (("arn", ARN, "endpoint", "http://h/#part"), "WRONG_URI", "connection.endpoint"),
     ],
 )
 @pytest.mark.defect(28)

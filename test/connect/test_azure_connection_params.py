@@ -14,6 +14,7 @@ from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
+from pip_services4_serverless.connect._connection_params import is_readable_on_the_way
 
 SECRET = "FunctionKey-hunter2-A"
 
@@ -209,7 +210,7 @@ def test_a_url_is_accepted(uri: str, called: str) -> None:
         ("https://h/f?code=K&code=L", "https://h/f", "K"),
         ("https://h?code=K", "https://h", "K"),
         ("https://h/f?code=", "https://h/f", None),
-        ("https://h/f?code", "https://h/f?code", None),
+        ("https://h/f?code", "https://h/f", None),
         ("https://h/f?a=%20&&b", "https://h/f?a=%20&b", None),
         ("https://h/f?decode=1&mycode=2", "https://h/f?decode=1&mycode=2", None),
         ("https://h/f?clientId=x", "https://h/f?clientId=x", None),
@@ -328,6 +329,29 @@ def test_to_validate_alone_checks_the_same() -> None:
     params.set_protocol("ftp")
     with pytest.raises(ConfigException, match=r"connection\.protocol"):
         params.validate("T")
+
+    with pytest.raises(ConfigException, match=r"connection\.uri"):
+        AzureConnectionParams.from_tuples("uri", "ftp://h/f").validate("T")
+
+
+@pytest.mark.parametrize(
+    ("url", "readable"),
+    [
+        ("https://h/f", False),
+        ("https://10.0.0.1/f", False),
+        ("http://h/f", True),
+        ("http://10.0.0.1:80/f", True),
+        ("http://[2001:db8::1]/f", True),
+        ("http://mylocalhost/f", True),
+        ("http://LOCALHOST:7071/f", False),
+        ("http://app.localhost/f", False),
+        ("http://127.8.9.1/f", False),
+        ("http://[::1]:7071/f", False),
+    ],
+)
+def test_a_key_is_readable_on_the_way(url: str, readable: bool) -> None:
+    """Where it crosses a network unencrypted: not to this machine itself."""
+    assert is_readable_on_the_way(url) is readable
 
 
 # --- What is shown ---

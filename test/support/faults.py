@@ -250,7 +250,8 @@ def _date(seconds: float) -> str:
 
 def _retry_after(name: str, value: str, outcomes: Outcomes) -> Fault:
     make = refused if outcomes.default.executed == 0 else server.answer
-    return Fault(f"503 with `Retry-After` {name}", outcomes, outcomes, statuses(503, make=make, headers={"Retry-After": value}))
+    steps = statuses(503, make=make, headers={"Retry-After": value})
+    return Fault(f"503 with `Retry-After` {name}", outcomes, outcomes, steps)
 
 
 FAULTS: Sequence[Fault] = (
@@ -394,7 +395,7 @@ FAULTS: Sequence[Fault] = (
         (Variant((server.truncated(status=500),), 500),),
     ),
     Fault(
-        "500, 503, 400 or 200 with an error of a pip-services service",
+        "500, 503 or 400 with an error of a pip-services service",
         never_again(NotFoundException, "NO_ORDER", 404),
         None,
         statuses(500, 503, 400, body=_SERVICE_ERROR),
@@ -407,8 +408,8 @@ FAULTS: Sequence[Fault] = (
         never_again(InvocationException, "CALL_FAILED", 503, executed=0),
     ),
     _retry_after("as a date far away", _date(1e9), never_again(InvocationException, "CALL_FAILED", 503, executed=0)),
-    _retry_after("negative", "-5", FAILED_ON_THE_WAY),
-    _retry_after("garbage", "soon", FAILED_ON_THE_WAY),
+    _retry_after("negative", "-5", perhaps_again(InvocationException, "CALL_FAILED", 503)),
+    _retry_after("garbage", "soon", perhaps_again(InvocationException, "CALL_FAILED", 503)),
     Fault("429, then success", answered(1, 2), answered(1, 2), (Variant((refused(429), server.answer())),)),
     # What only Lambda says
     Fault(
@@ -517,7 +518,7 @@ def _outcome(fault: Fault) -> str:
     """What the caller sees; by provider or by option only where that makes a difference."""
     seen = {
         (provider, option): _words(getattr(outcomes, option))
-        for provider, outcomes in (("aws", fault.aws), ("azure", fault.azure))
+        for provider, outcomes in (("azure", fault.azure), ("aws", fault.aws))
         for option in Outcomes._fields
         if outcomes
     }

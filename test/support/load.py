@@ -1,5 +1,7 @@
-"""Many calls at once against a server that fails one in ten at random, in a process of its own, and the comparing of what
-each side counted. Short in test_load.py, long in test/soak.py. `python -m support.load` is the server.
+"""Many calls at once against a server that fails one in ten at random, and the comparing of what each side counted.
+
+Short in test_load.py, long in test/soak.py. `python -m support.load` is the server: in one process both would share a
+lock, and the client's memory could not be told from the server's.
 """
 
 from __future__ import annotations
@@ -30,7 +32,6 @@ TIMEOUT = 1000  # ms: what a silence costs
 ANSWER_LOST = ("NO_RESPONSE", "CALL_TIMEOUT")
 NOT_EXECUTED = ("CANNOT_CONNECT", "TOO_MANY_REQUESTS")
 
-# In one process both would share a lock, and the client's memory could not be told from the server's.
 _FAILURES = (
     fault.reset_after_read(),
     fault.close_after_read(),
@@ -144,9 +145,9 @@ class Load:
 
     def lost(self, executed: Mapping[int, int]) -> int:
         """How many questions the two sides disagree about, or that ended in no way that was promised."""
-        told = [Told(number) for number in self._told]
-        missing = sum(told[number] in (Told.ANSWER, Told.FAILED, Told.MIXED_UP) for number in range(len(told)) if number not in executed)
-        unknown = sum(told[number] in (Told.NOTHING, Told.NOT_EXECUTED) for number in executed)
+        known = (Told.ANSWER, Told.FAILED, Told.MIXED_UP)
+        missing = sum(told in known for question, told in enumerate(self._told) if question not in executed)
+        unknown = sum(self._told[question] in (Told.NOTHING, Told.NOT_EXECUTED) for question in executed)
         return missing + unknown + len(self.raw)
 
     def doubled(self, executed: Mapping[int, int]) -> int:

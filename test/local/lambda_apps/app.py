@@ -1,6 +1,6 @@
 """Handlers that do what the tests of LambdaHost want done."""
 
-# ruff: noqa: ARG001, T201 - Lambda passes both arguments, and printing is logging
+# ruff: noqa: T201 - Lambda passes both arguments, and printing is logging
 
 import json
 import logging

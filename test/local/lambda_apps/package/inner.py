@@ -1,6 +1,6 @@
 """A handler in a package."""
 
-# ruff: noqa: ARG001 - Lambda passes both arguments
+
 
 from . import __name__ as package
 
