@@ -1,0 +1,25 @@
+# run.py
+"""Runs the shop twice against the local hosts: first its stock is an Azure Function, then a Lambda function."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+
+HERE = Path(__file__).parent
+
+
+def run_shop(config, settings):
+    print(f"--- shop.py {config}", flush=True)
+    command = [sys.executable, str(HERE / "shop.py"), str(HERE / config)]
+    subprocess.run(command, env={**os.environ, **settings}, check=True, timeout=60)
+
+
+with AzureFunctionHost(HERE) as azure:
+    run_shop("azure.yml", {"STOCK_URL": azure.function_url("stock"), "STOCK_KEY": azure.function_key("stock")})
+
+with LambdaHost() as aws:
+    settings = {"STOCK_ARN": aws.deploy("stock", HERE, "function_app.handler"), "STOCK_ENDPOINT": aws.endpoint}
+    run_shop("aws.yml", {**settings, "STOCK_ACCESS_ID": "local", "STOCK_ACCESS_KEY": "local"})

@@ -1,0 +1,5 @@
+"""The factory by which a container creates the clients."""
+
+from .default_serverless_factory import DefaultServerlessFactory
+
+__all__ = ["DefaultServerlessFactory"]

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pip_services4_components.build import Factory
+from pip_services4_components.refer import Descriptor
+
+from ..clients import CommandableAzureFunctionClient, CommandableLambdaClient
+
+
+class DefaultServerlessFactory(Factory):
+    """Creates the commandable clients by their descriptors; the descriptor's name is the service's.
+
+    - `pip-services:client:commandable-azurefunc:*:1.0`: `CommandableAzureFunctionClient`
+    - `pip-services:client:commandable-lambda:*:1.0`: `CommandableLambdaClient`
+
+    A descriptor without a name gives a client without one, which sends the commands as they are.
+
+    ```python
+    client = DefaultServerlessFactory().create(
+        Descriptor("pip-services", "client", "commandable-lambda", "orders", "1.0"))
+    client.configure(ConfigParams.from_tuples("connection.arn", "orders", "connection.region", "eu-west-1"))
+    ```
+    """
+
+    CommandableAzureFunctionClientDescriptor = Descriptor("pip-services", "client", "commandable-azurefunc", "*", "1.0")
+    CommandableLambdaClientDescriptor = Descriptor("pip-services", "client", "commandable-lambda", "*", "1.0")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register(
+            self.CommandableAzureFunctionClientDescriptor,
+            lambda locator: CommandableAzureFunctionClient(locator.get_name()),
+        )
+        self.register(
+            self.CommandableLambdaClientDescriptor,
+            lambda locator: CommandableLambdaClient(locator.get_name()),
+        )

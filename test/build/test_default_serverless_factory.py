@@ -1,0 +1,131 @@
+"""DefaultServerlessFactory creates the commandable clients, as does a factory that a user builds on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pip_services4_components.build import CompositeFactory, IFactory
+from pip_services4_components.refer import Descriptor
+from support.clients import CLIENTS, config_for
+from support.fault_server import FaultServer, answer
+
+from pip_services4_serverless.build import DefaultServerlessFactory
+
+PAGE = Path(__file__).parents[2] / "docs" / "subclassing.md"
+KINDS = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    """Answers each call with what it was sent."""
+    with FaultServer() as server:
+        yield server
+
+
+def sent_by(client: Any, provider: str, server: FaultServer) -> Any:
+    """The payload of a call of `get`."""
+    client.configure(config_for(provider, server.url))
+    client.open("test")
+    try:
+        return client.call_command("get", "T", {"id": "1"})
+    finally:
+        client.close("test")
+
+
+def test_the_name_comes_from_the_descriptor(provider: str, server: FaultServer) -> None:
+    """It is the service's name: the commands are sent with it."""
+    descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
+    client = DefaultServerlessFactory().create(descriptor)
+    assert type(client) is CLIENTS[provider]
+    assert sent_by(client, provider, server) == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
+
+
+def test_a_descriptor_without_a_name(provider: str, server: FaultServer) -> None:
+    """Its client sends the commands as they are."""
+    client = DefaultServerlessFactory().create(Descriptor("pip-services", "client", KINDS[provider], "*", "1.0"))
+    assert sent_by(client, provider, server)["cmd"] == "get"
+
+
+def test_each_descriptor_has_its_client(provider: str) -> None:
+    """Two services of a container do not share one."""
+    factory = DefaultServerlessFactory()
+    names = ("orders", "stock", "stock")
+    clients = [factory.create(Descriptor("pip-services", "client", KINDS[provider], name, "1.0")) for name in names]
+    assert [client._name for client in clients] == ["orders", "stock", "stock"]
+    assert len({id(client) for client in clients}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "shop:client:commandable-lambda:dummies:1.0",
+        "pip-services:service:commandable-lambda:dummies:1.0",
+        "pip-services:client:lambda:dummies:1.0",
+        "pip-services:client:azurefunc:dummies:1.0",
+        "pip-services:client:commandable-lambda:dummies:2.0",
+    ],
+)
+def test_what_it_leaves_to_other_factories(text: str) -> None:
+    """Other groups, types, kinds and versions."""
+    factory = DefaultServerlessFactory()
+    assert factory.can_create(Descriptor.from_string(text)) is None
+    assert factory.create(Descriptor.from_string(text)) is None
+
+
+def test_among_other_factories(provider: str) -> None:
+    """As a container holds it; the descriptor found is the one registered."""
+    factory: IFactory = CompositeFactory(DefaultServerlessFactory())
+    descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
+    assert str(factory.can_create(descriptor)) == f"pip-services:client:{KINDS[provider]}:*:1.0"
+    assert factory.create(descriptor)._name == "dummies"
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, Any]:
+    """The names that the documentation's program defines; running it executes its assertions."""
+    names: dict[str, Any] = {"__name__": "subclassing"}
+    for source in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+        exec(compile(source, str(PAGE), "exec"), names)  # noqa: S102 (our own documentation)
+    return names
+
+
+@pytest.mark.parametrize(("provider", "kind"), [("azure", "azurefunc"), ("lambda", "lambda")])
+def test_a_factory_of_ones_own(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
+    """The recipe's: it creates the subclass of each provider, and the same calls work on both."""
+    client = page["ShopFactory"]().create(Descriptor("shop", "client", kind, "stock", "1.0"))
+    server.script(answer(body={"left": 3}))
+    client.configure(config_for(provider, server.url))
+    client.open("test")
+    assert client.take("T", "tea", 2) == 3
+    client.close("test")
+    assert server.requests[-1].json() == {"article": "tea", "amount": 2, "cmd": "stock.take", "trace_id": "T"}
+
+
+def test_defaults_of_ones_own(page: dict[str, Any], server: FaultServer) -> None:
+    """The recipe's header is sent, and its default of `idempotent` lets a failed call be sent again."""
+    client = page["SlowStockClient"]()
+    client.configure(config_for("azure", server.url))
+    client.open("test")
+    server.script(answer(500), answer(body={"left": 3}))
+    assert client.take("T", "tea", 2) == 3
+    client.close("test")
+    assert server.requests[-1].headers["x-tenant"] == "north"
+
+
+def test_an_action_of_ones_own(page: dict[str, Any], server: FaultServer) -> None:
+    """The recipe's explicit action is sent under the name that it says."""
+    client = page["StockReader"]()
+    client.configure(config_for("azure", server.url))
+    client.open("test")
+    assert client.get_left("T", "tea")["cmd"] == "stock.get_left"
+    client.close("test")
+
+
+def test_a_name_that_the_descriptor_brings(page: dict[str, Any], server: FaultServer) -> None:
+    """The recipe's client for each tenant is another service's each time."""
+    client = page["ShopFactory"]().create(Descriptor("shop", "client", "tenant-azurefunc", "north", "1.0"))
+    assert sent_by(client, "azure", server)["cmd"] == "north.get"

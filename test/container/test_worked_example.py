@@ -1,0 +1,109 @@
+"""The container example of the documentation is what the documentation shows, and runs on both providers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pip_services4_serverless.local import AzureFunctionHost
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs" / "examples" / "container"
+PAGE = (ROOT / "docs" / "containers.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+FILES = {text.partition("\n")[0].removeprefix("# "): text for _, text in BLOCKS if text.startswith("# ")}
+
+needs_container = pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="pip_services4_container does not import on Python 3.13 and later"
+)
+
+
+def test_the_page_shows_the_files() -> None:
+    """Each file of the example, and as it is."""
+    assert {path.name: path.read_text("utf-8") for path in EXAMPLE.iterdir()} == FILES
+
+
+def test_only_the_yaml_files_know_the_provider() -> None:
+    """The service's code names neither."""
+    assert not re.search(r"azurefunc|lambda|aws", FILES["shop.py"].partition('"""\n')[2].lower())
+
+
+@needs_container
+def test_it_runs_as_azure_then_as_lambda(tmp_path: Path) -> None:
+    """By the page's one command, and prints what the page says."""
+    command = re.findall(r"^python (docs/examples/container/(.*))$", PAGE, re.MULTILINE)
+    assert len(command) == 1
+    assert (ROOT / command[0][0]).is_file()
+    shutil.copytree(EXAMPLE, tmp_path / "container")
+    run = subprocess.run(
+        [sys.executable, command[0][1]],
+        cwd=tmp_path / "container",
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert [run.stdout] == [text for language, text in BLOCKS if language == "text"]
+
+
+def test_the_clients_run_where_no_container_does() -> None:
+    """The page's wiring by hand works as it is printed."""
+    (source,) = [text for language, text in BLOCKS if language == "python" and not text.startswith("# ")]
+    names: dict[str, object] = {}
+    exec(compile(source, "containers.md", "exec"), names)  # noqa: S102 (our own documentation)
+    assert names["client"]._connection.get_auth_code() == "KEY"  # type: ignore[attr-defined]
+
+
+@needs_container
+def test_a_process_container(tmp_path: Path) -> None:
+    """It reads `--config` and the environment, keeps its client open, and closes it at Ctrl-C."""
+    shutil.copytree(EXAMPLE, tmp_path / "container")
+    with AzureFunctionHost(tmp_path / "container") as host:
+        settings = {
+            "STOCK_URL": host.function_url("stock"),
+            "STOCK_KEY": host.function_key("stock"),
+            "LOG_LEVEL": "debug",
+            "PYTHONPATH": str(tmp_path / "container"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        script = str(Path(__file__).with_name("process.py"))
+        with subprocess.Popen(
+            [sys.executable, script, "--config", str(tmp_path / "container" / "azure.yml")],
+            env={**os.environ, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdout is not None
+                said = []
+                for line in process.stdout:
+                    said.append(line)
+                    if "Press Control-C" in line:
+                        interrupt(process)
+            finally:
+                process.kill()
+    text = "".join(said)
+    assert process.returncode == 0
+    assert "Sold 2 tea, 3 left" in text
+    assert text.index("Goodbye!") < text.index("Closed CommandableAzureFunctionClient")
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """The container loses a signal that comes in its first moment."""
+    for _ in range(100):
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(0.1)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+    raise AssertionError("the process does not end")

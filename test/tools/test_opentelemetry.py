@@ -1,0 +1,136 @@
+"""OpenTelemetry's instrumentations of requests and botocore see each call once, and pass the trace on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+import pytest
+from opentelemetry.instrumentation.botocore import BotocoreInstrumentor
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
+from pip_services4_components.config import ConfigParams
+from support.clients import CLIENTS, failure
+
+from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+
+ECHO = Path(__file__).with_name("lambda_echo.py")
+
+
+@pytest.fixture(scope="module")
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture(scope="module")
+def tracer(exporter: InMemorySpanExporter) -> Iterator[Tracer]:
+    """The instrumentations are on as long as this module's tests run."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumentors = RequestsInstrumentor(), BotocoreInstrumentor()
+    for instrumentor in instrumentors:
+        instrumentor.instrument(tracer_provider=provider)
+    yield provider.get_tracer("test")
+    for instrumentor in instrumentors:
+        instrumentor.uninstrument()
+    provider.shutdown()
+
+
+def echo_app() -> func.FunctionApp:
+    """Returns the payload and the request's trace headers."""
+    app = func.FunctionApp()
+
+    @app.route(methods=["POST"])
+    def echo(req: func.HttpRequest) -> func.HttpResponse:
+        return func.HttpResponse(json.dumps({**req.get_json(), "headers": dict(req.headers)}))
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def configs() -> Iterator[dict[str, ConfigParams]]:
+    """The same function on both local hosts."""
+    with AzureFunctionHost(echo_app()) as azure, LambdaHost() as aws:
+        aws.deploy("echo", ECHO, "lambda_echo.handler")
+        yield {"azure": azure.config("echo"), "lambda": aws.config("echo")}
+
+
+@pytest.fixture
+def client(
+    provider: str, configs: dict[str, ConfigParams], tracer: Tracer, exporter: InMemorySpanExporter
+) -> Iterator[Any]:
+    client = CLIENTS[provider]("echo")
+    client.configure(configs[provider])
+    client.open("test")
+    exporter.clear()
+    yield client
+    client.close("test")
+
+
+def spans_of(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ...]:
+    return tuple(span for span in exporter.get_finished_spans() if span.kind is SpanKind.CLIENT)
+
+
+def test_a_call_is_one_client_span(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
+    """Its parent is the span that the caller is in."""
+    with tracer.start_as_current_span("caller") as caller:
+        client.call_command("echo", "T")
+    (span,) = spans_of(exporter)
+    assert span.parent is not None
+    assert span.parent.span_id == caller.get_span_context().span_id
+    assert span.context.trace_id == caller.get_span_context().trace_id
+    assert span.status.status_code is not StatusCode.ERROR
+
+
+def test_the_function_sees_the_trace(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
+    """`traceparent` names the client span: on Azure among the headers, on Lambda where the instrumentation puts it, in
+    the payload."""
+    with tracer.start_as_current_span("caller"):
+        seen = client.call_command("echo", "T", {"text": "Größe"})
+    (span,) = spans_of(exporter)
+    ids = f"{span.context.trace_id:032x}-{span.context.span_id:016x}"
+    assert seen["headers"]["traceparent"] == f"00-{ids}-{span.context.trace_flags:02x}"
+    assert (seen["cmd"], seen["trace_id"], seen["text"]) == ("echo.echo", "T", "Größe")
+
+
+def test_threads_keep_their_parents(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
+    """One client called from several threads: each span belongs to its own caller."""
+
+    def call(name: str) -> None:
+        with tracer.start_as_current_span(name):
+            client.call_command("echo", name)
+
+    threads = [threading.Thread(target=call, args=(f"caller {number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    parents = [span.parent.span_id for span in spans_of(exporter) if span.parent is not None]
+    callers = [span.context.span_id for span in exporter.get_finished_spans() if span.name.startswith("caller")]
+    assert sorted(parents) == sorted(callers)
+    assert len(parents) == 4
+
+
+def test_each_attempt_is_a_span(provider: str, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
+    """A call that is sent again has a span for each time, all with the one parent, and all say that they failed."""
+    client = CLIENTS[provider]("echo")
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:echo"
+    nowhere = ("connection.uri", "http://127.0.0.1:9/api/echo" if provider == "azure" else "http://127.0.0.1:9")
+    keys = ("connection.arn", arn, "credential.access_id", "made", "credential.access_key", "up")
+    options = ("options.retries", "1")
+    client.configure(ConfigParams.from_tuples(*nowhere, *options, *(keys if provider == "lambda" else ())))
+    client.open("test")
+    exporter.clear()
+    with tracer.start_as_current_span("caller") as caller:
+        assert failure(client).code == "CANNOT_CONNECT"
+    client.close("test")
+    spans = spans_of(exporter)
+    assert [span.parent and span.parent.span_id for span in spans] == [caller.get_span_context().span_id] * 2
+    assert {span.status.status_code for span in spans} == {StatusCode.ERROR}
