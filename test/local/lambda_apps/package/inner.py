@@ -1,7 +1,5 @@
 """A handler in a package."""
 
-
-
 from . import __name__ as package
 
 

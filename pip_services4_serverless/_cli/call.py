@@ -1,0 +1,183 @@
+"""`call`: one call of one function."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, urlsplit
+
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    ConfigException,
+    ConnectionException,
+)
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.refer import References
+
+from ..clients import CommandableAzureFunctionClient, CommandableLambdaClient
+from . import config_file
+from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
+
+AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
+_OF_LAMBDA = ("arn", "region", "endpoint")
+_OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempotent")
+
+
+class _OneWayLambdaClient(CommandableLambdaClient):
+    """Hands its commands over instead of calling them."""
+
+    def _call(self, cmd: str, context: Any, params: Mapping[str, Any] | None = None) -> None:
+        self.call_one_way(cmd, context, params)
+
+
+def call(arguments: argparse.Namespace) -> int:
+    """Prints the answer. Raises `CommandError`, or an `ApplicationException` for what is wrong before the call."""
+    params = _parameters(arguments.parameters)
+    if arguments.config is None:
+        found = _from_options(arguments)
+    else:
+        given = [name for name in ("uri", *_OF_LAMBDA, "auth_code_file") if getattr(arguments, name) is not None]
+        if given:
+            _refuse(f"--{given[0].replace('_', '-')} and --config exclude each other: the file has the connection")
+        found = config_file.find(arguments.config, arguments.provider, arguments.name, arguments.descriptor)
+    for option in _OPTIONS:
+        if getattr(arguments, option) is not None:
+            found.config.put(f"options.{option}", getattr(arguments, option))
+    client: Any = CommandableAzureFunctionClient(arguments.name)
+    if found.provider == "lambda":
+        client = (_OneWayLambdaClient if arguments.one_way else CommandableLambdaClient)(arguments.name)
+    elif arguments.one_way:
+        _refuse("--one-way is for Lambda: Azure has no such calls")
+    context = arguments.trace_id
+    client.configure(found.config)
+    client.set_references(found.references)
+    client.open(context)
+    try:
+        result = client.call_command(arguments.cmd, context, params)
+    except ApplicationException as err:
+        raise CommandError(_status(err), err) from err
+    finally:
+        client.close(context)
+    if not arguments.one_way:
+        _print(result)
+    return 0
+
+
+def _status(error: ApplicationException) -> int:
+    """Only what the library itself found has a cause in Python; the rest is what the far side answered."""
+    if error.code in ("NO_COMMAND", "PAYLOAD_TOO_LARGE"):
+        return WRONG_USAGE
+    if error.__cause__ is not None and isinstance(error, ConnectionException):
+        return NO_CONNECTION
+    if error.__cause__ is not None and isinstance(error, BadRequestException | ConfigException):
+        return WRONG_USAGE
+    return FUNCTION_FAILED
+
+
+def _from_options(arguments: argparse.Namespace) -> config_file.Found:
+    of_lambda = [name for name in _OF_LAMBDA if getattr(arguments, name) is not None]
+    if arguments.uri is None and not of_lambda:
+        _refuse("which function? Give --config, or --uri (Azure), or --arn (Lambda)")
+    provider = arguments.provider or ("lambda" if of_lambda else "azure")
+    if provider == "azure" and of_lambda:
+        _refuse(f"--{of_lambda[0]} is for Lambda")
+    if provider == "lambda" and arguments.auth_code_file is not None:
+        _refuse("--auth-code-file is for Azure")
+    if arguments.descriptor is not None:
+        _refuse("--descriptor picks a client in a file: give --config")
+    config = ConfigParams()
+    for name in ("uri", *_OF_LAMBDA):
+        value = getattr(arguments, name)
+        if value is not None:
+            config.put(f"connection.{name}", value)
+    if arguments.uri is not None and any(name.lower() == "code" for name, _ in _query(arguments.uri)):
+        _refuse(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
+    if provider == "azure":
+        config.put("credential.auth_code", _auth_code(arguments.auth_code_file))
+    return config_file.Found(provider, config, References())
+
+
+def _query(uri: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(urlsplit(uri).query, keep_blank_values=True)
+    except ValueError:  # no URL at all: the client says so
+        return []
+
+
+def _auth_code(path: str | None) -> str | None:
+    if path is None:
+        return os.environ.get(AUTH_CODE)
+    try:
+        key = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as err:
+        reason = err.strerror if isinstance(err, OSError) else "it is no text"
+        raise ConfigException(None, "NO_AUTH_CODE", f"--auth-code-file: cannot read {path}: {reason}") from err
+    if not key:
+        raise ConfigException(None, "NO_AUTH_CODE", f"--auth-code-file: {path} is empty")
+    return key
+
+
+def _parameters(given: list[str]) -> dict[str, Any]:
+    """The parameters of the command line, over those of a document on standard input."""
+    params: dict[str, Any] = {}
+    pairs = [argument for argument in given if argument != "-"]
+    if len(pairs) < len(given) or (not pairs and _is_piped()):
+        params = _document(sys.stdin.buffer.read())
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.rstrip(":"):
+            _refuse(f"{pair!r} is neither key=text nor key:=json")
+        params[key.removesuffix(":")] = _json(value, key) if key.endswith(":") else value
+    reserved = params.keys() & {"cmd", "trace_id"}
+    if reserved:
+        _refuse(f"the parameter {min(reserved)} is what --{min(reserved).replace('_', '-')} is for")
+    return params
+
+
+def _is_piped() -> bool:
+    """Is standard input a pipe or a file? A terminal would be waited for, and /dev/null says that there is none."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # closed
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _document(content: bytes) -> dict[str, Any]:
+    if not content.strip():
+        return {}
+    document = _json(content, "standard input")
+    if not isinstance(document, dict):
+        _refuse("standard input: a JSON object is wanted, of parameters by name")
+    return document
+
+
+def _json(text: str | bytes, where: str) -> Any:
+    def no_number(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=no_number)
+    except (ValueError, RecursionError) as err:
+        _refuse(f"{where}: no JSON: {err}")
+
+
+def _print(result: Any) -> None:
+    text = json.dumps(result, ensure_ascii=False)
+    try:
+        line = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        line = json.dumps(result).encode()
+    # In UTF-8 whatever the locale is: it is JSON.
+    sys.stdout.buffer.write(line + b"\n")
+
+
+def _refuse(message: str) -> NoReturn:
+    raise BadRequestException(None, "WRONG_USAGE", message)

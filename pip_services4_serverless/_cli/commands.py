@@ -1,0 +1,143 @@
+"""The commands and their options, and how they end: an exit status, and one line that says why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from .failure import WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from pip_services4_commons.errors import ApplicationException
+
+_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
+
+
+class _WrongUsageError(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _WrongUsageError(f"{message} ({self.prog} --help tells more)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _run(given)
+        sys.stdout.flush()
+    except KeyboardInterrupt as err:
+        return int(err.args[0]) if err.args else _INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone; leave nothing for the interpreter to flush at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _run(given: list[str]) -> int:
+    from pip_services4_commons.errors import ApplicationException, BadRequestException
+
+    as_json = "--json-errors" in given
+    try:
+        arguments = _parse(given)
+        if arguments.command == "call":
+            from .call import call
+
+            return call(arguments)
+        from .serve import demo, serve
+
+        return demo() if arguments.command == "demo" else serve(arguments)
+    except CommandError as err:
+        return _tell(err.error, err.status, as_json)
+    except ApplicationException as err:
+        return _tell(err, WRONG_USAGE, as_json)
+    except _WrongUsageError as err:
+        return _tell(BadRequestException(None, "WRONG_USAGE", str(err)), WRONG_USAGE, as_json)
+
+
+def _parse(given: list[str]) -> argparse.Namespace:
+    arguments, rest = _parser().parse_known_args(given)
+    # Values are not shown: one may be a key, meant for an option that does not exist.
+    unknown = [argument.partition("=")[0] for argument in rest if argument.startswith("-") and argument != "-"]
+    if unknown:
+        raise _WrongUsageError(f"there is no option {' '.join(unknown)} (pip-serverless {arguments.command} --help)")
+    if arguments.command == "call":
+        arguments.parameters += rest  # argparse takes positional arguments only up to the next option
+    elif rest:
+        raise _WrongUsageError(f"there is one argument too many: {rest[0]}")
+    return arguments
+
+
+def _tell(error: ApplicationException, status: int, as_json: bool) -> int:
+    """One line on standard error: an error's message may hold anything, line breaks and terminal codes included."""
+    if as_json:
+        fields = ("category", "code", "status", "message", "trace_id", "details")
+        line = json.dumps({field: getattr(error, field) for field in fields}, default=str)
+    else:
+        text = error.message
+        if status != WRONG_USAGE:
+            text = f"{type(error).__name__} {error.code} {error.status}: {text} (trace id {error.trace_id})"
+        line = "pip-serverless: " + " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    sys.stderr.write(line + "\n")
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Without abbreviations: --auth-code KEY must not pass for --auth-code-file.
+    parser = _Parser(prog="pip-serverless", allow_abbrev=False, description="Calls and serves serverless functions.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{call,serve,demo}")
+    call = commands.add_parser("call", allow_abbrev=False, help="call a function", description=_CALL, epilog=_STATUS)
+    _add_call(call)
+    serve = commands.add_parser("serve", allow_abbrev=False, help="run functions on this machine, until Ctrl-C")
+    kinds = serve.add_subparsers(dest="provider", required=True, metavar="{azure,lambda}")
+    azure = kinds.add_parser("azure", allow_abbrev=False, help="serve a function app", description=_SERVE)
+    azure.add_argument("app", metavar="PATH", help="the function app's folder")
+    aws = kinds.add_parser("lambda", allow_abbrev=False, help="serve Lambda functions", description=_SERVE)
+    aws.add_argument("functions", nargs="+", metavar="NAME=PATH:module.handler", help="PATH is a folder or a file")
+    aws.add_argument("--region", default="us-east-1", help="the AWS region that they pretend to be in (us-east-1)")
+    aws.add_argument("--timeout", type=int, default=3, metavar="S", help="seconds that a call may take (3, as on AWS)")
+    for provider in (azure, aws):
+        provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1; a free one if not given")
+        provider.add_argument(
+            "--reload", action="store_true", help="load again when code or settings under the path change"
+        )
+    commands.add_parser("demo", allow_abbrev=False, help="start both local hosts and call them through each client")
+    return parser
+
+
+def _add_call(call: argparse.ArgumentParser) -> None:
+    call.add_argument("parameters", nargs="*", metavar="PARAMETER", help="key=text, key:=json, or - for standard input")
+    call.add_argument("--cmd", required=True, help="the action")
+    call.add_argument("--name", help="the service's name: NAME.CMD is sent; picks the client in a file")
+    call.add_argument("--provider", choices=["azure", "lambda"], help="needed only where the rest does not tell")
+    file = call.add_argument_group("from a file")
+    file.add_argument("--config", metavar="FILE", help="YAML as pip-services' containers read it")
+    file.add_argument("--descriptor", help="picks the client in the file; parts may be *")
+    options = call.add_argument_group("without a file")
+    options.add_argument("--uri", help="Azure: the function's URL, without its key")
+    options.add_argument("--auth-code-file", metavar="FILE", help="Azure: has the key; or PIP_SERVERLESS_AUTH_CODE")
+    options.add_argument("--arn", help="Lambda: the function's ARN or name; AWS's own chain finds the keys")
+    options.add_argument("--region", help="Lambda: where the ARN does not tell")
+    options.add_argument("--endpoint", metavar="URL", help="Lambda: in place of AWS's, as of an emulator")
+    how = call.add_argument_group("how")
+    how.add_argument("--timeout", metavar="MS", help="for one attempt")
+    how.add_argument("--connect-timeout", metavar="MS", help="to connect")
+    how.add_argument("--total-timeout", metavar="MS", help="for all attempts and waits")
+    how.add_argument("--retries", metavar="N", help="further attempts after the first")
+    how.add_argument("--idempotent", action="store_const", const="true", help="the action may run more than once")
+    how.add_argument("--one-way", action="store_true", help="Lambda: hand the call over, and print nothing")
+    how.add_argument("--trace-id", help="sent with the call, and told with an error")
+    how.add_argument("--json-errors", action="store_true", help="tell an error as one line of JSON")
+
+
+_CALL = "Calls a function and prints its answer as JSON. Parameters may be piped in as one JSON object."
+_STATUS = (
+    "Exit status: 0; 1 an error of the function; 2 wrong usage or settings; 3 no connection or answer; 130 Ctrl-C."
+)
+_SERVE = "Serves until Ctrl-C. Prints a configuration for the clients, which call --config takes as it is."

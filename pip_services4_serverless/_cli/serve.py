@@ -1,0 +1,275 @@
+"""`serve`: functions on this machine until Ctrl-C, and `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import os
+import re
+import signal
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from pip_services4_commons.errors import ConfigException, InvocationException
+from pip_services4_components.config import ConfigParams
+
+from .failure import FUNCTION_FAILED, WRONG_USAGE, CommandError
+
+if TYPE_CHECKING:
+    from ..local import AzureFunctionHost
+
+_POLL_SECONDS = 0.3
+_WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files: a log may be among them
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_FUNCTION = re.compile(r"([^=]+)=(.+):([^:]+)")
+_CANNOT_SERVE = (OSError, ValueError, RuntimeError, ImportError, LookupError)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serves until a signal ends it, which leaves by `KeyboardInterrupt`. Raises `CommandError` if it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    if arguments.reload:
+        # In the processes of Lambda functions: Python takes bytecode for current whose source has changed within a
+        # second and kept its size.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    server = _AzureServer(arguments) if arguments.provider == "azure" else _LambdaServer(arguments)
+    with _ended_by_signals():
+        watch = Watch(server.folders) if arguments.reload else None
+        try:
+            with _errors():
+                server.load()
+            server.announce()
+            while True:
+                time.sleep(_POLL_SECONDS)
+                if watch and watch.changed():
+                    server.reload()
+        finally:
+            server.stop()
+
+
+def demo() -> int:
+    """Runs the demonstration; returns 0 only if all of it held."""
+    with _ended_by_signals():
+        with _errors():
+            from ..local._demo.__main__ import main
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # it takes seconds: show where it is, through a pipe too
+        try:
+            return main()
+        except Exception as err:
+            raise CommandError(FUNCTION_FAILED, InvocationException(None, "DEMO_FAILED", str(err))) from err
+
+
+class Watch:
+    """Tells whether code and settings under some folders have changed, hidden folders aside."""
+
+    def __init__(self, folders: set[str]) -> None:
+        self._folders = folders
+        self._seen = self._look()
+
+    def changed(self) -> bool:
+        """True once after each change."""
+        before, self._seen = self._seen, self._look()
+        return before != self._seen
+
+    def _look(self) -> dict[str, tuple[int, int]]:
+        seen = {}
+        for folder in self._folders:
+            for place, folders, files in os.walk(folder):
+                folders[:] = [name for name in folders if not name.startswith(".")]
+                for path in (os.path.join(place, name) for name in files if name.endswith(_WATCHED)):
+                    try:
+                        status = os.stat(path)
+                    except OSError:  # removed meanwhile
+                        continue
+                    seen[path] = status.st_mtime_ns, status.st_size
+        return seen
+
+
+class _Server(ABC):
+    """A local host and what is told of it: standard output is one YAML file, of facts in comments and components."""
+
+    folders: set[str]
+    kind: str
+
+    def __init__(self) -> None:
+        self._announced: set[str] = set()
+
+    @abstractmethod
+    def load(self) -> None:
+        """Starts, or loads again what is served."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Leaves nothing behind."""
+
+    @abstractmethod
+    def facts(self) -> Iterator[str]:
+        """URLs and keys."""
+
+    @abstractmethod
+    def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
+        """What clients are configured with by function, or why there is nothing."""
+
+    def announce(self) -> None:
+        """Prints what has not been printed yet."""
+        lines = [] if self._announced else [f"# {fact}" for fact in self.facts()]
+        for name, config in self.configs():
+            if name in self._announced:
+                continue
+            self._announced.add(name)
+            if isinstance(config, str):
+                lines += ["", f"# {name}: {config}"]
+            else:
+                lines += ["", *self._component(name, config)]
+        if lines:
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
+
+    def _component(self, name: str, config: ConfigParams) -> Iterator[str]:
+        yield f'- descriptor: "pip-services:client:{self.kind}:{name}:1.0"'
+        for section in config.get_section_names():
+            yield f"  {section}:"
+            for key, value in config.get_section(section).items():
+                yield f"    {key}: {json.dumps(value)}"
+
+    def reload(self) -> None:
+        """Takes the changes in, or says why not and waits for the next ones."""
+        try:
+            with _errors():
+                self.load()
+        except CommandError as err:
+            logging.getLogger(__name__).error("Not loaded: %s", err)
+        else:
+            logging.getLogger(__name__).info("Loaded again")
+            self.announce()
+
+
+class _AzureServer(_Server):
+    kind = "commandable-azurefunc"
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__()
+        self._path = arguments.app
+        self._port = arguments.port
+        self._host: AzureFunctionHost | None = None
+        self._keys: dict[str, str] = {}
+        self.folders = {arguments.app}
+
+    def load(self) -> None:
+        self.stop()
+        try:
+            host = self._start(self._keys)
+        except ValueError:
+            if not self._keys:
+                raise
+            # A function that has a key may be gone.
+            host = self._start({name: self._keys[name] for name in ("_master", "default")})
+        # A client goes on after a reload.
+        self._port = int(host.url.rpartition(":")[2])
+        self._keys = {"_master": host.master_key, "default": host.host_key}
+        self._keys |= {name: host.function_key(name) for name in host.functions}
+
+    def _start(self, keys: dict[str, str]) -> AzureFunctionHost:
+        from ..local import AzureFunctionHost
+
+        self._host = AzureFunctionHost(self._path, port=self._port, keys=keys)
+        self._host.start()
+        return self._host
+
+    def stop(self) -> None:
+        if self._host is not None:
+            self._host.stop()
+
+    def facts(self) -> Iterator[str]:
+        if self._host is not None:
+            yield f"Azure Functions host: {self._host.url}"
+            yield f"host key: {self._host.host_key}"
+            yield f"master key: {self._host.master_key}"
+
+    def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
+        host = self._host
+        if host is None:
+            return
+        for name in host.functions:
+            try:
+                yield name, host.config(name)
+            except ValueError as err:  # the route has parameters
+                yield name, f"no configuration: {err}"
+
+
+class _LambdaServer(_Server):
+    kind = "commandable-lambda"
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__()
+        self._functions = [_function(text) for text in arguments.functions]
+        self._timeout = arguments.timeout
+        with _errors():
+            from ..local import LambdaHost
+
+            self._host = LambdaHost(port=arguments.port, region=arguments.region)
+        self.folders = {path if os.path.isdir(path) else str(Path(path).parent) for _, path, _ in self._functions}
+
+    def load(self) -> None:
+        self._host.start()
+        for name, path, handler in self._functions:
+            self._host.deploy(name, path, handler, timeout=self._timeout)
+
+    def stop(self) -> None:
+        self._host.stop()
+
+    def facts(self) -> Iterator[str]:
+        yield f"Lambda host: {self._host.endpoint}"
+        yield "its keys are made up: any will do"
+
+    def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
+        for name, _, _ in self._functions:
+            yield name, self._host.config(name)
+
+
+def _function(text: str) -> tuple[str, str, str]:
+    match = _FUNCTION.fullmatch(text)
+    if not match:
+        message = f"NAME=PATH:module.handler is wanted, as in orders=functions/orders:app.handler, not {text!r}"
+        raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
+    return match[1], match[2], match[3]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """What the hosts raise tells the user enough."""
+    try:
+        yield
+    except _CANNOT_SERVE as err:
+        raise CommandError(WRONG_USAGE, ConfigException(None, "CANNOT_SERVE", str(err))) from err
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """The first signal interrupts, with the exit status that shells give it; what cleans up is not interrupted."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt(128 + number)
+
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        # What `nohup` ignores stays so. A shell lets jobs in the background ignore SIGINT, which must end this.
+        if number != signal.SIGHUP or before[number] is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

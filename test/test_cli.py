@@ -1,0 +1,859 @@
+"""The command line: what it sends, prints and exits with, and that nothing is left when it ends."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from pip_services4_commons.errors import ConfigException
+from pip_services4_components.config import ConfigParams
+from support import fault_server as far_side
+from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE
+from support.fault_server import FaultServer
+
+from pip_services4_serverless.__main__ import main
+from pip_services4_serverless._cli import config_file
+from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
+
+DOCS = Path(__file__).parents[1] / "docs" / "command-line.md"
+PROGRAM = (sys.executable, "-m", "pip_services4_serverless")
+HELLO_AZURE = """
+import json
+import azure.functions as func
+
+app = func.FunctionApp()
+
+@app.route()
+def hello(req):
+    return json.dumps({"greeting": f"Hello, {req.get_json()['name']}!"})
+"""
+HELLO_LAMBDA = """
+def handler(event, context):
+    return {"greeting": f"Hello, {event['name']}!"}
+"""
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+    """Runs a command in this process, with AWS keys in the environment and a file as its standard input."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
+    stdin = tmp_path / "stdin"
+
+    def run(*arguments: str, stdin_bytes: bytes = b"") -> Ended:
+        stdin.write_bytes(stdin_bytes)
+        with stdin.open() as file, monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", file)
+            status = main(arguments)
+        return Ended(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as server:
+        yield server
+
+
+def to(provider: str, url: str) -> tuple[str, ...]:
+    """The arguments that call a function of that provider at the fault server."""
+    own = ("--uri", f"{url}/api/dummies") if provider == "azure" else ("--endpoint", url, "--arn", ARN)
+    return ("call", "--cmd", "get", *own)
+
+
+def sent(server: FaultServer) -> Any:
+    return server.requests[-1].json()
+
+
+# --- Parameters and answers ---
+
+
+def test_parameters_are_text_or_json(run: Run, server: FaultServer, provider: str) -> None:
+    """`key=text` sends a string, `key:=json` what it says, wherever they stand among the options."""
+    call = (*to(provider, server.url)[:1], "a=1", *to(provider, server.url)[1:])
+    assert run(*call, "b:=1", "--trace-id", "T", 'c:=[true, {"d": null}]', "url=http://x?e:=2", "f=").status == 0
+    expected = {"a": "1", "b": 1, "c": [True, {"d": None}], "url": "http://x?e:=2", "f": ""}
+    assert sent(server) == {"cmd": "get", "trace_id": "T", **expected}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "params"),
+    [
+        ((), b'{"a": {"b": "\xc3\xbc"}}', {"a": {"b": "ü"}}),
+        ((), b"", {}),
+        (("-", "b=2"), b'{"a": 1, "b": 1}', {"a": 1, "b": "2"}),
+        (("b=2",), b'{"a": 1}', {"b": "2"}),
+    ],
+    ids=["piped", "empty", "asked for", "not asked for"],
+)
+def test_standard_input_holds_parameters(
+    run: Run, server: FaultServer, arguments: tuple[str, ...], stdin: bytes, params: Any
+) -> None:
+    """A JSON object is read where there are no other parameters, or where `-` asks for it; arguments go before it."""
+    assert run(*to("azure", server.url), *arguments, "--trace-id", "T", stdin_bytes=stdin).status == 0
+    assert sent(server) == {"cmd": "get", "trace_id": "T", **params}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (("a",), b"", "'a' is neither key=text nor key:=json"),
+        (("=1",), b"", "'=1' is neither key=text nor key:=json"),
+        ((":=1",), b"", "':=1' is neither key=text nor key:=json"),
+        (("a:=nul",), b"", "a:: no JSON: Expecting value: line 1 column 1 (char 0)"),
+        (("a:=NaN",), b"", "a:: no JSON: NaN is no JSON"),
+        (("-",), b"[1]", "standard input: a JSON object is wanted, of parameters by name"),
+        (("-",), b"{", "standard input: no JSON: Expecting property name enclosed in double quotes"),
+        (("-",), b"\xff\xff", "standard input: no JSON: 'utf-8' codec can't decode"),
+        (("-",), b"[" * 100_000, "standard input: no JSON: "),
+        (("cmd=x",), b"", "the parameter cmd is what --cmd is for"),
+        ((), b'{"trace_id": "x"}', "the parameter trace_id is what --trace-id is for"),
+    ],
+)
+def test_wrong_parameters_are_refused(
+    run: Run, server: FaultServer, arguments: tuple[str, ...], stdin: bytes, message: str
+) -> None:
+    """Parameters that are none end with 2 and one line, before anything is sent."""
+    ended = run(*to("azure", server.url), *arguments, stdin_bytes=stdin)
+    assert (ended.status, ended.out, server.connections) == (2, "", 0)
+    assert ended.err.startswith(f"pip-serverless: {message}")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "printed"),
+    [
+        ('{"a": [1, null, "ü€"]}'.encode(), "application/json", '{"a": [1, null, "ü€"]}'),
+        (b'"\\ud800"', "application/json", '"\\ud800"'),
+        (b"plain", "text/plain", '"plain"'),
+        (b"", "", "null"),
+    ],
+)
+def test_answer_is_printed_as_json(run: Run, server: FaultServer, body: bytes, content_type: str, printed: str) -> None:
+    """Standard output is the answer as JSON in one line, and nothing else."""
+    server.script(far_side.answer(body=body, content_type=content_type))
+    assert run(*to("azure", server.url)) == (0, printed + "\n", "")
+
+
+def test_one_way_call_is_an_event(run: Run, server: FaultServer) -> None:
+    """`--one-way` hands the call to Lambda, with the service's name, and prints nothing."""
+    server.script(far_side.answer(202, b""))
+    assert run(*to("lambda", server.url), "--one-way", "--name", "dummies") == (0, "", "")
+    assert server.requests[-1].headers["x-amz-invocation-type"] == "Event"
+    assert sent(server)["cmd"] == "dummies.get"
+
+
+def test_name_goes_before_the_command(run: Run, server: FaultServer, provider: str) -> None:
+    """With `--name` the command is that of a service, as the commandable clients send it."""
+    assert run(*to(provider, server.url), "--name", "dummies").status == 0
+    assert sent(server)["cmd"] == "dummies.get"
+
+
+# --- How a call ends ---
+
+UNHANDLED = {"X-Amz-Function-Error": "Unhandled"}
+REMOTE = {"category": "NotFound", "code": "NO_X", "status": 404, "message": "X is not\nfound\x1b[1m", "trace_id": "R"}
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "code"),
+    [
+        (far_side.answer(404, b""), 1, "NOT_FOUND"),
+        (far_side.answer(401, b""), 1, "UNAUTHORIZED"),
+        (far_side.answer(200, b"{"), 1, "DESERIALIZATION_FAILED"),
+        (far_side.answer(200, {"errorMessage": "no"}, headers=UNHANDLED), 1, "FUNCTION_ERROR"),
+        (far_side.answer(413, b""), 2, "PAYLOAD_TOO_LARGE"),
+        (far_side.silent(), 3, "CALL_TIMEOUT"),
+        (far_side.reset_after_read(), 3, "NO_RESPONSE"),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_exit_status_of_a_failed_call(
+    run: Run, server: FaultServer, provider: str, step: Any, status: int, code: str
+) -> None:
+    """1 for what the far side says, 3 for no answer from it, 2 for what the caller did wrong; told as JSON if asked."""
+    if code == "FUNCTION_ERROR" and provider == "azure":
+        step = far_side.answer(500, {"category": "FailedInvocation", "code": code})
+    server.script(step)
+    ended = run(*to(provider, server.url), "--timeout", "300", "--trace-id", "T", "--json-errors")
+    assert (ended.status, ended.out) == (status, "")
+    assert json.loads(ended.err)["code"] == code
+    assert ended.err.count("\n") == 1
+
+
+def test_remote_error_with_a_local_code_is_the_functions(run: Run, server: FaultServer) -> None:
+    """A function that could not reach another one failed; the connection to it did not."""
+    server.script(far_side.answer(503, {"category": "NoResponse", "code": "CANNOT_CONNECT"}))
+    assert run(*to("azure", server.url)).status == 1
+
+
+def test_no_connection_ends_with_3(run: Run, provider: str) -> None:
+    """A refused connection is no error of the function."""
+    with far_side.refused_port() as port:
+        ended = run(*to(provider, f"http://127.0.0.1:{port}"), "--retries", "0", "--trace-id", "T")
+    assert ended.status == 3
+    assert ended.err.startswith("pip-serverless: ConnectionException CANNOT_CONNECT 503: Could not connect: ")
+    assert ended.err.endswith(" (trace id T)\n")
+
+
+def test_error_is_one_readable_line(run: Run, server: FaultServer) -> None:
+    """Line breaks and terminal codes of a remote message stay out of the terminal."""
+    server.script(far_side.answer(404, REMOTE))
+    expected = "pip-serverless: NotFoundException NO_X 404: X is not found [1m (trace id R)\n"
+    assert run(*to("azure", server.url)).err == expected
+
+
+def test_json_error_is_a_pip_services_error(run: Run, server: FaultServer) -> None:
+    """`--json-errors` tells the error's fields, of which another service could restore it."""
+    server.script(far_side.answer(404, {**REMOTE, "details": {"id": 7}}))
+    ended = run(*to("azure", server.url), "--json-errors")
+    assert json.loads(ended.err) == {**REMOTE, "details": {"id": 7}}
+
+
+def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -> None:
+    """`--retries` and `--idempotent` decide how often a call with a lost answer is made."""
+    server.script(*[far_side.reset_after_read()] * 4)
+    assert run(*to(provider, server.url), "--retries", "1").status == 3
+    assert server.executions == 1
+    assert run(*to(provider, server.url), "--retries", "1", "--idempotent").status == 3
+    assert server.executions == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: {call,serve,demo}"),
+        (("call",), "the following arguments are required: --cmd"),
+        (("call", "--cmd", "get"), "which function? Give --config, or --uri (Azure), or --arn (Lambda)"),
+        (("call", "--cmd", "", "--uri", "http://h/f"), "cmd is missing"),
+        (("call", "--cmd", "get", "--uri", "ftp://h/f"), "connection.uri: must begin with http:// or https://"),
+        (("call", "--cmd", "get", "--uri", "http://[/"), "connection.uri: "),
+        (("call", "--cmd", "get", "--uri", "http://h/f", "--timeout", "x"), "options.timeout: must be a whole number"),
+        (("call", "--cmd", "get", "--arn", "a:b:c"), "connection.arn: 'a:b:c' is no ARN"),
+        (("call", "--cmd", "get", "--uri", "http://h/f", "--one-way"), "--one-way is for Lambda"),
+        (("call", "--cmd", "get", "--arn", "f", "--provider", "azure"), "--arn is for Lambda"),
+        (("call", "--cmd", "get", "--arn", "f", "--auth-code-file", "f"), "--auth-code-file is for Azure"),
+        (("call", "--cmd", "get", "--uri", "http://h/f", "--descriptor", "*"), "--descriptor picks a client in a file"),
+        (("call", "--cmd", "get", "--uri", "http://h/f", "--config", "f"), "--uri and --config exclude each other"),
+        (("call", "--cmd", "get", "--provider", "gcp"), "argument --provider: invalid choice: 'gcp'"),
+        (("serve", "azure", "--port", "x", "."), "argument --port: invalid int value: 'x'"),
+        (("serve", "azure", ".", "other"), "there is one argument too many: other"),
+        (("serve", "lambda", "f"), "NAME=PATH:module.handler is wanted"),
+        (("serve", "lambda", "f=/no/folder:app.handler"), "path: there is no /no/folder"),
+        (("serve", "azure", "/no/folder"), "/no/folder is no folder of a function app"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    """Whatever is wrong before a call is one line that says what."""
+    ended = run(*arguments)
+    assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert ended.err.startswith(f"pip-serverless: {message}")
+
+
+# --- Secrets ---
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--uri", "http://127.0.0.1:9/f", "--auth-code", AUTH_CODE),
+        ("--uri", "http://127.0.0.1:9/f", f"--auth_code={AUTH_CODE}"),
+        ("--uri", f"http://127.0.0.1:9/f?code={AUTH_CODE}"),
+        ("--uri", f"http://127.0.0.1:9/f?a=b&CODE={AUTH_CODE}"),
+        ("--uri", f"http://user:{AUTH_CODE}@127.0.0.1:9/f"),
+    ],
+)
+def test_secrets_in_arguments_are_refused_unshown(run: Run, arguments: tuple[str, ...]) -> None:
+    """No option takes a key: it would be seen in the list of processes."""
+    ended = run("call", "--cmd", "get", *arguments)
+    assert ended.status == 2
+    assert AUTH_CODE not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_key_comes_from_the_environment_or_a_file(
+    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """The key of an Azure function is read from `PIP_SERVERLESS_AUTH_CODE`, and before it from a file."""
+    monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", "from-environment")
+    (tmp_path / "key").write_text("from-file\n")
+    option = ("--auth-code-file", str(tmp_path / "key")) if where == "file" else ()
+    assert run(*to("azure", server.url), *option).status == 0
+    assert server.requests[-1].headers["x-functions-key"] == f"from-{where}"
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "no text")])
+def test_unreadable_key_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """A missing key is not taken for no key."""
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_bytes(content)
+    ended = run(*to("azure", "http://127.0.0.1:9"), "--auth-code-file", str(path))
+    assert ended.status == 2
+    assert str(path) in ended.err
+    assert reason in ended.err
+
+
+# --- A configuration of pip-services ---
+
+CONTAINER = """
+- descriptor: "pip-services:logger:console:default:1.0"
+  level: info
+- descriptor: "pip-services:counters:remote:default:1.0"
+  connection:
+    uri: http://counters
+- descriptor: "pip-services:discovery:memory:default:1.0"
+  dummies-on-azure:
+    uri: "{{URL}}/api/dummies"
+- descriptor: "pip-services:credential-store:memory:default:1.0"
+  dummies-key:
+    auth_code: "{{KEY}}"
+- descriptor: "shop:client:azurefunc:dummies:1.0"
+  connection:
+    discovery_key: dummies-on-azure
+  credential:
+    store_key: dummies-key
+- descriptor: "shop:client:lambda:dummies:1.0"
+  connections:
+    main:
+      uri: "{{URL}}"
+      arn: arn:aws:lambda:eu-west-1:123456789012:function:dummies
+  credential: {access_id: "{{ID}}", access_key: "{{KEY}}"}
+  options: {prefix_commands: false}
+- descriptor: "shop:client:special:orders:1.0"
+  connection:
+    uri: "{{URL}}/api/orders"
+"""
+
+
+@pytest.fixture
+def config(server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], str]:
+    """Writes a configuration file, whose parameters are the fault server's URL and a key."""
+    for name, value in (("URL", server.url), ("KEY", AUTH_CODE), ("ID", ACCESS_ID)):
+        monkeypatch.setenv(name, value)
+
+    def write(text: str) -> str:
+        path = tmp_path / "config.yml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "cmd"),
+    [
+        (("--descriptor", "shop:client:azurefunc:*:*"), "/api/dummies", "get"),
+        (("--name", "dummies", "--provider", "azure"), "/api/dummies", "dummies.get"),
+        (("--name", "dummies", "--provider", "lambda"), "/2015-03-31/functions/", "get"),
+        (("--provider", "lambda"), "/2015-03-31/functions/", "get"),
+        (("--name", "orders"), "/api/orders", "orders.get"),
+    ],
+)
+def test_client_is_picked_from_a_container(
+    run: Run, server: FaultServer, config: Callable[[str], str], arguments: tuple[str, ...], path: str, cmd: str
+) -> None:
+    """One client of many is picked by name, descriptor or provider, and finds its connection and key in the file."""
+    ended = run("call", "--config", config(CONTAINER), "--cmd", "get", *arguments)
+    assert (ended.status, ended.err) == (0, "")
+    assert server.requests[-1].path.startswith(path)
+    assert sent(server)["cmd"] == cmd
+    key = server.requests[-1].headers["x-functions-key"]
+    assert key == (AUTH_CODE if path == "/api/dummies" else None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'connection:\n  uri: "{{URL}}/api/dummies"',
+        'dummies:\n  connection:\n    uri: "{{URL}}/api/dummies"',
+        '{"dummies": {"connection": {"uri": "{{URL}}/api/dummies"}}}',
+        '- connections: [{uri: "{{URL}}/api/dummies"}]',
+    ],
+    ids=["one component", "by name", "JSON", "list"],
+)
+def test_only_client_of_a_file_needs_no_name(
+    run: Run, server: FaultServer, config: Callable[[str], str], text: str
+) -> None:
+    """The whole file may be one client's configuration, or hold it by name or in a list."""
+    ended = run("call", "--config", config(text), "--cmd", "get", "--timeout", "2000")
+    assert (ended.status, ended.err) == (0, "")
+    assert (server.requests[-1].path, sent(server)["cmd"]) == ("/api/dummies", "get")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (
+            CONTAINER,
+            (),
+            "3 clients fit: pick one by --name or --descriptor; there are: shop:client:azurefunc:dummies:1",
+        ),
+        (CONTAINER, ("--name", "dummies"), "2 clients fit: pick one by --name or --descriptor; there are: "),
+        (
+            CONTAINER,
+            ("--name", "nobody"),
+            "no client fits; there are: shop:client:azurefunc:dummies:1.0, shop:client:l",
+        ),
+        ("- descriptor: a", (), "Descriptor a is in wrong format"),
+        ("- descriptor: a:client:b:c:1\n  options: {}", (), "no client fits; there are: none that has a connection"),
+        ("connection: {discovery_key: k}", (), "the file itself does not tell azure from lambda: give --provider"),
+        ("connection: {discovery_key: k}", ("--provider", "azure"), "connection.discovery_key: 'k' is not found"),
+        ("text", (), "components are wanted, as a list or by name"),
+        ("", (), "components are wanted, as a list or by name"),
+        ('a: "{{KEY}}', (), "line 1: no YAML: "),
+        ("a: \x07", (), "no YAML: a wrong character"),
+        ("a:\n  b: {{", (), "line 2: no parameter begins so: '{{'"),
+        ('a: "{{{UNSET}}}"', (), "line 1: the environment has no UNSET"),
+    ],
+)
+def test_wrong_file_is_told(
+    run: Run, config: Callable[[str], str], text: str, arguments: tuple[str, ...], message: str
+) -> None:
+    """What is wrong with a file is one line with its name, and never what the environment put into it."""
+    path = config(text)
+    ended = run("call", "--config", path, "--cmd", "get", *arguments)
+    assert ended.status == 2
+    assert message in ended.err
+    assert AUTH_CODE not in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("content", "reason"), [(None, "No such file or directory"), (b"a: \xff", "it is no UTF-8")])
+def test_unreadable_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """A file that cannot be read is wrong usage."""
+    path = tmp_path / "config.yml"
+    if content is not None:
+        path.write_bytes(content)
+    ended = run("call", "--config", str(path), "--cmd", "get")
+    assert ended == (2, "", f"pip-serverless: --config: cannot read {path}: {reason}\n")
+
+
+PARAMETERS = {"X": "1", "Empty": "", "Quoted": 'a"b\n/\\', "lower": "low", "twice": "first", "TWICE": "second"}
+TEMPLATES = [
+    ("a: {{X}} {{ x }} {{UNSET}}{{Empty}}.", "a: 1 1 ."),
+    ("{{{X}}} {{{Quoted}}} {{{Empty}}}", '1 a\\"b\\n\\/\\\\ '),
+    ("{{#X}}yes{{/X}}{{^X}}no{{/X}}", "yes"),
+    ("{{#UNSET}}{{{UNSET}}}{{/UNSET}}{{^UNSET}}default{{/UNSET}}", "default"),
+    ("{{#Empty}}yes{{/Empty}}{{^Empty}}no{{/Empty}}", "no"),
+    ("{{#if X}}a{{/if}}{{#unless X}}b{{/unless}}{{#unless UNSET}}c{{/UNSET}}", "ac"),
+    ("{{#X}}a{{#UNSET}}b{{#X}}c{{/X}}{{/UNSET}}d{{/X}}", "ad"),
+    ("{{Twice}}", "first"),
+    ("{{LOWER}} ${X} {a: {b: 1}} }} {", "low ${X} {a: {b: 1}} }} {"),
+    ("  \n a: {{Quoted}}\n ", 'a: a"b\n/\\'),
+    ("", ""),
+    ("{{X}", None),
+    ("{{X}}}", None),
+    ("{{{X}}", None),
+    ("{{{{X}}}}", None),
+    ("{{}}", None),
+    ("{{X Y}}", None),
+    ("{{! comment }}", None),
+    ("{{>X}}", None),
+    ("{{^if X}}a{{/if}}", None),
+    ("{{if X}}a{{/if}}", None),
+    ("{{#X}}a", None),
+    ("a{{/X}}", None),
+    ("{{#X}}a{{/UNSET}}", None),
+    ("{{#X}}a{{/x}}", None),
+    ("{{{UNSET}}}", None),
+]
+
+
+@pytest.mark.parametrize(("template", "expected"), TEMPLATES)
+def test_parameters_are_filled_in(template: str, expected: str | None) -> None:
+    """Parameters, sections and escapes as in pip-services; what it fails on is refused."""
+    if expected is None:
+        with pytest.raises(ValueError, match=r"line 1: |is not closed"):
+            config_file.parameterize(template, PARAMETERS)
+    else:
+        assert config_file.parameterize(template, PARAMETERS) == expected
+
+
+# pip-services' own code warns on 3.12 of what fails on 3.13.
+PUBLISHED = pytest.mark.filterwarnings("ignore:In 3.13 the default:DeprecationWarning")
+
+
+@PUBLISHED
+@pytest.mark.parametrize(("template", "expected"), TEMPLATES)
+def test_pip_services_fills_in_the_same(template: str, expected: str | None) -> None:
+    """The table above is what pip-services itself makes of it, on the Pythons that its templates import on."""
+    if sys.version_info >= (3, 13):
+        with pytest.raises(TypeError):
+            importlib.import_module("pip_services4_expressions.mustache")
+        return
+    from pip_services4_expressions.mustache import MustacheTemplate
+
+    def evaluate() -> str:
+        made = MustacheTemplate()
+        made.template = template
+        return made.evaluate_with_variables(ConfigParams(PARAMETERS))
+
+    if expected is None:
+        with pytest.raises(Exception, match=r"."):
+            evaluate()
+    else:
+        assert evaluate() == expected
+
+
+@PUBLISHED
+def test_file_is_read_as_a_container_reads_it(config: Callable[[str], str]) -> None:
+    """Every value of a file becomes the same text: numbers, flags, dates, nothing."""
+    path = config(CONTAINER + "- {a: 1, b: 1.50, c: true, d: ~, e: 2026-01-02, f: 'x', g: [1, y], h: {i: 0x10}}\n")
+    if sys.version_info >= (3, 13):
+        with pytest.raises(TypeError):
+            importlib.import_module("pip_services4_config.config")
+        return
+    from pip_services4_config.config import YamlConfigReader
+
+    assert config_file.read(path) == YamlConfigReader.read_config(None, path, ConfigParams(dict(os.environ)))
+
+
+def test_config_file_refuses_with_the_toolkits_exception() -> None:
+    """Settings that are wrong are a `ConfigException`, whichever part finds it."""
+    with pytest.raises(ConfigException, match="cannot read"):
+        config_file.read("/no/file")
+
+
+# --- Processes ---
+
+
+class Process:
+    """A command in a process of its own, whose children and temporary files can be told from all others."""
+
+    def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
+        self._mark = f"PIP_SERVERLESS_TEST={folder}"
+        name, _, value = self._mark.partition("=")
+        # Python's own switches would hide what is not flushed, and bytecode that is out of date.
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        environment |= {name: value, "TMPDIR": str(self.temporary), "AWS_ACCESS_KEY_ID": "made"}
+        environment["AWS_SECRET_ACCESS_KEY"] = "up"
+        self.errors = folder / "errors"
+        with self.errors.open("w") as errors:
+            self.process = subprocess.Popen(
+                [*program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=folder,
+                env=environment,
+                text=True,
+            )
+
+    def read_until(self, pattern: str) -> str:
+        """What is printed, up to the line with the pattern."""
+        assert self.process.stdout
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if re.search(pattern, line):
+                return "".join(lines)
+        raise AssertionError(f"it ended and printed {lines!r} and {self.errors.read_text()!r}")
+
+    def read_config(self) -> str:
+        """What `serve` prints for the first function."""
+        return self.read_until(CONFIG_IS_THERE.pattern)
+
+    def end(self, number: int) -> tuple[int, str]:
+        """Its exit status and what it said on standard error, after this signal."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> tuple[int, str]:
+        assert self.process.stdout
+        with self.process.stdout:
+            status = self.process.wait(10)
+        return status, self.errors.read_text()
+
+    def left(self) -> tuple[list[str], list[str]]:
+        """The processes that were started, and the temporary files, that are still there."""
+        processes = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if self._mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    processes.append((folder / "cmdline").read_text())
+            except OSError:  # ended meanwhile, or another user's
+                continue
+        return processes, os.listdir(self.temporary)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Starts commands in a folder with an Azure app and a Lambda handler."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "function_app.py").write_text(HELLO_AZURE)
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions" / "hello.py").write_text(HELLO_LAMBDA)
+    started = []
+
+    def start(*arguments: str, **options: Any) -> Process:
+        process = Process(tmp_path, *arguments, **options)
+        started.append(process.process)
+        return process
+
+    watchdog = threading.Timer(20, lambda: [process.kill() for process in started])
+    watchdog.start()
+    yield start
+    watchdog.cancel()
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+CONFIG_IS_THERE = re.compile("auth_code|access_key")  # the last line that `serve` prints of a function
+DESCRIPTORS = {
+    "azure": "pip-services:client:commandable-azurefunc:hello:1.0",
+    "lambda": "pip-services:client:commandable-lambda:hello:1.0",
+}
+SERVE = {"azure": ("serve", "azure", "app"), "lambda": ("serve", "lambda", "hello=functions/hello.py:hello.handler")}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_served_function_answers_a_call_until_a_signal(
+    start: Callable[..., Process], run: Run, tmp_path: Path, provider: str, number: int
+) -> None:
+    """What `serve` prints configures the `call` that gets the function's answer; a signal leaves nothing."""
+    served = start(*SERVE[provider])
+    config = tmp_path / "config.yml"
+    config.write_text(served.read_config())
+    assert [component["descriptor"] for component in yaml.safe_load(config.read_text())] == [DESCRIPTORS[provider]]
+    ended = run("call", "--config", str(config), "--cmd", "greet", "name=Ada")
+    assert ended == (0, '{"greeting": "Hello, Ada!"}\n', "")
+    status, errors = served.end(number)
+    assert status == 128 + number
+    assert "Traceback" not in errors
+    assert served.left() == ([], [])
+
+
+class Here:
+    """`serve` in this thread, where its coverage is measured, and what drives it in another one."""
+
+    def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+        self.config = folder / "config.yml"
+        self._logged = threading.Condition()
+        self._handler = logging.Handler()
+        self._handler.emit = self._take  # type: ignore[method-assign]
+        self._messages: list[str] = []
+        caplog.set_level(logging.INFO, "pip_services4_serverless")
+        caplog.set_level(logging.WARNING, "uvicorn")  # and back at the test's end
+
+    def serve(self, arguments: tuple[str, ...], drive: Callable[[], None]) -> int:
+        """Runs `serve` until `drive` is done; returns the exit status."""
+        failures: list[BaseException] = []
+
+        def drive_and_end() -> None:
+            try:
+                wait_until(lambda: CONFIG_IS_THERE.search(self.config.read_text()))
+                drive()
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        guard = signal.signal(signal.SIGTERM, lambda *_: None)  # in case that `serve` is not there to take it
+        logging.getLogger("pip_services4_serverless").addHandler(self._handler)
+        thread = threading.Thread(target=drive_and_end)
+        try:
+            with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "stdout", output)
+                thread.start()
+                status = main(arguments)
+        finally:
+            thread.join(20)
+            logging.getLogger("pip_services4_serverless").removeHandler(self._handler)
+            signal.signal(signal.SIGTERM, guard)
+        for failure in failures:
+            raise failure
+        return status
+
+    def _take(self, record: logging.LogRecord) -> None:
+        with self._logged:
+            self._messages.append(record.getMessage())
+            self._logged.notify_all()
+
+    def wait_for_log(self, start: str) -> None:
+        """Wait until a message begins so, and forget those before it."""
+        with self._logged:
+            assert self._logged.wait_for(lambda: any(said.startswith(start) for said in self._messages), 10), start
+            self._messages.clear()
+
+
+def wait_until(condition: Callable[[], Any]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def here(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, start: object) -> Here:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")  # `--reload` has to set it
+    return Here(tmp_path, caplog)
+
+
+def greet(config: Path) -> Any:
+    """What the served function answers to a client that is configured with what was printed."""
+    found = config_file.find(str(config), None, "hello", None)
+    clients = {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient}
+    client = clients[found.provider]()
+    client.configure(found.config)
+    client.open("T")
+    try:
+        return client.call_command("greet", "T", {"name": "Ada"})["greeting"]
+    finally:
+        client.close("T")
+
+
+def test_reload_takes_changes_in(here: Here, tmp_path: Path, provider: str) -> None:
+    """With `--reload` a changed file changes the answer, also one that is as long and of the same second as before.
+
+    What was configured before still holds.
+    """
+    source = tmp_path / ("app/function_app.py" if provider == "azure" else "functions/hello.py")
+    second = 10**18  # ns
+    os.utime(source, ns=(second, second))
+
+    def drive() -> None:
+        assert greet(here.config) == "Hello, Ada!"
+        changed = tmp_path / "changed"
+        changed.write_text(source.read_text().replace("Hello", "Howdy"))
+        os.utime(changed, ns=(second, second + 1))
+        changed.replace(source)
+        here.wait_for_log("Loaded again")
+        assert greet(here.config) == "Howdy, Ada!"
+
+    path = str(source.parent) if provider == "azure" else f"hello={source}:hello.handler"
+    assert here.serve(("serve", provider, path, "--reload"), drive) == 143
+
+
+def test_reload_survives_what_cannot_be_loaded(here: Here, tmp_path: Path) -> None:
+    """A broken app is told and served again once it is mended, with other functions, whose configuration is printed."""
+    source = tmp_path / "app" / "function_app.py"
+
+    def drive() -> None:
+        source.write_text("app =")
+        here.wait_for_log("Not loaded: there is nothing to serve")
+        source.write_text(HELLO_AZURE.replace("def hello", "def other"))
+        here.wait_for_log("Loaded again")
+        names = [component["descriptor"].split(":")[3] for component in yaml.safe_load(here.config.read_text())]
+        assert names == ["hello", "other"]
+        source.write_text(HELLO_AZURE)
+        here.wait_for_log("Loaded again")
+
+    assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
+
+
+def test_function_with_route_parameters_has_no_configuration(here: Here, tmp_path: Path) -> None:
+    """A URL that depends on the call is told in a comment."""
+    source = tmp_path / "app" / "function_app.py"
+    source.write_text(HELLO_AZURE + "\n@app.route(route='items/{id}')\ndef item(req):\n    return 'x'\n")
+    assert here.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
+    assert "# item: no configuration: the route 'items/{id}' needs a value for id" in here.config.read_text()
+
+
+def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, provider: str) -> None:
+    """A host that cannot start says why and ends with 2."""
+    with far_side.refused_port() as port:
+        path = {"azure": str(tmp_path / "app"), "lambda": f"hello={tmp_path / 'functions'}:hello.handler"}[provider]
+        ended = run("serve", provider, path, "--port", str(port))
+    assert (ended.status, ended.out) == (2, "")
+    assert "Address already in use" in ended.err
+
+
+def test_call_interrupted_by_ctrl_c_ends_with_130(start: Callable[..., Process], server: FaultServer) -> None:
+    """Ctrl-C while a call waits ends it at once, without a traceback."""
+    server.script(far_side.silent())
+    process = start(*to("azure", server.url))
+    server.wait_for(executions=1)
+    assert process.end(signal.SIGINT) == (130, "")
+
+
+def test_reader_that_goes_away_is_no_traceback(start: Callable[..., Process], server: FaultServer) -> None:
+    """`pip-serverless call | head -c0` says nothing on standard error."""
+    server.script(far_side.big(1 << 20))
+    process = start(*to("azure", server.url))
+    assert process.process.stdout
+    process.process.stdout.close()
+    assert process.process.wait(10) == 1
+    assert process.errors.read_text() == ""
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGTERM], ids=["to its end", "SIGTERM"])
+def test_demo(start: Callable[..., Process], number: int | None) -> None:
+    """`demo` ends with 0 when all answers were as expected, and leaves nothing, whenever it ends."""
+    demo = start("demo", program=(str(Path(sys.executable).with_name("pip-serverless")),))
+    if number is not None:
+        demo.read_until("127.0.0.1|arn:")
+        assert demo.end(number) == (128 + number, "")
+    else:
+        assert "All answers were as expected." in demo.read_until("as expected")
+        assert demo.wait() == (0, "")
+    assert demo.left() == ([], [])
+
+
+def test_library_does_not_import_the_command_line() -> None:
+    """The command line is a user of the library."""
+    code = (
+        "import sys, pip_services4_serverless.clients, pip_services4_serverless.connect\n"
+        "from pip_services4_serverless.local import AzureFunctionHost, LambdaHost\n"
+        "print([name for name in sys.modules if name.startswith('pip_services4_serverless._cli')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the documentation types gives what it shows, `serve` running in processes of their own."""
+    monkeypatch.chdir(tmp_path)
+    text = DOCS.read_text("utf-8")
+    with far_side.refused_port() as port:
+        text = text.replace("7071", str(port))
+    for name, source in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
+        (tmp_path / name).write_text(source, "utf-8")
+    session = "".join(re.findall(r"^```console\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    typed = re.findall(
+        r"^\$ (?:echo '(.*)' \| )?pip-serverless (.*?)(?: > (.*))?\n((?:[^$].*\n)*)", session, re.MULTILINE
+    )
+    assert len(typed) == session.count("$ ")
+    served = []
+    try:
+        for stdin, command, file, expected in typed:
+            arguments = shlex.split(command)
+            if file:
+                with open(file, "w") as output:
+                    served.append(subprocess.Popen([*PROGRAM, *arguments], stdout=output, stderr=subprocess.DEVNULL))
+                wait_until(lambda path=Path(file): CONFIG_IS_THERE.search(path.read_text()))
+            else:
+                ended = run(*arguments, stdin_bytes=stdin.encode())
+                assert ended.out + ended.err == expected, command
+    finally:
+        for process in served:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 143
