@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import inspect
 import logging
 import os
 import socket
@@ -436,14 +435,6 @@ def test_interrupted_process_ends(tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, tmp_path / "serve.py"], env=environment, capture_output=True, timeout=30)
     assert b"KeyboardInterrupt" in ended.stderr
     assert time.monotonic() - started < 20
-
-
-def test_example_of_the_documentation_runs() -> None:
-    """The example in the class's docstring holds."""
-    lines = inspect.getdoc(AzureFunctionHost).splitlines()  # type: ignore[union-attr]
-    example = "\n".join(line for line in lines[: lines.index("Args:")] if line.startswith("    ") or not line)
-    assert "assert answer.text" in example
-    exec(textwrap.dedent(example), {"AzureFunctionHost": AzureFunctionHost})  # noqa: S102
 
 
 def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
