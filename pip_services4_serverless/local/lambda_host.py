@@ -196,8 +196,8 @@ class LambdaHost:
         _lambda_deployment.check(name, environment or {}, timeout, concurrency, aliases)
         if not self._port:
             raise RuntimeError("LambdaHost is not started")
-        if self._functions.pop(name, None):
-            self._request("DELETE", f"/2015-03-31/functions/{name}")
+        if name in self._functions:
+            self.remove(name)
         function = _Function(name)
         self._deployments.append(function)
         # Looked up by each process that starts: ministack repeats an `Event` with the package that it began with.
@@ -225,6 +225,21 @@ class LambdaHost:
                 self._request("POST", f"/2015-03-31/functions/{name}/aliases", Name=alias, FunctionVersion=version)
             function.qualifiers += [version, *aliases]
         return function.arn
+
+    @property
+    def functions(self) -> list[str]:
+        """The names of the functions that are deployed."""
+        return list(self._functions)
+
+    def remove(self, name: str) -> None:
+        """Takes a function away.
+
+        Raises:
+            LookupError: There is no such function; the message names those that there are.
+        """
+        self._function(name)
+        self._request("DELETE", f"/2015-03-31/functions/{name}")
+        del self._functions[name]
 
     def arn(self, name: str, qualifier: str | None = None) -> str:
         """The ARN of a function, or of an alias or a version of it.

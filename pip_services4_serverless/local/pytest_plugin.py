@@ -65,6 +65,5 @@ def lambda_host(_lambda_server: LambdaHost) -> Iterator[Callable[..., LambdaHost
 
     _lambda_server.start()  # a test may have stopped it
     yield deploy
-    for name in [*_lambda_server._functions]:
-        _lambda_server._request("DELETE", f"/2015-03-31/functions/{name}")
-        del _lambda_server._functions[name]
+    for name in _lambda_server.functions:
+        _lambda_server.remove(name)

@@ -406,3 +406,18 @@ def test_wrong_argument_is_named(
         host.deploy(**{"name": "unborn", "path": APPS, "handler": "app.echo", **arguments})
     with pytest.raises(LookupError):
         host.arn("unborn")
+
+
+def test_a_function_that_is_removed_is_gone(host: LambdaHost, deploy: Deploy, client: Any) -> None:
+    """Its name is free, is no longer listed, and is not found by a call."""
+    name = deploy("echo")
+    arn = host.arn(name)
+    assert name in host.functions
+
+    host.remove(name)
+
+    assert name not in host.functions
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.invoke(FunctionName=arn)
+    with pytest.raises(LookupError, match=f"No function '{name}' is deployed"):
+        host.remove(name)
