@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import pip_services4_serverless
 from pip_services4_serverless.clients import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
 from pip_services4_serverless.clients._errors import REFUSED_BEFORE_RUNNING, SITUATIONS
 from pip_services4_serverless.clients._options import OPTIONS
@@ -14,7 +15,7 @@ from pip_services4_serverless.clients._options import OPTIONS
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 ERRORS = (ROOT / "docs" / "errors.md").read_text("utf-8")
-PACKAGE = ROOT / "pip_services4_serverless"
+PACKAGE = Path(pip_services4_serverless.__file__).parent
 
 
 def rows(text: str) -> list[list[str]]:

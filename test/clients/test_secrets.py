@@ -136,7 +136,7 @@ def test_no_fault_shows_a_secret(fault: Fault, provider: str, watch: Watch) -> N
             config.put("connection.uri", config.get_as_string("connection.uri") + f"?code={URL_KEY}")
 
     with stage(fault, provider, prepare=prepare) as staged:
-        for variant in fault.variants or (Variant(()),):
+        for variant in fault.variants[:12] or (Variant(()),):
             if variant.steps:
                 staged.meet(variant)
             try:

@@ -78,6 +78,11 @@ class Fault:
     one_way: bool = False
     check: Callable[[Any], bool] = lambda value: value == {}
 
+    @property
+    def bound(self) -> float:
+        """Seconds at which an attempt ends that hangs."""
+        return float(self.options.get(self.ends, SHORT)) / 1000
+
     def outcomes(self, provider: str) -> Outcomes | None:
         return self.azure if provider == "azure" else self.aws
 
@@ -290,6 +295,7 @@ FAULTS: Sequence[Fault] = (
         one(server.answer()),
         "timeout",
         before=server.black_hole_idle(),
+        options={"timeout": 3 * SHORT},  # the call before it must not fail
     ),
     Fault(
         "idle connection dropped silently, older than `idle_timeout`",

@@ -1,0 +1,110 @@
+"""Measures everything, writes `docs/performance.*` and ends with the table of goals, whatever the figures are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Collection, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from . import report
+from .calls import CELLS, SIZES, Workers, count
+from .contestants import CONTESTANTS
+from .environments import Environment, make
+from .machine import Process, cores, description, pinned
+from .starts import measure
+
+_DOCS = Path(__file__).resolve().parents[2] / "docs"
+_PLOT = "performance.svg"
+_LONGEST = 440  # seconds for everything
+
+
+def main() -> None:
+    """Takes under eight minutes, the environments included."""
+    options = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    options.add_argument("--smoke", action="store_true", help="one round, only of small calls, and no instructions")
+    options.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="these contestants")
+    options.add_argument("--docs", type=Path, default=_DOCS, help="where performance.md is, and the rest is written")
+    chosen = options.parse_args()
+    begun = time.perf_counter()
+    say("environments")
+    environments = make({CONTESTANTS[name].environment for name in chosen.only})
+    measured = run(chosen.only, environments, chosen.smoke, ends_at=begun + _LONGEST)
+    measured.about["seconds"] = time.perf_counter() - begun
+    write(measured, chosen.docs)
+    say(*(f"missing: {line}" for line in report.missing_lines(measured)))
+    say("", report.goal_table(measured, aligned=True))
+
+
+def run(
+    names: Collection[str], environments: Mapping[str, Environment], smoke: bool, ends_at: float
+) -> report.Measured:
+    """All measures, one after the other. The last takes what time is left."""
+    share, least, sizes = (0.0, 1, SIZES[:1]) if smoke else (1.0, 5, SIZES)
+    server_core, client_core = cores()
+    server = Process(sys.executable, "-m", "benchmark.server", str(server_core))
+    try:
+        url = f"http://127.0.0.1:{server.read()}"
+        cells, peaks = {}, {}
+        with pinned(client_core):
+            workers = Workers(names, environments, url)
+            try:
+                for size, threads, azure_seconds, lambda_seconds in CELLS:
+                    if size not in sizes:
+                        continue
+                    for provider, seconds in (("Azure", azure_seconds), ("Lambda", lambda_seconds)):
+                        say(f"{provider}: {size} bytes, {threads} threads")
+                        cells[provider, size, threads] = workers.time(provider, size, threads, seconds * share, least)
+                for size in sizes:
+                    for provider in ("Azure", "Lambda"):
+                        peaks[provider, size] = workers.peak_memory(provider, size)
+            finally:
+                workers.close()
+            say("imports and openings")
+            starts = measure(names, environments, (25 * share, 45 * share), least, 2 if smoke else 99)
+        able = [name for name in workers.able if (100, 1) in (CONTESTANTS[name].cells or ((100, 1),))]
+        say("instructions and allocations")
+        counts = count([] if smoke else able, environments, url, 100, ends_at - time.perf_counter())
+    finally:
+        server.close()
+    about: dict[str, Any] = {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": description(),
+        "cores": f"server on core {server_core}, client on core {client_core}"
+        if client_core >= 0
+        else "no core pinned",
+        "versions": {name: found for name in _REPORTED if (found := _version(name))},
+    }
+    return report.Measured(about, cells, peaks, starts, counts, {**workers.missing, **starts.missing, **counts.missing})
+
+
+_REPORTED = ("pip-services4-serverless", "requests", "urllib3", "boto3", "httpx")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def write(measured: report.Measured, docs: Path) -> None:
+    """The JSON, the plot, and the generated part of the document."""
+    (docs / "performance.json").write_text(json.dumps(report.as_json(measured), indent=1) + "\n")
+    (docs / _PLOT).write_text(report.svg(measured))
+    document = docs / "performance.md"
+    document.write_text(report.replaced(document.read_text(), report.markdown(measured, _PLOT)))
+
+
+def say(*lines: str) -> None:
+    """Prints."""
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""Who is measured: each calls the function as its users would, and all send the same JSON and decode the answer.
+
+Imports the standard library alone until a contestant is opened: each runs in its own process, some in environments
+that lack what the others need.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter, process_time
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+REGION = "eu-west-1"
+ARN = f"arn:aws:lambda:{REGION}:123456789012:function:dummies"
+ACCESS_ID, ACCESS_KEY = "AKIDBENCHMARK", "SecretOfTheBenchmark"
+AUTH_CODE = "KeyOfTheBenchmark"
+AZURE_PATH = "/api/dummies"
+LAMBDA_PATH = f"/2015-03-31/functions/{quote(ARN, safe='')}/invocations"
+TIMEOUT = 10  # seconds
+
+Params = Mapping[str, Any]
+
+
+def parameters(size: int) -> dict[str, Any]:
+    """Parameters of about `size` bytes of JSON: records, for a single long string would cost a serialiser nothing."""
+    records = [
+        {"id": f"{i:07}", "name": f"Dummy {i:07}", "price": i + 0.95, "tags": ["a", "b"], "active": True}
+        for i in range(max(1, size // 97))
+    ]
+    return records[0] if len(records) == 1 else {"items": records}
+
+
+class Caller:
+    """Makes one contestant's calls, and times them."""
+
+    def __init__(self, call: Callable[[Params], Any]) -> None:
+        self.call = call
+        self._pools: dict[int, ThreadPoolExecutor] = {}
+
+    def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
+        """Seconds that `calls` calls in each thread took, and seconds of this process's CPU time."""
+        call = self.call
+        if threads == 1:
+            begun, cpu = perf_counter(), process_time()
+            for _ in range(calls):
+                call(params)
+            return perf_counter() - begun, process_time() - cpu
+        begin: list[float] = []
+        # The last thread to arrive takes the time: another might not run again before some have made their calls.
+        barrier = threading.Barrier(threads, lambda: begin.extend((perf_counter(), process_time())))
+
+        def work() -> float:
+            call(params)  # connects
+            barrier.wait(60)
+            for _ in range(calls):
+                call(params)
+            return perf_counter()
+
+        # Kept, and with them the connections of those who keep one for each thread.
+        pool = self._pools.setdefault(threads, ThreadPoolExecutor(threads))
+        ended = max(future.result() for future in [pool.submit(work) for _ in range(threads)])
+        return ended - begin[0], process_time() - begin[1]
+
+
+# --- What a user might have written ---
+
+
+def _sent(params: Params) -> dict[str, Any]:
+    return {**params, "cmd": "dummies.get", "trace_id": "trace-1"}
+
+
+_HEADERS = {"x-functions-key": AUTH_CODE, "Content-Type": "application/json"}
+
+
+def _requests(url: str) -> Caller:
+    import requests
+
+    session = requests.Session()
+    session.headers["x-functions-key"] = AUTH_CODE
+    return Caller(lambda params: session.post(url + AZURE_PATH, json=_sent(params), timeout=TIMEOUT).json())
+
+
+def _requests_dumps(url: str) -> Caller:
+    import requests
+
+    session = requests.Session()
+    session.headers.update(_HEADERS)
+    return Caller(lambda params: session.post(url + AZURE_PATH, json.dumps(_sent(params)), timeout=TIMEOUT).json())
+
+
+def _httpx(url: str) -> Caller:
+    import httpx
+
+    client = httpx.Client(headers={"x-functions-key": AUTH_CODE}, timeout=TIMEOUT)
+    return Caller(lambda params: client.post(url + AZURE_PATH, json=_sent(params)).json())
+
+
+def _urllib3(url: str) -> Caller:
+    import urllib3
+
+    pool = urllib3.connection_from_url(url, maxsize=16, timeout=TIMEOUT, headers=_HEADERS)
+    return Caller(lambda params: json.loads(pool.urlopen("POST", AZURE_PATH, json.dumps(_sent(params)).encode()).data))
+
+
+def _http_client(url: str) -> Caller:
+    from http.client import HTTPConnection
+
+    local = threading.local()
+
+    def call(params: Params) -> Any:
+        try:
+            connection = local.connection
+        except AttributeError:
+            connection = local.connection = HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
+        connection.request("POST", AZURE_PATH, json.dumps(_sent(params)).encode(), _HEADERS)
+        return json.loads(connection.getresponse().read())
+
+    return Caller(call)
+
+
+def _raw_socket(url: str) -> Caller:
+    """The floor: JSON and two system calls."""
+    address = urlsplit(url)
+    head = f"POST {AZURE_PATH} HTTP/1.1\r\nHost: {address.netloc}\r\nx-functions-key: {AUTH_CODE}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: "
+    local = threading.local()
+
+    def call(params: Params) -> Any:
+        try:
+            sock = local.sock
+        except AttributeError:
+            sock = local.sock = socket.create_connection((address.hostname, address.port), TIMEOUT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        body = json.dumps(_sent(params))
+        sock.sendall(f"{head}{len(body)}\r\n\r\n{body}".encode())
+        answer = b""
+        while True:
+            answer += sock.recv(65536)
+            fields, _, body = answer.partition(b"\r\n\r\n")
+            if int(fields[fields.rfind(b" ") :]) == len(body):  # the server's last header is the length
+                return json.loads(body)
+
+    return Caller(call)
+
+
+_AWS_KEYS = {"region_name": REGION, "aws_access_key_id": ACCESS_ID, "aws_secret_access_key": ACCESS_KEY}
+
+
+def _boto3(url: str) -> Caller:
+    import boto3
+
+    client = boto3.client("lambda", endpoint_url=url, **_AWS_KEYS)
+
+    def call(params: Params) -> Any:
+        return json.loads(client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))["Payload"].read())
+
+    return Caller(call)
+
+
+def _signed_urllib3(url: str) -> Caller:
+    import urllib3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    signer = SigV4Auth(Credentials(ACCESS_ID, ACCESS_KEY), "lambda", REGION)
+    pool = urllib3.connection_from_url(url, maxsize=16, timeout=TIMEOUT)
+
+    def call(params: Params) -> Any:
+        body = json.dumps(_sent(params)).encode()
+        request = AWSRequest("POST", url + LAMBDA_PATH, {"Content-Type": "application/json"}, body)
+        signer.add_auth(request)
+        return json.loads(pool.urlopen("POST", LAMBDA_PATH, body, dict(request.headers.items())).data)
+
+    return Caller(call)
+
+
+def _aiobotocore(url: str) -> Caller:
+    import asyncio
+
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    loop = asyncio.new_event_loop()
+    config = AioConfig(max_pool_connections=16)
+    client = loop.run_until_complete(
+        get_session().create_client("lambda", endpoint_url=url, config=config, **_AWS_KEYS).__aenter__()
+    )
+
+    async def one(params: Params, calls: int = 1) -> Any:
+        for _ in range(calls):
+            response = await client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))
+            async with response["Payload"] as stream:
+                answer = json.loads(await stream.read())
+        return answer
+
+    class Tasks(Caller):
+        """Tasks of one loop in place of threads."""
+
+        def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
+            async def all_of_them() -> None:
+                await asyncio.gather(*(one(params, calls) for _ in range(threads)))
+
+            begun, cpu = perf_counter(), process_time()
+            loop.run_until_complete(all_of_them())
+            return perf_counter() - begun, process_time() - cpu
+
+    return Tasks(lambda params: loop.run_until_complete(one(params)))
+
+
+# --- The clients of pip-services: this library's, and the published ones ---
+
+
+def _component(client: Any, url: str, observed: bool) -> Caller:
+    """`_call`, or `call_command` with a logger and counters referenced that keep what they get to themselves."""
+    from pip_services4_components.config import ConfigParams
+    from pip_services4_components.context import Context
+
+    client.configure(
+        ConfigParams.from_tuples(
+            *("connection.uri", url, "connection.arn", ARN, "connection.region", REGION),
+            *("credential.access_id", ACCESS_ID, "credential.access_key", ACCESS_KEY),
+            *("credential.auth_code", AUTH_CODE),
+        )
+    )
+    context = Context.from_trace_id("trace-1")
+    if observed:
+        _observe(client)
+    client.open(context)
+    if observed:
+        return Caller(lambda params: client.call_command("get", context, params))
+    return Caller(lambda params: client._call("dummies.get", context, params))
+
+
+def _observe(client: Any) -> None:
+    from pip_services4_components.refer import Descriptor, References
+    from pip_services4_observability.count import CachedCounters
+    from pip_services4_observability.log import Logger
+
+    class Counters(CachedCounters):  # type: ignore[misc]
+        def _save(self, counters: Any) -> None:
+            pass
+
+    class Log(Logger):  # type: ignore[misc]
+        def _write(self, *args: Any) -> None:
+            pass
+
+    client.set_references(
+        References.from_tuples(
+            *(Descriptor("bench", "logger", "own", "default", "1.0"), Log()),
+            *(Descriptor("bench", "counters", "own", "default", "1.0"), Counters()),
+        )
+    )
+
+
+def _this_azure(url: str) -> Caller:
+    from pip_services4_serverless.clients import CommandableAzureFunctionClient
+
+    return _component(CommandableAzureFunctionClient("dummies"), url + AZURE_PATH, observed=False)
+
+
+def _this_azure_observed(url: str) -> Caller:
+    from pip_services4_serverless.clients import CommandableAzureFunctionClient
+
+    return _component(CommandableAzureFunctionClient("dummies"), url + AZURE_PATH, observed=True)
+
+
+def _this_lambda(url: str) -> Caller:
+    from pip_services4_serverless.clients import CommandableLambdaClient
+
+    return _component(CommandableLambdaClient("dummies"), url, observed=False)
+
+
+def _published_azure(url: str) -> Caller:
+    from pip_services4_azure.clients import CommandableAzureFunctionClient
+
+    return _component(CommandableAzureFunctionClient("dummies"), url + AZURE_PATH, observed=False)
+
+
+def _published_azure_observed(url: str) -> Caller:
+    from pip_services4_azure.clients import CommandableAzureFunctionClient
+
+    return _component(CommandableAzureFunctionClient("dummies"), url + AZURE_PATH, observed=True)
+
+
+def _published_lambda(url: str) -> Caller:
+    """It knows no endpoint but boto3's own setting."""
+    import os
+
+    from pip_services4_aws.clients import CommandableLambdaClient
+
+    os.environ["AWS_ENDPOINT_URL_LAMBDA"] = url
+    return _component(CommandableLambdaClient("dummies"), url, observed=False)
+
+
+class Contestant(NamedTuple):
+    """One that is measured. `cells` are the sizes (bytes) and threads that it takes part in; none are all."""
+
+    provider: str
+    title: str
+    environment: str
+    open: Callable[[str], Caller]
+    cells: tuple[tuple[int, int], ...] = ()
+
+
+CONTESTANTS: Mapping[str, Contestant] = {
+    "azure-this": Contestant("Azure", "this client", "own", _this_azure),
+    "azure-this-observed": Contestant(
+        "Azure", "this client, call_command observed", "own", _this_azure_observed, ((100, 1),)
+    ),
+    "azure-published": Contestant("Azure", "pip-services4-azure 0.0.1", "azure", _published_azure),
+    "azure-published-observed": Contestant(
+        "Azure", "pip-services4-azure 0.0.1, call_command observed", "azure", _published_azure_observed, ((100, 1),)
+    ),
+    "requests": Contestant("Azure", "requests.Session.post", "own", _requests),
+    "requests-dumps": Contestant(
+        "Azure", "json.dumps + requests.Session.post", "own", _requests_dumps, ((1_000_000, 1),)
+    ),
+    "httpx": Contestant("Azure", "httpx.Client.post", "own", _httpx),
+    "urllib3": Contestant("Azure", "urllib3's pool", "own", _urllib3),
+    "http.client": Contestant("Azure", "http.client", "own", _http_client),
+    "socket": Contestant("Azure", "raw socket", "own", _raw_socket),
+    "lambda-this": Contestant("Lambda", "this client", "own", _this_lambda),
+    "lambda-published": Contestant("Lambda", "pip-services4-aws 0.0.1", "aws", _published_lambda),
+    "boto3": Contestant("Lambda", "boto3 invoke", "own", _boto3),
+    "aiobotocore": Contestant("Lambda", "aiobotocore (tasks, not threads)", "aiobotocore", _aiobotocore),
+    "signed-urllib3": Contestant("Lambda", "urllib3's pool, signed by botocore", "own", _signed_urllib3),
+}

@@ -1,0 +1,106 @@
+"""`make soak`: the long form of the load test, and what many open clients cost. Ends by itself, in some minutes.
+
+Exit status 1 when a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from time import monotonic
+
+from support.clients import PROVIDERS, open_client
+from support.load import TIMEOUT, Resources, Told, load_server, memory, run
+
+WARM_UP = 0.1  # of the calls
+GROWTH = 5.0  # MiB allowed after it
+CLIENTS = 500
+
+
+def bar(calls: int) -> Callable[[int], None]:
+    started, width, told = monotonic(), 40, [-1]
+
+    def show(done: int) -> None:
+        percent = 100 * done // calls
+        if not sys.stdout.isatty() and percent // 10 == told[0] // 10:
+            return
+        told[0] = percent
+        filled = width * done // calls
+        rate = done / max(monotonic() - started, 0.001)
+        line = f"[{'#' * filled}{'.' * (width - filled)}] {percent:3} %  {done:,} calls, {rate:,.0f}/s"
+        print(line, end="\r" if sys.stdout.isatty() and done < calls else "\n", flush=True)  # noqa: T201
+
+    return show
+
+
+def say(name: str, value: object) -> None:
+    print(f"  {name:<30}{value}")  # noqa: T201
+
+
+def soak(provider: str, calls: int, threads: int, seconds: float) -> bool:
+    """Runs the load and prints its summary; whether every promise held."""
+    print(f"{provider}: {calls:,} calls from {threads} threads")  # noqa: T201
+    before, started, at_warm_up = Resources(), monotonic(), 0.0
+    show = bar(calls)
+
+    def progress(done: int) -> None:
+        nonlocal at_warm_up
+        if not at_warm_up and done >= calls * WARM_UP:
+            at_warm_up = memory()
+        show(done)
+
+    with load_server() as server:
+        with open_client(provider, server.url, timeout=TIMEOUT) as client:
+            load = run(client, calls, threads, seconds, progress)
+            growth = memory() - at_warm_up if at_warm_up else 0.0
+        executed = server.executed()
+    leaked = Resources().more_than(before)
+    wrong = load.lost(executed), load.doubled(executed), load.count(Told.MIXED_UP)
+    say("calls", f"{load.calls:,} in {monotonic() - started:.0f} s")
+    say("executions", f"{sum(executed.values()):,}")
+    say("told: answered", f"{load.count(Told.ANSWER):,}")
+    say("told: executed, with an error", f"{load.count(Told.FAILED):,}")
+    say("told: answer lost", f"{load.count(Told.ANSWER_LOST):,}")
+    say("told: not executed", f"{load.count(Told.NOT_EXECUTED):,}")
+    say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
+    say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
+    say("RSS growth after warm-up", f"{growth:.1f} MiB")
+    for error in load.raw[:3]:
+        say("raw", repr(error))
+    if load.calls < calls:
+        say("ended early", f"after {seconds:.0f} s; --seconds allows more")
+    return not any(wrong) and not any(leaked.values()) and growth < GROWTH
+
+
+def many_clients(provider: str) -> None:
+    """Prints what a client costs that is open and idle."""
+    with ExitStack() as clients:
+        clients.enter_context(open_client(provider, "http://127.0.0.1:9"))  # pays for what all share
+        gc.collect()
+        before, started = memory(), monotonic()
+        for number in range(CLIENTS):
+            clients.enter_context(open_client(provider, "http://127.0.0.1:9", f"tenant{number}"))
+        cost, took = (memory() - before) * 1024 / CLIENTS, (monotonic() - started) * 1000 / CLIENTS
+    print(f"{provider}: {CLIENTS} open clients cost {cost:.0f} KiB and {took:.2f} ms each")  # noqa: T201
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=200_000, help="half of them for each provider")
+    parser.add_argument("--threads", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=320, help="at most, half of them for each provider")
+    options = parser.parse_args()
+    for provider in PROVIDERS:
+        many_clients(provider)
+    calls, seconds = options.calls // len(PROVIDERS), options.seconds / len(PROVIDERS)
+    kept = [soak(provider, calls, options.threads, seconds) for provider in PROVIDERS]
+    print("every promise held" if all(kept) else "A PROMISE WAS BROKEN")  # noqa: T201
+    return int(not all(kept) or threading.active_count() > 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The benchmark works and its arithmetic is right. Nothing here looks at how fast anything is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmark import report
+from benchmark.contestants import CONTESTANTS, parameters
+from benchmark.machine import cores, pinned
+from benchmark.report import BEGIN, END, GOALS
+from benchmark.rounds import paired, ratio, spread
+
+_ONLY = ("azure-this", "requests", "lambda-this")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a run of one round and three contestants printed, and the folder of what it wrote."""
+    docs = tmp_path_factory.mktemp("docs")
+    (docs / "performance.md").write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    run = subprocess.run(
+        (sys.executable, "-m", "benchmark", "--smoke", "--docs", str(docs), "--only", *_ONLY),
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout, docs
+
+
+def test_the_benchmark_ends_with_the_table_of_goals(smoke: tuple[str, Path]) -> None:
+    """Every goal has its row, what could not be measured too, and nothing comes after."""
+    rows = smoke[0].splitlines()[-len(GOALS) :]
+    assert [row.split("|")[1].strip() for row in rows] == [goal.what for goal in GOALS]
+    assert "missing" not in rows[0].split("|")[5]
+    assert rows[1].split("|")[6].strip() == "not measured"
+
+
+def test_the_document_keeps_what_people_wrote(smoke: tuple[str, Path]) -> None:
+    """Only what is between the markers is replaced."""
+    text = (smoke[1] / "performance.md").read_text()
+    assert text.startswith("Before.\n")
+    assert text.endswith(f"{END}\n\nAfter.\n")
+    assert "old" not in text
+    assert "### Importing and opening" in text
+
+
+def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
+    """Each contestant that ran has its figures in each measure that it takes part in."""
+    found = json.loads((smoke[1] / "performance.json").read_text())
+    timed = {(cell["provider"], cell["size"], cell["threads"]): cell["seconds"] for cell in found["calls"]}
+    assert set(timed["Azure", 100, 1]) == {"azure-this", "requests"}
+    assert set(timed["Lambda", 100, 16]) == {"lambda-this"}
+    assert set(found["imports"]) == {"azure-this", "requests"}
+    assert set(found["first_open"]) == set(found["next_opens"]) == set(found["client_bytes"]) == set(_ONLY)
+    assert {peak["provider"] for peak in found["peak_bytes"] if all(peak["bytes"].values())} == {"Azure", "Lambda"}
+
+
+def test_the_plot_names_those_who_ran(smoke: tuple[str, Path]) -> None:
+    """The plot has a bar for each contestant of a measure."""
+    assert (smoke[1] / "performance.svg").read_text().count(">requests.Session.post<") == 2
+
+
+def test_a_ratio_is_taken_pair_by_pair() -> None:
+    """A round in which the machine was slow for both does not move the ratio."""
+    assert ratio({"a": [1.0, 10.0, 2.0], "b": [2.0, 20.0, 4.0]}, "a", "b") == spread([0.5, 0.5, 0.5])
+    assert ratio({"a": [1.0]}, "a", "b") is None
+
+
+def test_rounds_take_turns() -> None:
+    """Each round has everyone once and begins with another than the one before."""
+    order: list[str] = []
+
+    def sampler(name: str) -> tuple[float, ...]:
+        order.append(name)
+        return (1.0, 2.0)
+
+    assert paired({name: lambda name=name: sampler(name) for name in "abc"}, 0, 2) == [
+        {name: [1.0, 1.0] for name in "abc"},
+        {name: [2.0, 2.0] for name in "abc"},
+    ]
+    assert order == list("abcbca")
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "verdict"),
+    [
+        (GOALS[0], 0.34, "stretch reached"),
+        (GOALS[0], 0.45, "goal reached"),
+        (GOALS[0], 0.54, "not reached: 20% above the goal"),
+        (GOALS[2], 3.1, "stretch reached"),
+        (GOALS[2], 2.2, "goal reached"),
+        (GOALS[2], 1.1, "not reached: 50% below the goal"),
+        (GOALS[5], 0.99, "goal reached"),
+    ],
+)
+def test_a_goal_tells_by_how_much_it_is_not_reached(goal: report.Goal, figure: float, verdict: str) -> None:
+    """More is better for calls per second, less for everything else."""
+    assert goal.verdict(spread([figure])) == verdict
+
+
+@pytest.mark.parametrize("size", [100, 10_000, 1_000_000])
+def test_parameters_have_their_size(size: int) -> None:
+    """As JSON, within a tenth."""
+    assert len(json.dumps(parameters(size))) == pytest.approx(size, rel=0.1)
+
+
+def test_each_contestant_has_a_bar_of_its_own() -> None:
+    """No two contestants of a provider share a title."""
+    titles = [(contestant.provider, contestant.title) for contestant in CONTESTANTS.values()]
+    assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.skipif(cores()[1] < 0, reason="needs two cores that can be pinned")
+def test_pinning_ends() -> None:
+    """A process that pinned itself may use all its cores again afterwards."""
+    before, core = os.sched_getaffinity(0), cores()[1]
+    with pinned(core):
+        assert os.sched_getaffinity(0) == {core}
+    assert os.sched_getaffinity(0) == before

@@ -1,0 +1,72 @@
+"""What is told of a release in several places is the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pip_services4_serverless import __version__
+
+ROOT = Path(__file__).parent.parent
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+CI = (ROOT / ".ci" / "run").read_text("utf-8")
+PYTHONS = re.search(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8"), re.MULTILINE)[1].split()
+
+
+def test_the_pythons_are_the_same_everywhere() -> None:
+    """Those that CI looks for, those that the workflow sets up, those that the package is declared for."""
+    setup = next(step["with"] for step in WORKFLOW["jobs"]["ci"]["steps"] if "setup-python" in step.get("uses", ""))
+    told = metadata("pip-services4-serverless")
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(told.get_all("Classifier")))
+    assert sorted(setup["python-version"].split()) == PYTHONS == sorted(classifiers)
+    assert told["Requires-Python"] == f">={PYTHONS[0]}"
+
+
+def test_the_workflow_does_what_ci_does() -> None:
+    """By calling it, after what brings the sources and the interpreters, and without anything else."""
+    steps = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert [step["uses"].partition("@")[0] for step in steps if "uses" in step] == [
+        "actions/checkout",
+        "actions/setup-python",
+    ]
+
+
+def test_ci_does_nothing_that_make_does_not() -> None:
+    """Each of its commands is a target of the Makefile."""
+    commands = [line for line in CI.splitlines() if line and line[0] != "#"]
+    assert [line for line in commands if not re.match(r"set |cd |make [a-z]", line)] == []
+
+
+@pytest.mark.parametrize(
+    "target", ["install", "test", "check", "clean", "docs", "docgen", "demo", "bench", "soak", "package"]
+)
+def test_a_target_is_there(target: str) -> None:
+    """Those that users of pip-services know, and what the documentation names."""
+    assert re.search(rf"^(\w+ )*{target}( \w+)*:", MAKEFILE, re.MULTILINE)
+    assert re.search(rf"^\.PHONY:.* {target}( |$)", MAKEFILE, re.MULTILINE)
+
+
+def test_the_changelog_has_the_version() -> None:
+    """Newest first, each with its day; what is not released yet stands above."""
+    headings = re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
+    released = [heading.partition("]")[0].strip("[") for heading in headings[1:]]
+    assert released == sorted(released, key=lambda version: [*map(int, version.split("."))], reverse=True)
+    assert not released or __version__ >= released[0]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["Summary", "Description-Content-Type", "License-Expression", "License-File", "Keywords", "Requires-Python"],
+)
+def test_the_metadata_are_complete(field: str) -> None:
+    """Of the installed distribution."""
+    assert metadata("pip-services4-serverless")[field]
