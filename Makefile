@@ -15,8 +15,9 @@ $(VENV)/.installed: pyproject.toml
 demo: install
 	$(BIN)/python -m pip_services4_serverless.local._demo
 
+# With coverage measured, so that `make test check` runs the tests once.
 test: install
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --cov --cov-report= --cov-fail-under=0
 
 check: lint types coverage
 
@@ -30,8 +31,8 @@ lint: install
 types: install
 	$(BIN)/mypy
 
-coverage: install
-	$(BIN)/python -m pytest -q --cov --cov-report=term
+coverage: test
+	$(BIN)/python -m coverage report
 
 # 200,000 calls against a server that fails, and the counts of both sides. Under six minutes.
 soak: install

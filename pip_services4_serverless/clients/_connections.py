@@ -26,8 +26,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ._deadline import Deadline, current
 
-# Reading more than one response's worth of a chunk saves nothing; this is a common size of socket buffers.
-_READ_SIZE = 64 * 1024
+_READ_SIZE = 8 * 1024  # bytes; each call in flight holds as much, and larger reads go past it
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -219,14 +218,16 @@ def _tls_context(ca_certs: str | None, ca_cert_dir: str | None, changed_at: int)
 
 
 class _QuietQueue(queue.LifoQueue[Any]):
-    """Closes a connection for which there is no room; stock urllib3 logs a warning for each."""
+    """Closes a connection for which there is no room; stock urllib3 logs a warning for each. Begins empty, where
+    stock fills it with a None for each that there may be: a pool that does not block makes a connection either way."""
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        if item is None:
+            return
         try:
             super().put(item, block, timeout)
         except queue.Full:
-            if item is not None:
-                item.close()
+            item.close()
 
 
 class _HTTPPool(HTTPConnectionPool):

@@ -41,7 +41,7 @@ from botocore.loaders import Loader, create_loader
 from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 from pip_services4_commons.errors import ConfigException
-from urllib3 import PoolManager, ProxyManager, Timeout
+from urllib3 import PoolManager, ProxyManager, Retry, Timeout
 from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
 from urllib3.util import make_headers, parse_url
 
@@ -66,6 +66,7 @@ ERRORS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((BotoCoreError,), "CALL_FAILED"),
 )
 
+_NO_RETRIES = Retry.from_int(False)  # urllib3 would make one of False on each call
 _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
@@ -194,7 +195,7 @@ class _HttpSession:
             url if self._whole_url else url[url.index("/", len("https://")) :],
             request.body,
             request.headers,
-            retries=False,
+            retries=_NO_RETRIES,
             redirect=False,
             assert_same_host=False,
             preload_content=False,

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+import os
 import threading
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from time import monotonic
@@ -241,14 +241,14 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         Raises:
             ApplicationException: whatever went wrong; see the error table in the documentation.
         """
-        trace_id = trace_id_of(context) or uuid.uuid4().hex
+        trace_id = trace_id_of(context) or os.urandom(16).hex()
         if not isinstance(cmd, str) or not cmd:
             raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")
         opened = self._state
         if opened is None:
             raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
-        payload = encode(cmd, trace_id, params, self._payload_limit(one_way))
         attempts = Attempts(opened.policy)
+        payload = encode(cmd, trace_id, params, self._payload_limit(one_way))
         while True:
             outcome = self._attempt(opened, payload, one_way, trace_id, attempts.next_timeout())
             if not isinstance(outcome, Failure):

@@ -559,12 +559,12 @@ def test_the_total_bounds_an_attempt(provider: str) -> None:
 
 def test_the_total_bounds_all_attempts(provider: str) -> None:
     """However many are left."""
-    with FaultServer() as server, open_client(provider, server.url, total_timeout=500, retries=1000) as client:
+    with FaultServer() as server, open_client(provider, server.url, total_timeout=1000, retries=1000) as client:
         server.default = answer(429)
         start = monotonic()
 
         assert failure(client).code == "TOO_MANY_REQUESTS"
-        assert monotonic() - start < 1
+        assert monotonic() - start < 1.5
         assert server.executions > 1
 
 
