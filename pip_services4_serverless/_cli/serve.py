@@ -150,8 +150,8 @@ class _Server(ABC):
         except CommandError as err:
             logging.getLogger(__name__).error("Not loaded: %s", err)
         else:
-            logging.getLogger(__name__).info("Loaded again")
             self.announce()
+            logging.getLogger(__name__).info("Loaded again")
 
 
 class _AzureServer(_Server):
