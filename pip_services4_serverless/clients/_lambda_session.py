@@ -100,10 +100,10 @@ def open_lambda(
             client = session.create_client(
                 "lambda", region, None, True, None, connection.get_endpoint(), *keys or (None, None, None), config
             )
-            # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
-            # and not the attempt, and a call costs a sixth more.
             frozen = credentials.get_frozen_credentials()
             secrets = tuple(filter(None, (frozen.secret_key, frozen.token)))
+            # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
+            # and not the attempt, and a call costs a sixth more.
             endpoint: Any = getattr(client, "_endpoint", None)
             if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
                 verify = session.get_config_variable("ca_bundle")

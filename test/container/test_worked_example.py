@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ needs_container = pytest.mark.skipif(
 
 def test_the_page_shows_the_files() -> None:
     """Each file of the example, and as it is."""
-    assert {path.name: path.read_text("utf-8") for path in EXAMPLE.iterdir()} == FILES
+    assert {path.name: path.read_text("utf-8") for path in EXAMPLE.iterdir() if path.is_file()} == FILES
 
 
 def test_only_the_yaml_files_know_the_provider() -> None:
@@ -98,8 +99,9 @@ def test_a_process_container(tmp_path: Path) -> None:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """The container loses a signal that comes in its first moment, and is disturbed by one while it closes."""
+    """The container loses a signal that comes before it waits, and waits for itself after one between two waits."""
     for _ in range(10):
+        time.sleep(0.5)  # so that it is in a wait, which lasts a second
         process.send_signal(signal.SIGINT)
         try:
             process.wait(3)
