@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..connect._connection_params import MASK
@@ -38,6 +38,15 @@ def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exceptio
             raise
         return b""
     return body[0] if len(body) == 1 else b"".join(body)
+
+
+def pieces(raw: Any, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """What urllib3's response `raw` holds: in one piece, which costs less, if it is short and plain, else `chunks`."""
+    length = getattr(raw, "length_remaining", None)  # a tool's may have none
+    if length is not None and length <= CHUNK and "content-encoding" not in raw.headers:
+        yield raw.read()
+    else:
+        yield from chunks
 
 
 def masked(body: bytes, secrets: Iterable[str]) -> bytes:

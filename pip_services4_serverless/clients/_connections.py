@@ -2,9 +2,9 @@
 
 Stock urllib3 bounds each read, so that a byte now and then keeps a call alive for ever; it takes one timeout for each
 address of a host; and it logs a warning for each connection beyond the pool. Outside an attempt (no current deadline)
-everything behaves as stock. `_new_conn`, `_tunnel` and `_read_status` are private to the libraries: should they go,
-what they add here is lost (the connect bound over several addresses and through a proxy, answers after a 103) and the
-tests say so; nothing else breaks.
+everything behaves as stock. `_new_conn`, `_tunnel`, `_read_status` and what `begin` looks up are private to the
+libraries: should they go, what they add here is lost (the connect bound over several addresses and through a proxy,
+answers after a 103, the speed of reading a head) and the tests say so; nothing else breaks.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import http.client
 import io
 import os
 import queue
+import re
 import socket
 import ssl
 from functools import lru_cache
 from time import monotonic
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -26,6 +28,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from ._deadline import Deadline, current
 
+_LONGEST_COPY = 64 * 1024  # bytes
 _READ_SIZE = 8 * 1024  # bytes; each call in flight holds as much, and larger reads go past it
 
 
@@ -53,7 +56,48 @@ class _DeadlineReader(io.RawIOBase):
         super().close()
 
 
+_PLAIN_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([ -~]*)\r\n")
+_MOST_PLAIN = 100  # headers, each of 64 KiB at most
+
+
+def _parse_headers(head: Any) -> http.client.HTTPMessage:
+    """What `http.client.parse_headers` makes of the usual head, without its parser of e-mails, which would take a sixth
+    of a call's time. That one gets any head that has something else in it than `Name: value`."""
+    message = http.client.HTTPMessage()
+    message.set_payload("")
+    lines: list[bytes] = []
+    while (line := head.readline(64 * 1024)) != b"\r\n":
+        lines.append(line)
+        header = _PLAIN_HEADER.fullmatch(line)
+        if header is None or len(lines) == _MOST_PLAIN:
+            return http.client.parse_headers(_Replayed(b"".join(lines), head))  # type: ignore[call-overload, no-any-return]
+        message.set_raw(header[1].decode("ascii"), header[2].decode("ascii"))
+    return message
+
+
+class _Replayed:
+    """What was read already, and then the rest."""
+
+    def __init__(self, begun: bytes, rest: Any) -> None:
+        self._begun = io.BytesIO(begun)
+        self._rest = rest
+
+    def readline(self, limit: int, /) -> bytes:
+        line: bytes = self._begun.readline(limit)
+        return line if line.endswith(b"\n") else line + self._rest.readline(limit - len(line))
+
+
+def _with_our_parser(begin: Any) -> Any:
+    """`HTTPResponse.begin`, of which only a name that it looks up is another."""
+    code = getattr(begin, "__code__", None)
+    if code is None or code.co_freevars:  # a tool has wrapped it
+        return begin
+    return FunctionType(code, {**begin.__globals__, "parse_headers": _parse_headers}, "begin")
+
+
 class _DeadlineResponse(http.client.HTTPResponse):
+    begin = _with_our_parser(http.client.HTTPResponse.begin)
+
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         deadline = current()
@@ -125,17 +169,18 @@ class _DeadlineConnection(_Connection):
         return self._pid == os.getpid() and super().is_connected
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        """Sends head and body in one piece: http.client would make two packets of them."""
+        """Sends head and body in one piece, unless they are long: http.client would make two packets of them."""
         if current() is None:
             super().request(*args, **kwargs)
             return
         self._held = []
         try:
             super().request(*args, **kwargs)
-            request = b"".join(self._held)
+            held = self._held
         finally:
             self._held = None
-        self.send(request)
+        for piece in [b"".join(held)] if len(held[-1]) <= _LONGEST_COPY else held:
+            self.send(piece)
 
     def send(self, data: Any) -> None:
         deadline = current()

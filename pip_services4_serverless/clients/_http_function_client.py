@@ -7,7 +7,7 @@ from pip_services4_commons.errors import ConfigException
 
 from .. import __version__
 from .._context import CallContext, trace_id_of
-from ._answer import CHUNK, read_whole
+from ._answer import CHUNK, pieces, read_whole
 from ._deadline import Deadline
 from ._transport import Answer, Transport
 from .function_client import FunctionClient
@@ -51,7 +51,7 @@ class HttpFunctionClient(FunctionClient):
         """Prepares the request that each call copies. The key is sent only when there is one."""
         import requests
         from requests import exceptions
-        from urllib3.exceptions import HTTPError
+        from urllib3.exceptions import HTTPError, ProtocolError
 
         from ._http_session import HttpSession
 
@@ -74,8 +74,9 @@ class HttpFunctionClient(FunctionClient):
             message = f"{key}: cannot be sent to: {type(err).__name__}: {err}"
             raise ConfigException(trace_id_of(context), "WRONG_URI", message).with_details("key", key) from err
         self._client, self._uri = session, uri
+        broken = (ProtocolError, exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
         return Transport(
-            _Handle(session, request, settings, (exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)),
+            _Handle(session, request, settings, broken),
             uri,
             (key,) if key else (),
             (
@@ -97,5 +98,5 @@ class HttpFunctionClient(FunctionClient):
         request.headers["Content-Length"] = str(len(payload))
         timeouts = deadline.connect_timeout, deadline.left()
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
-            body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
+            body = read_whole(pieces(response.raw, response.iter_content(CHUNK)), response.status_code, broken)
         return Answer(response.status_code, response.headers, body)

@@ -65,7 +65,7 @@ class _Adapter(HTTPAdapter):
         """Stock but for what a function's client does not read: cookies, and the text's encoding."""
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = requests.structures.CaseInsensitiveDict(resp.headers)
+        response.headers = resp.headers  # urllib3's, which disregard case as well
         response.raw = resp
         response.reason = resp.reason
         response.url = str(req.url)

@@ -88,6 +88,18 @@ def test_opening_connects_nowhere(provider: str) -> None:
         assert server.connections == 0
 
 
+@pytest.mark.parametrize("size", [0, 8_000, 65_000, 66_000, 300_000, 5_000_000])
+def test_parameters_and_results_of_any_size_arrive_whole(provider: str, size: int) -> None:
+    """And one after the other on one connection."""
+    sent = {"text": "x" * size, "cmd": "dummies.get", "trace_id": "T"}
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        for _ in range(2):
+            assert client.call_command("get", "T", {"text": "x" * size}) == sent  # the server's echo
+
+        assert [json.loads(request.body) for request in server.requests] == [sent] * 2
+        assert server.connections == 1
+
+
 def test_opening_twice_changes_nothing(provider: str) -> None:
     """The second time does not lose the connections of the first."""
     with FaultServer() as server, open_client(provider, server.url) as client:
