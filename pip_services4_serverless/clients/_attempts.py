@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from time import monotonic
 from typing import NamedTuple
 
@@ -48,6 +47,8 @@ class Attempts:
         asked = failure.retry_after or 0.0
         if not allowed or self.made > policy.retries or asked > LONGEST_RETRY_AFTER:
             return None
+        import random  # late: few calls wait, and every program would pay for it at its start
+
         # Full jitter: clients that failed together must not come back together. (No more than 2**30: an int overflow.)
         backoff = random.uniform(0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
         wait = max(asked, backoff)

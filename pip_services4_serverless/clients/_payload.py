@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import json
 import types
 from collections.abc import Mapping, Set
@@ -11,7 +9,6 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
-from uuid import UUID
 
 from ._errors import call_error
 
@@ -60,6 +57,11 @@ def _culprit(params: Mapping[str, Any]) -> str | None:
 
 def _plain(value: Any) -> Any:
     """One step of an object towards what JSON knows; the encoder asks again for what is inside."""
+    # Late: most parameters are plain, and every program would pay for these at its start.
+    import base64
+    import dataclasses
+    from uuid import UUID
+
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal | UUID):
