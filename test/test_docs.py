@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 import pip_services4_serverless
+from pip_services4_serverless._cli.failure import CODES
 from pip_services4_serverless.clients import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
-from pip_services4_serverless.clients._errors import REFUSED_BEFORE_RUNNING, SITUATIONS
+from pip_services4_serverless.clients._answer import Answer
+from pip_services4_serverless.clients._errors import REFUSED_BEFORE_RUNNING, SITUATIONS, Resend, failure_of
 from pip_services4_serverless.clients._options import OPTIONS
+from pip_services4_serverless.connect._refusals import REFUSALS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -30,15 +33,57 @@ def test_the_error_table_is_the_codes() -> None:
     assert documented == {code: (row.exception.__name__, str(row.status)) for code, row in SITUATIONS.items()}
 
 
-def test_the_configuration_errors_are_those_raised() -> None:
-    """Each code that a configuration is refused with is documented, and no other."""
-    modules = [*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py")]
+def test_the_configuration_errors_are_the_refusals() -> None:
+    """In the same words."""
+    _, _, *documented = rows(ERRORS.partition("## Configuration errors")[2])
+    assert {code.strip("`"): when for code, when in documented} == REFUSALS
+
+
+def test_the_refusals_are_those_raised() -> None:
+    """None is raised that is not in the table, and none in it is never raised."""
+    modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py")} - {PACKAGE / "connect" / "_refusals.py"}
     source = "".join(path.read_text("utf-8") for path in modules)
-    called = re.findall(r'(?:refuse|check_secret)\(\s*(?:context|None),\s*"([A-Z_]+)"', source)
-    raised = set(called + re.findall(r'ConfigException\([^"]*"([A-Z_]+)"', source))
-    raised |= set(re.findall(r'_key", "([A-Z_]+)", "[a-z-]+"\)', source))  # what the resolvers look up
-    section = ERRORS.partition("## Configuration errors")[2]
-    assert {code for row in rows(section) for code in re.findall(r"`([A-Z_]+)`", row[0])} == raised
+    raised = re.findall(r'(?:refuse|refusal|check_secret)\(\s*(?:context|None),\s*"([A-Z_]+)"', source)
+    raised += re.findall(r'_key", "([A-Z_]+)", "[a-z-]+"\)', source)  # what the resolvers look up
+    assert set(raised) == set(REFUSALS)
+    assert "ConfigException(" not in source
+
+
+# Answers that each row of the table is about, but for the attempts that had none.
+ANSWERED = {
+    "refused before running": [
+        Answer(429, {}, b""),
+        Answer(503, {"retry-after": "1"}, b""),
+        *(Answer(400, {}, b"", name) for name in sorted(REFUSED_BEFORE_RUNNING)),
+    ],
+    "500, 502,": [
+        *(Answer(status, {}, b"") for status in (500, 502, 503, 504)),
+        Answer(410, {}, b"", "EFSIOException"),
+    ],
+    "the function answered with an error": [
+        Answer(500, {}, b'{"code": "NO_ORDER", "status": 503, "message": "gone"}'),
+        Answer(200, {}, b'{"errorMessage": "x"}', function_failed=True),
+        *(Answer(status, {}, b"") for status in (301, 400, 404, 408, 410, 418, 501, 505)),
+    ],
+}
+
+
+@pytest.mark.parametrize("beginning", ANSWERED)
+def test_the_table_of_what_is_sent_again_is_the_rule(beginning: str) -> None:
+    """What it says of an answer is what is done after it."""
+    row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
+    rules = {"again again": Resend.ALWAYS, "never again": Resend.IF_IDEMPOTENT, "never never": Resend.NEVER}
+    assert {failure_of(answer, "T").resend for answer in ANSWERED[beginning]} == {rules[f"{row[1]} {row[2]}"]}
+
+
+def test_the_codes_of_the_command_line_are_documented() -> None:
+    """In the same words."""
+    page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    table = {row[0].strip("`"): row[1] for row in rows(page) if row[0].strip("`") in CODES}
+    assert table == CODES
+    source = "".join(path.read_text("utf-8") for path in PACKAGE.glob("_cli/*.py") if path.name != "failure.py")
+    own = set(re.findall(r'"([A-Z_]+_[A-Z_]+)"', source)) - set(SITUATIONS) - {"PIP_SERVERLESS_AUTH_CODE"}
+    assert own == set(CODES)
 
 
 def test_lambdas_refusals_are_named() -> None:

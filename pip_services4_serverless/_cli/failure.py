@@ -1,12 +1,22 @@
-"""How a command fails."""
+"""How a command fails: the one table of its own codes, and its exit statuses."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pip_services4_commons.errors import ApplicationException
 
+CODES: Mapping[str, str] = {
+    "WRONG_USAGE": "an option, an argument or a parameter is wrong",
+    "WRONG_CONFIG": "the file of `--config` cannot be read, or is no configuration",
+    "NO_CLIENT": "the file has no such client, or more than one fits",
+    "NO_PROVIDER": "a client's section does not tell Azure from Lambda",
+    "NO_AUTH_CODE": "the file of `--auth-code-file` cannot be read, or is empty",
+    "CANNOT_SERVE": "a local host cannot start",
+    "DEMO_FAILED": "an answer of the demonstration was not as expected",
+}
 FUNCTION_FAILED = 1
 WRONG_USAGE = 2
 NO_CONNECTION = 3

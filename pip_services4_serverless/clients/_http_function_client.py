@@ -3,10 +3,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pip_services4_commons.errors import ConfigException
-
 from .. import __version__
-from .._context import CallContext, trace_id_of
+from .._context import CallContext
+from ..connect._refusals import refusal
 from ._answer import CHUNK, pieces, read_whole
 from ._deadline import Deadline
 from ._transport import Answer, Transport
@@ -71,8 +70,7 @@ class HttpFunctionClient(FunctionClient):
         except (requests.RequestException, HTTPError, ValueError, OSError) as err:
             session.close()
             key = "_headers" if isinstance(err, exceptions.InvalidHeader | UnicodeEncodeError) else "connection.uri"
-            message = f"{key}: cannot be sent to: {type(err).__name__}: {err}"
-            raise ConfigException(trace_id_of(context), "WRONG_URI", message).with_details("key", key) from err
+            raise refusal(context, "WRONG_URI", key, f"cannot be sent to: {type(err).__name__}: {err}") from err
         self._client, self._uri = session, uri
         broken = (ProtocolError, exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
         return Transport(

@@ -40,15 +40,14 @@ from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
-from pip_services4_commons.errors import ConfigException
 from urllib3 import PoolManager, ProxyManager, Retry, Timeout
 from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
 from urllib3.util import make_headers, parse_url
 
 from .. import __version__
-from .._context import CallContext, trace_id_of
+from .._context import CallContext
 from ..connect import AwsConnectionParams
-from ..connect._connection_params import refuse
+from ..connect._refusals import refusal, refuse
 from ._answer import CHUNK, masked, pieces, read_whole
 from ._aws_signature import sign_by_ourselves
 from ._connections import POOL_CLASSES
@@ -109,8 +108,8 @@ def open_lambda(
                 verify = session.get_config_variable("ca_bundle")
                 endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, max_connections, secrets)
         except (BotoCoreError, ValueError) as err:
-            message = f"connection: AWS's client cannot be made: {type(err).__name__}: {err}"
-            raise ConfigException(trace_id_of(context), "WRONG_URI", message) from err
+            message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
+            raise refusal(context, "WRONG_URI", "connection", message) from err
     sign_by_ourselves(client, credentials)
     return client, secrets
 
@@ -162,8 +161,8 @@ def _chain(context: CallContext, session: Any) -> Credentials:
             credentials.get_frozen_credentials()  # loads what is loaded late, as a role's keys
             return credentials
     except BotoCoreError as err:
-        message = f"credential: AWS's credential chain failed: {type(err).__name__}: {err}"
-        raise ConfigException(trace_id_of(context), "NO_CREDENTIALS", message) from err
+        message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
+        raise refusal(context, "NO_CREDENTIALS", "credential", message) from err
     refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pip_services4_components.config import ConfigParams
 
-from ..connect._connection_params import refuse
+from ..connect._refusals import refuse
 
 _LONGEST = 2**31 - 1  # ms, nearly 25 days; a socket takes no more
 

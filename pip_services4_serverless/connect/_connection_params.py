@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Any, ClassVar, NoReturn, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from pip_services4_config.auth import CredentialParams
 from pip_services4_config.connect import ConnectionParams
 
-from .._context import CallContext, trace_id_of
+from .._context import CallContext
+from ._refusals import refuse
 
 MASK = "***"
 # Secrets in a URL: a key in its query, a user name with its password.
@@ -81,11 +81,6 @@ class ServerlessConnectionParams(ConfigParams):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.to_string()!r})"
-
-
-def refuse(context: CallContext, code: str, key: str, message: str) -> NoReturn:
-    """Raises the `ConfigException` that names the key at fault. The message must not hold the value of a secret."""
-    raise ConfigException(trace_id_of(context), code, f"{key}: {message}").with_details("key", key)
 
 
 def check_secret(context: CallContext, code: str, key: str, value: str | None) -> None:

@@ -13,7 +13,8 @@ from pip_services4_config.auth import CredentialParams, ICredentialStore
 from pip_services4_config.connect import ConnectionParams, IDiscovery
 
 from .._context import CallContext, as_context
-from ._connection_params import ServerlessConnectionParams, refuse
+from ._connection_params import ServerlessConnectionParams
+from ._refusals import refuse
 
 Params = TypeVar("Params", bound=ServerlessConnectionParams)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import re
 
 from .._context import CallContext
-from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
+from ._connection_params import ServerlessConnectionParams, check_secret, check_url
+from ._refusals import refuse
 
 # The parts of a function's ARN, in its order.
 _PARTS = {

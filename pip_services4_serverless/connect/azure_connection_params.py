@@ -4,7 +4,8 @@ import re
 from urllib.parse import quote, unquote
 
 from .._context import CallContext
-from ._connection_params import ServerlessConnectionParams, check_secret, check_url, refuse
+from ._connection_params import ServerlessConnectionParams, check_secret, check_url
+from ._refusals import refuse
 
 _APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?\Z")
 

@@ -1,0 +1,34 @@
+"""What a configuration is refused with: the one table of its errors, which the documentation repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from pip_services4_commons.errors import ConfigException
+
+from .._context import CallContext, trace_id_of
+
+REFUSALS: Mapping[str, str] = {
+    "WRONG_OPTION": "an option of the wrong kind or out of bounds",
+    "NO_CONNECTION": "nothing to connect to; a discovery key that is not found",
+    "WRONG_PROTOCOL": "a scheme other than http or https",
+    "WRONG_URI": "a URL that cannot be used: no host, a user name or password, white space",
+    "WRONG_AUTH_CODE": "a key with white space, a line break, or characters that are no ASCII",
+    "WRONG_ARN": "no ARN, partial ARN or name of a Lambda function",
+    "NO_REGION": "no region in the ARN, the configuration or AWS's own settings",
+    "NO_ACCESS_ID": "`access_key` without `access_id`",
+    "NO_ACCESS_KEY": "`access_id` or `session_token` without `access_key`",
+    "WRONG_ACCESS_KEY": "an AWS key with white space or a line break",
+    "NO_CREDENTIALS": "a store key that is not found; nothing in AWS's own chain",
+}
+
+
+def refusal(context: CallContext, code: str, key: str, message: str) -> ConfigException:
+    """The error that names the key at fault. The message must not hold the value of a secret."""
+    return ConfigException(trace_id_of(context), code, f"{key}: {message}").with_details("key", key)
+
+
+def refuse(context: CallContext, code: str, key: str, message: str) -> NoReturn:
+    """Raises the `refusal`."""
+    raise refusal(context, code, key, message)
