@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -42,8 +43,14 @@ def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exceptio
 
 def pieces(raw: Any, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """What urllib3's response `raw` holds: in one piece, which costs less, if it is short and plain, else `chunks`."""
-    length = getattr(raw, "length_remaining", None)  # a tool's may have none
-    if length is not None and length <= CHUNK and "content-encoding" not in raw.headers:
+    # None where it is not told, or the response is a tool's; 0 also when a tool has read it already.
+    length = getattr(raw, "length_remaining", None)
+    if (
+        length
+        and length <= CHUNK
+        and raw.headers.get("content-length") == str(length)  # http.client understands nothing else
+        and "content-encoding" not in raw.headers
+    ):
         yield raw.read()
     else:
         yield from chunks
@@ -51,9 +58,13 @@ def pieces(raw: Any, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def masked(body: bytes, secrets: Iterable[str]) -> bytes:
     """An error's body, as of a far side that shows the request that it was sent, without the secrets of the request."""
+    if b"\\" in body:  # JSON may write any character as its code
+        with contextlib.suppress(ValueError, RecursionError):
+            body = json.dumps(json.loads(body), ensure_ascii=False).encode()
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
-            body = body.replace(secret.encode(), MASK.encode())
+            for written in (secret, json.dumps(secret)[1:-1]):
+                body = body.replace(written.encode(), MASK.encode())
     return body
 
 

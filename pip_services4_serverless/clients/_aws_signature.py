@@ -7,6 +7,7 @@ of a call away. What is unusual (query parameters, a body that is no bytes, anot
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -15,12 +16,43 @@ from typing import Any
 from botocore import UNSIGNED
 from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.credentials import Credentials
+from botocore.exceptions import CredentialRetrievalError
 
 _SERVICE = "lambda"
 _NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 
 
-def sign_by_ourselves(client: Any, credentials: Credentials) -> None:
+class Secrets(Sequence[str]):
+    """The secret key and session token that calls are signed with. AWS's chain renews them; the ones before stay
+    secret, for an answer on its way may still show them."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._known: tuple[str, ...] = ()
+        self.keys()
+
+    def keys(self) -> Any:
+        """The keys to sign with now.
+
+        Raises:
+            CredentialRetrievalError: they were to be renewed, and could not be.
+        """
+        try:
+            keys = self._credentials.get_frozen_credentials()
+        except Exception as err:
+            raise CredentialRetrievalError(provider="credential chain", error_msg=str(err)) from err
+        if keys.secret_key not in self._known or (keys.token and keys.token not in self._known):
+            self._known = (*filter(None, (keys.secret_key, keys.token)), *self._known[:2])
+        return keys
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._known[index]
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def sign_by_ourselves(client: Any, secrets: Secrets) -> None:
     """Takes over the signing of `Invoke`: botocore is told that it is not to sign, just before we do."""
     region = client.meta.region_name
 
@@ -30,15 +62,14 @@ def sign_by_ourselves(client: Any, credentials: Credentials) -> None:
     def sign(request: Any, signature_version: Any, **_: Any) -> None:
         if signature_version is UNSIGNED:
             scope = request.context.get("signing", {})
-            add_signature(request, credentials, scope.get("region") or region, scope.get("signing_name") or _SERVICE)
+            add_signature(request, secrets.keys(), scope.get("region") or region, scope.get("signing_name") or _SERVICE)
 
     client.meta.events.register_first("choose-signer.lambda.Invoke", choose)
     client.meta.events.register_first("before-sign.lambda.Invoke", sign)
 
 
-def add_signature(request: Any, credentials: Any, region: str, service: str, now: datetime | None = None) -> None:
-    """Signs a botocore `AWSRequest`; sets the headers that botocore would."""
-    keys = credentials.get_frozen_credentials()
+def add_signature(request: Any, keys: Any, region: str, service: str, now: datetime | None = None) -> None:
+    """Signs a botocore `AWSRequest` with frozen credentials; sets the headers that botocore would."""
     headers, body = request.headers, request.data
     if request.params or not isinstance(body, bytes) or "Date" in headers or "X-Amz-Content-SHA256" in headers:
         SigV4Auth(keys, service, region).add_auth(request)

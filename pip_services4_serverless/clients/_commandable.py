@@ -3,10 +3,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pip_services4_components.config import ConfigParams
-
 from .._context import CallContext
-from ._options import read_option
+from ._transport import Transport
 from .function_client import FunctionClient
 
 
@@ -19,10 +17,11 @@ class Commandable(FunctionClient):
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
         self._prefix_commands = True
+        self._prefixes = True
 
-    def configure(self, config: ConfigParams) -> None:
-        super().configure(config)
-        self._prefix_commands = bool(read_option(config, "prefix_commands", True))
+    def _open_transport(self, context: CallContext) -> Transport:
+        self._prefixes = bool(self._prefix_commands)  # as all options, from `open` to `close`
+        return super()._open_transport(context)  # type: ignore[safe-super]
 
     def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
@@ -34,7 +33,7 @@ class Commandable(FunctionClient):
         timing = self._instrument(context, command)
         is_command = isinstance(cmd, str) and cmd  # if not, the call says so
         try:
-            result = self._call(command if is_command and self._prefix_commands else cmd, context, params)
+            result = self._call(command if is_command and self._prefixes else cmd, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise

@@ -2,9 +2,9 @@
 
 Stock urllib3 bounds each read, so that a byte now and then keeps a call alive for ever; it takes one timeout for each
 address of a host; and it logs a warning for each connection beyond the pool. Outside an attempt (no current deadline)
-everything behaves as stock. `_new_conn`, `_tunnel`, `_read_status` and what `begin` looks up are private to the
-libraries: should they go, what they add here is lost (the connect bound over several addresses and through a proxy,
-answers after a 103, the speed of reading a head) and the tests say so; nothing else breaks.
+everything but the reading of a head behaves as stock. `_new_conn`, `_tunnel`, `_read_status` and what `begin` looks up
+are private to the libraries: should they go, what they add here is lost (the connect bound over several addresses and
+through a proxy, answers after a 103, the speed of reading a head) and the tests say so; nothing else breaks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util import parse_url
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ._deadline import Deadline, current
@@ -90,7 +91,7 @@ class _Replayed:
 def _with_our_parser(begin: Any) -> Any:
     """`HTTPResponse.begin`, of which only a name that it looks up is another."""
     code = getattr(begin, "__code__", None)
-    if code is None or code.co_freevars:  # a tool has wrapped it
+    if code is None or code.co_freevars or code.co_argcount + code.co_kwonlyargcount != 1:  # a tool's, or not as known
         return begin
     return FunctionType(code, {**begin.__globals__, "parse_headers": _parse_headers}, "begin")
 
@@ -283,6 +284,14 @@ class _HTTPPool(HTTPConnectionPool):
 class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
     QueueCls = _QuietQueue
+
+
+def is_proxy(url: str) -> bool:
+    """Asked before urllib3 is, whose exceptions show the whole URL, and a password in it."""
+    try:
+        return bool(parse_url(url).host)
+    except LocationParseError:
+        return False
 
 
 POOL_CLASSES = {"http": _HTTPPool, "https": _HTTPSPool}

@@ -185,6 +185,8 @@ def _retry_after(value: str | None) -> float | None:
     value = (value or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
+    if not value:
+        return None
     from email.utils import parsedate_to_datetime  # not for who never waits: it takes a twelfth of all our imports
 
     try:

@@ -12,9 +12,11 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidProxyURL
+from requests.utils import select_proxy
 from urllib3 import ProxyManager
 
-from ._connections import POOL_CLASSES
+from ._connections import POOL_CLASSES, is_proxy
 
 
 class _Adapter(HTTPAdapter):
@@ -37,6 +39,9 @@ class _Adapter(HTTPAdapter):
     def settle(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
         """Finds the pool once; raises what only a call would: a missing CA bundle, a malformed proxy."""
         proxies = settings["proxies"]
+        proxy = select_proxy(str(request.url), proxies)
+        if proxy and not is_proxy(proxy):
+            raise InvalidProxyURL("the environment's proxy is no URL of a host")
         pool = self.get_connection_with_tls_context(request, settings["verify"], proxies, settings["cert"])
         self.cert_verify(pool, str(request.url), settings["verify"], settings["cert"])
         self._settled = (request.url, pool, self.request_url(request, proxies))

@@ -49,8 +49,8 @@ from .._context import CallContext
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
 from ._answer import CHUNK, masked, pieces, read_whole
-from ._aws_signature import sign_by_ourselves
-from ._connections import POOL_CLASSES
+from ._aws_signature import Secrets, sign_by_ourselves
+from ._connections import POOL_CLASSES, is_proxy
 from ._deadline import current
 
 ERRORS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -72,7 +72,7 @@ _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
 def open_lambda(
     context: CallContext, connection: AwsConnectionParams, connect_timeout: int, timeout: int, max_connections: int
-) -> tuple[Any, tuple[str, ...]]:
+) -> tuple[Any, Secrets]:
     """A client that tries once, and the secrets that it signs with. Timeouts in ms.
 
     Raises:
@@ -96,11 +96,10 @@ def open_lambda(
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
             credentials = Credentials(*keys) if keys else _chain(context, session)
+            secrets = Secrets(credentials)
             client = session.create_client(
                 "lambda", region, None, True, None, connection.get_endpoint(), *keys or (None, None, None), config
             )
-            frozen = credentials.get_frozen_credentials()
-            secrets = tuple(filter(None, (frozen.secret_key, frozen.token)))
             # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
             # and not the attempt, and a call costs a sixth more.
             endpoint: Any = getattr(client, "_endpoint", None)
@@ -110,7 +109,7 @@ def open_lambda(
         except (BotoCoreError, ValueError) as err:
             message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
             raise refusal(context, "WRONG_URI", "connection", message) from err
-    sign_by_ourselves(client, credentials)
+    sign_by_ourselves(client, secrets)
     return client, secrets
 
 
@@ -135,17 +134,17 @@ def _shared_session(handlers: int) -> Any:  # noqa: ARG001 (a key of the cache)
     return _new_session()
 
 
-class _LambdaLoader(Loader):
-    """Takes Lambda's description for granted: only to see that there is one, the stock loader looks into the folders of
-    all services, twice, which takes a third of the time of the first opening."""
+class _Loader(Loader):
+    """Takes a service's folder for its description: to see that there is one, the stock loader looks into the folders
+    of all services, twice, which takes a third of the time of the first opening."""
 
     def list_available_services(self, type_name: str) -> list[str]:
-        return ["lambda"]
+        return [name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)]
 
 
 @cache
 def _loader() -> Loader:
-    return _LambdaLoader()
+    return _Loader()
 
 
 def _configured_keys(connection: AwsConnectionParams) -> tuple[str, str, str | None] | None:
@@ -160,7 +159,7 @@ def _chain(context: CallContext, session: Any) -> Credentials:
         if credentials is not None:
             credentials.get_frozen_credentials()  # loads what is loaded late, as a role's keys
             return credentials
-    except BotoCoreError as err:
+    except Exception as err:  # a file or program that is not there, no JSON of it, a refusal of AWS's
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
         raise refusal(context, "NO_CREDENTIALS", "credential", message) from err
     refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")
@@ -177,13 +176,13 @@ class _HttpSession:
     """What the client sends through, in place of botocore's `URLLib3Session`: our connections, nothing looked up again
     on each call, and each answer, an error's too, read whole within the attempt's bounds of time and size."""
 
-    def __init__(
-        self, endpoint: str, verify: str | bool | None, max_connections: int, secrets: tuple[str, ...]
-    ) -> None:
+    def __init__(self, endpoint: str, verify: str | bool | None, max_connections: int, secrets: Secrets) -> None:
         self._secrets = secrets
         # As botocore does: proxies and CA bundle come from the environment.
         is_https = endpoint.startswith("https")
         proxy_url = get_environ_proxies(endpoint).get("https" if is_https else "http")
+        if proxy_url and not is_proxy(proxy_url):
+            raise ValueError("the environment's proxy is no URL of a host")
         bundle = str(get_cert_path(verify or os.environ.get("REQUESTS_CA_BUNDLE") or True))
         if not os.path.exists(bundle):
             raise ValueError(f"there is no CA bundle {bundle}")
@@ -227,6 +226,7 @@ class _HttpSession:
 
 
 def _proxy_manager(url: str, options: dict[str, Any]) -> ProxyManager:
+    url = url if "://" in url else f"http://{url}"
     auth = parse_url(url).auth
     headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
     return ProxyManager(url, proxy_headers=headers, **options)

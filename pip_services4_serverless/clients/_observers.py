@@ -9,7 +9,6 @@ from __future__ import annotations
 from pip_services4_components.context import IContext
 from pip_services4_components.refer import IReferences
 from pip_services4_observability.count import CompositeCounters, ICounters
-from pip_services4_observability.log import CompositeLogger
 from pip_services4_observability.trace import CompositeTracer, ITracer
 
 
@@ -36,6 +35,3 @@ class OwnTracer(CompositeTracer):
                 tracer.trace(context, component, operation, duration)
             else:
                 tracer.failure(context, component, operation, error, duration)
-
-
-__all__ = ["CompositeLogger", "OwnCounters", "OwnTracer"]

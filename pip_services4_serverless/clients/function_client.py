@@ -22,19 +22,10 @@ from ._attempts import Attempts, CallPolicy
 from ._deadline import Deadline
 from ._errors import Failure, Resend, call_error, failure_of, no_answer
 from ._observers import OwnCounters, OwnTracer
-from ._options import read_option
+from ._options import OPTIONS, read_option
 from ._payload import encode
 from ._transport import Answer, Transport
 
-_OPTION_NAMES = (
-    "connect_timeout",
-    "timeout",
-    "total_timeout",
-    "retries",
-    "idempotent",
-    "max_connections",
-    "idle_timeout",
-)
 _NO_ANSWER = {
     "CANNOT_CONNECT": "Could not connect",
     "CALL_TIMEOUT": "No whole answer in time",
@@ -149,7 +140,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
             ConfigException: `WRONG_OPTION`, naming the key.
         """
         if self._defaults is None:  # a subclass may have set its own
-            self._defaults = {name: getattr(self, f"_{name}") for name in _OPTION_NAMES}
+            self._defaults = {name: getattr(self, f"_{name}") for name in OPTIONS if hasattr(self, f"_{name}")}
         values = {name: read_option(config, name, default) for name, default in self._defaults.items()}
         for name, value in values.items():
             setattr(self, f"_{name}", value)

@@ -86,7 +86,7 @@ def test_another_fault_of_reading_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("length", "encoding", "taken"),
     [
-        (0, None, b""),
+        (0, None, b"a+b"),
         (1, None, b"x"),
         (CHUNK, None, b"x" * CHUNK),
         (CHUNK + 1, None, b"a+b"),
@@ -101,9 +101,11 @@ def test_a_short_plain_body_is_read_in_one_piece(length: int, encoding: str | No
     assert list(pieces(raw, [b"a+b"])) == [taken]
 
 
-def test_a_body_of_unknown_length_is_read_as_chunks() -> None:
-    """As are those that a tool made without urllib3."""
-    raw = HTTPResponse(io.BytesIO(b"x"), status=200, preload_content=False)
+@pytest.mark.parametrize("length", [None, "1, 1", "+1", "01", "one"])
+def test_a_body_whose_length_is_not_clear_is_read_as_chunks(length: str | None) -> None:
+    """http.client may take it for another length than urllib3. As are those that a tool made without urllib3."""
+    headers = {"Content-Length": length} if length else {}
+    raw = HTTPResponse(io.BytesIO(b"x"), headers, 200, preload_content=False)
 
     assert list(pieces(raw, [b"a", b"b"])) == list(pieces(object(), [b"a", b"b"])) == [b"a", b"b"]
 
@@ -117,6 +119,23 @@ def test_a_body_that_shows_secrets_is_masked() -> None:
         b'{"x-functions-key": "***", "again": "***!", "short": "abc12"}'
     )
     assert masked(b"123456", ("123456",)) == b"***"
+
+
+@pytest.mark.parametrize(
+    "body", [rb'{"message": "abc\u002Bd\/f"}', rb'{"message": "\u0061bc+d/f"}', rb'["abc+d/f\"x"]', b"\\abc+d/f"]
+)
+def test_a_secret_is_masked_however_it_is_written(body: bytes) -> None:
+    """.NET writes + as its code, PHP escapes the slash."""
+    shown = masked(body, ["abc+d/f"])
+
+    assert b"***" in shown
+    assert b"abc+d/f" not in shown
+    assert "abc+d/f" not in str(json.loads(shown) if shown[:1] in b"{[" else shown)
+
+
+def test_a_secret_that_json_escapes_is_masked() -> None:
+    """A quotation mark is one of the characters that a key may have."""
+    assert masked(json.dumps({"key": 'a"b\\cdef'}).encode(), ['a"b\\cdef']) == b'{"key": "***"}'
 
 
 def test_an_answer_at_the_limit_is_read() -> None:

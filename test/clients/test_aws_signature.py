@@ -34,7 +34,7 @@ def by_botocore(request: AWSRequest, credentials: Credentials) -> None:
 
 
 def by_us(request: AWSRequest, credentials: Credentials) -> None:
-    add_signature(request, credentials, "eu-west-1", "lambda", NOW)
+    add_signature(request, credentials.get_frozen_credentials(), "eu-west-1", "lambda", NOW)
 
 
 @pytest.mark.parametrize("token", [None, SESSION_TOKEN, "with/odd+characters=="])

@@ -50,6 +50,37 @@ def test_a_command_is_observed_as(provider: str, name: str, options: dict[str, A
     assert f"Executing {counted} method" in logger.messages()
 
 
+def test_the_flag_is_that_of_the_opening(provider: str) -> None:
+    """As all options: configuring an open client changes it from its next opening on."""
+    with FaultServer() as server, open_client(provider, server.url, "dummies") as client:
+        client.configure(config_for(provider, server.url, prefix_commands=False))
+        client.call_command("get", "T")
+        client.close("T")
+        client.open("T")
+        client.call_command("get", "T")
+
+        assert [request.json()["cmd"] for request in server.requests] == ["dummies.get", "get"]
+
+
+def test_a_subclass_may_set_the_flag(provider: str) -> None:
+    """Which the configuration goes before."""
+
+    class Bare(CLIENTS[provider]):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__("dummies")
+            self._prefix_commands = False
+
+    with FaultServer() as server:
+        for options in ({}, {"prefix_commands": True}, {}):
+            client = Bare()
+            client.configure(config_for(provider, server.url, **options))
+            client.open("T")
+            client.call_command("get", "T")
+            client.close("T")
+
+        assert [request.json()["cmd"] for request in server.requests] == ["get", "dummies.get", "get"]
+
+
 def test_a_wrong_flag_is_refused_by_name(provider: str) -> None:
     """When it is configured."""
     with pytest.raises(ConfigException) as caught:

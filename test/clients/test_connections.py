@@ -80,6 +80,15 @@ def test_a_wrapped_begin_stays_wrapped() -> None:
     assert _connections._with_our_parser(len) is len
 
 
+def test_a_begin_of_another_python_stays_as_it_is() -> None:
+    """It may hand to the parser what ours does not know."""
+
+    def newer(self: Any, *, limit: int = 1) -> None:
+        """As Python may have it one day."""
+
+    assert _connections._with_our_parser(newer) is newer
+
+
 class _Sock:
     """As much of a socket as http.client reads from."""
 

@@ -296,17 +296,93 @@ def test_a_chain_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch, environmen
     assert error.code == "NO_CREDENTIALS"
 
 
-def test_keys_that_cannot_be_renewed_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Temporary keys end while a client is open, and with them its calls."""
+def role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sts: FaultServer) -> None:
+    """Keys of a role, that AWS's token service gives for a token in a file."""
+    token = tmp_path / "token"
+    token.write_text("the cluster's word")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/caller")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+GIVEN = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ROLES</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+<SessionToken>roles-token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+
+
+def test_a_roles_keys_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For which the chain asks another service of AWS."""
+    with FaultServer() as sts, FaultServer() as server:
+        role(monkeypatch, tmp_path, sts)
+        sts.script(answer(200, GIVEN, content_type="text/xml"))
+        request = called(server, "connection.arn", ARN)
+
+        assert "Credential=ROLES/" in request.headers["authorization"]
+        assert request.headers["x-amz-security-token"] == "roles-token"
+
+
+def test_a_role_that_is_denied_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the service that is asked for its keys."""
+    denied = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+    with FaultServer() as sts:
+        role(monkeypatch, tmp_path, sts)
+        sts.script(answer(403, denied, content_type="text/xml"))
+        error = refused("connection.arn", ARN)
+
+        assert error.code == "NO_CREDENTIALS"
+        assert "AccessDenied" in error.message
+
+
+@pytest.mark.parametrize("program", ["/nowhere/to/be/found", "echo no-json"])
+def test_a_program_that_gives_no_keys_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
+    """Whatever Python makes of that."""
+    config = tmp_path / "config"
+    config.write_text(f"[default]\ncredential_process = {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    assert refused("connection.arn", ARN).code == "NO_CREDENTIALS"
+
+
+def temporary_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file of keys that end so soon that it is read before each call."""
     keys, config = tmp_path / "keys.json", tmp_path / "config"
-    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()  # so soon that they are renewed before each call
-    keys.write_text(json.dumps({"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "S", "Expiration": soon}))
     config.write_text(f"[default]\ncredential_process = cat {keys}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    write_keys(keys, "first-token")
+    return keys
+
+
+def write_keys(path: Path, token: str) -> None:
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    keys = {"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "S", "SessionToken": token, "Expiration": soon}
+    path.write_text(json.dumps(keys))
+
+
+def test_renewed_keys_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In an answer that shows what it was sent, and with them those just before."""
+    keys = temporary_keys(monkeypatch, tmp_path)
+    with FaultServer() as server:
+        client = opened("connection.uri", server.url, "connection.arn", ARN)
+        for token in ("first-token", "second-token", "third-token"):
+            write_keys(keys, token)
+            server.script(answer(403, {"Message": "no: first-token second-token third-token"}))
+            message = failure(client).message
+            assert server.requests[-1].headers["x-amz-security-token"] == token
+            assert token not in message
+        client.close("T")
+        assert message.endswith("no: first-token *** ***")
+
+
+@pytest.mark.parametrize("left", [None, "no JSON"])
+def test_keys_not_renewed_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: str | None) -> None:
+    """Temporary keys end while a client is open, and with them its calls."""
+    keys = temporary_keys(monkeypatch, tmp_path)
     with FaultServer() as server:
         client = opened("connection.uri", server.url, "connection.arn", ARN)
         client._call("get", "T")
-        keys.unlink()
+        keys.write_text(left) if left else keys.unlink()
         error = failure(client)
         client.close("T")
 

@@ -218,6 +218,19 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
     assert watch.leaks() == []
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:99999", "", "[::1", "127.0.0.1:port"])
+def test_a_wrong_proxys_password_is_not_shown(provider: str, watch: Watch, address: str) -> None:
+    """Opening refuses it."""
+    client = CLIENTS[provider]("dummies")
+    client.configure(config_for(provider, "http://far.invalid"))
+    client.set_references(watch.references())
+    with environment(http_proxy=f"http://{PROXY_USER}@{address}"), pytest.raises(ConfigException) as caught:
+        client.open("test")
+    watch.note(caught.value)
+    assert "proxy" in caught.value.message
+    assert watch.leaks() == []
+
+
 @pytest.mark.parametrize(
     ("url", "warnings"),
     [
@@ -337,6 +350,18 @@ def test_proxies_of_the_environment_are_used(provider: str, variable: str) -> No
         (asked,) = proxy.asked
         assert asked.startswith(f"CONNECT 127.0.0.1:{far_side.port}" if tls else f"POST {far_side.url}/")
         assert (MARK.encode() in proxy.seen) is not bool(tls)
+
+
+def test_a_proxy_needs_no_scheme(provider: str) -> None:
+    """As with curl, requests and boto3."""
+    with (
+        FaultServer() as far_side,
+        Proxy() as proxy,
+        environment(http_proxy=f"127.0.0.1:{proxy.port}"),
+        open_client(provider, far_side.url) as client,
+    ):
+        client._call("act", "test")
+        assert (len(proxy.asked), far_side.executions) == (1, 1)
 
 
 def test_no_proxy_is_honoured(provider: str) -> None:

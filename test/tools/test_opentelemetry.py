@@ -74,6 +74,25 @@ def client(
     client.close("test")
 
 
+def test_a_hook_may_read_the_answer(configs: dict[str, ConfigParams]) -> None:
+    """The call has it all the same."""
+    seen: list[str] = []
+    instrumentor = RequestsInstrumentor()
+    instrumentor.uninstrument()
+    instrumentor.instrument(response_hook=lambda _span, _request, response: seen.append(response.text))
+    client = CLIENTS["azure"]("echo")
+    client.configure(configs["azure"])
+    client.open("T")
+    try:
+        result = client.call_command("get", "T", {"id": 7})
+    finally:
+        client.close("T")
+        instrumentor.uninstrument()
+
+    assert json.loads(seen[0]) == result
+    assert result["id"] == 7
+
+
 def spans_of(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ...]:
     return tuple(span for span in exporter.get_finished_spans() if span.kind is SpanKind.CLIENT)
 
