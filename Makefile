@@ -34,7 +34,7 @@ types: install
 coverage: test
 	$(BIN)/python -m coverage report
 
-# 200,000 calls against a server that fails, and the counts of both sides. Under six minutes.
+# 200,000 calls of each provider against a server that fails, and the counts of both sides. About ten minutes.
 soak: install
 	PYTHONPATH=test $(BIN)/python test/soak.py
 
