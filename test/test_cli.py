@@ -806,7 +806,7 @@ def test_reader_that_goes_away_is_no_traceback(start: Callable[..., Process], se
     assert process.errors.read_text() == ""
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGTERM], ids=["to its end", "SIGTERM"])
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["to its end", "SIGINT", "SIGTERM"])
 def test_demo(start: Callable[..., Process], number: int | None) -> None:
     """`demo` ends with 0 when all answers were as expected, and leaves nothing, whenever it ends."""
     demo = start("demo", program=(str(Path(sys.executable).with_name("pip-serverless")),))

@@ -26,8 +26,7 @@ class Commandable(FunctionClient):
     def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         command = ".".join(str(part) for part in (self._name, cmd) if part)
         timing = self._instrument(context, command)

@@ -10,7 +10,7 @@ from ._transport import Transport
 
 
 class AzureFunctionClient(HttpFunctionClient):
-    """Abstract client that calls an Azure Function over HTTP. `cmd` says which of its actions.
+    """Calls an Azure Function over HTTP. `cmd` says which of its actions.
 
     Configuration parameters, besides the options of `FunctionClient`:
 
@@ -47,15 +47,13 @@ class AzureFunctionClient(HttpFunctionClient):
     def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function; returns what the action returned.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         return self._execute(cmd, context, args)
 
     def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls an action; returns its result.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         return self._invoke(cmd, context, params)

@@ -125,7 +125,24 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     @abstractmethod
     def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
-        """Calls an action; returns its result."""
+        """Calls an action and waits; returns its result, decoded.
+
+        Args:
+            cmd: the action, a string that is not empty.
+            context: an `IContext`, a trace id as a `str`, or None; without a trace id a new one is made.
+            params: by name, what JSON knows; or dates, decimals, UUIDs, bytes, enums, dataclasses, objects with
+                `to_json`.
+
+        Raises:
+            ApplicationException: of the class and code that the documentation's page "Errors" lists, as
+                `ConnectionException` without a whole answer, or the function's own error restored.
+
+        ```python
+        class OrdersClient(AzureFunctionClient):
+            def get_order(self, context, order_id):
+                return self._call("get_order", context, {"order_id": order_id})
+        ```
+        """
 
     def _payload_limit(self, one_way: bool) -> int:
         """The most bytes that the provider takes."""
@@ -230,7 +247,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """Calls an action, again where that is safe or allowed, and returns its decoded result.
 
         Raises:
-            ApplicationException: whatever went wrong; see the error table in the documentation.
+            ApplicationException: as `_call`.
         """
         trace_id = trace_id_of(context) or os.urandom(16).hex()
         if not isinstance(cmd, str) or not cmd:

@@ -18,7 +18,7 @@ class _Handle(NamedTuple):
 
 
 class LambdaClient(FunctionClient):
-    """Abstract client that calls an AWS Lambda function. `cmd` says which of its actions.
+    """Calls an AWS Lambda function. `cmd` says which of its actions.
 
     Configuration parameters, besides the options of `FunctionClient`:
 
@@ -100,8 +100,7 @@ class LambdaClient(FunctionClient):
     def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         if invocation_type not in ("RequestResponse", "Event"):
             message = f"The invocation type must be RequestResponse or Event, not {invocation_type!r}"
@@ -111,16 +110,14 @@ class LambdaClient(FunctionClient):
     def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls an action and waits; returns its result.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         return self._invoke("RequestResponse", cmd, context, params)
 
     def call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
         """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
 
-        Raises:
-            ApplicationException: see the error table in the documentation.
+        Arguments and errors are those of `FunctionClient._call`.
         """
         self._invoke("Event", cmd, context, params)
 

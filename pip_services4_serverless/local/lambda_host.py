@@ -6,6 +6,7 @@ import importlib.util
 import json
 import logging
 import os
+import platform
 import re
 import shutil
 import signal
@@ -331,6 +332,8 @@ class LambdaHost:
 
 
 def _check_packages() -> None:
+    if platform.system() != "Linux":
+        raise RuntimeError("LambdaHost needs Linux: AWS's runtime client, awslambdaric, exists for nothing else")
     for package in ("awslambdaric", "ministack"):
         if importlib.util.find_spec(package) is None:
             advice = "pip install 'pip-services4-serverless[local]'"

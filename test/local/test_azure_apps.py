@@ -329,9 +329,15 @@ def test_streamed_answer_arrives_in_parts(streams: AzureFunctionHost) -> None:
 
 
 def test_streamed_upload_is_read_in_parts(streams: AzureFunctionHost) -> None:
-    """A function with HTTP streams gets a chunked body, and its route values as path parameters."""
-    answer = fetch(streams, "/api/upload/a", "POST", data=iter([b"x" * 1000] * 10))
-    assert (answer.status_code, answer.json()) == (201, {"name": "a", "size": 10_000})
+    """A function with HTTP streams sees a body's first part before the last is sent; and its route values."""
+
+    def parts() -> Iterator[bytes]:
+        yield b"x" * 1000
+        assert sys.modules["function_app"].BEGUN.wait(10)
+        yield b"y"
+
+    answer = fetch(streams, "/api/upload/a", "POST", data=parts())
+    assert (answer.status_code, answer.json()) == (201, {"name": "a", "size": 1001})
 
 
 def test_streaming_app_takes_starlette_requests_only(streams: AzureFunctionHost) -> None:

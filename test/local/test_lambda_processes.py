@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,13 @@ def test_port_that_is_taken_is_told() -> None:
     assert set(threading.enumerate()) == threads
 
 
+def test_another_system_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is missed a package that is not for that system."""
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    with pytest.raises(RuntimeError, match="LambdaHost needs Linux"):
+        LambdaHost().start()
+
+
 @pytest.mark.parametrize("package", ["ministack", "awslambdaric"])
 def test_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     """The error names the package and the extra that has it."""
@@ -193,6 +201,8 @@ def test_ministack_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "hypercorn.py").write_text("raise SystemError('broken on purpose')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started = time.monotonic()
     with pytest.raises(RuntimeError, match=r"(?s)ministack did not start: .*broken on purpose"):
         LambdaHost().start()
+    assert time.monotonic() - started < 5
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("pip-lambda")] == []

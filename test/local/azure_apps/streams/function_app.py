@@ -7,6 +7,7 @@ from azurefunctions.extensions.http.fastapi import JSONResponse, Request, Stream
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 GO_ON = threading.Event()
+BEGUN = threading.Event()
 
 
 def parts():
@@ -25,6 +26,7 @@ async def upload(req: Request) -> JSONResponse:
     size = 0
     async for chunk in req.stream():
         size += len(chunk)
+        BEGUN.set()
     return JSONResponse({"name": req.path_params["name"], "size": size}, status_code=201)
 
 
