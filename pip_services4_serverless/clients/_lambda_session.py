@@ -215,9 +215,11 @@ class _HttpSession:
             response.close()  # it goes back to the pool if it was read to its end
         if response.status >= 300:  # botocore logs it, and takes an error's name from it
             body = masked(body, self._secrets)
+        answer = AWSResponse(url, response.status, {}, _Body(body))
+        answer.headers = response.headers  # urllib3's, which botocore's own copy of would only be slower
         # botocore would compare the length with that of the decoded body; urllib3 has checked it.
-        headers = {k: v for k, v in response.headers.items() if k.lower() != "content-length"}
-        return AWSResponse(url, response.status, headers, _Body(body))
+        answer.headers.discard("content-length")
+        return answer
 
     def close(self) -> None:
         """Drops the connections; those in use when they are given back."""

@@ -53,10 +53,11 @@ class Goal(NamedTuple):
         """Reached, or by how much not."""
         if found is None:
             return "not measured"
+        median = round(found.median, 2)  # as it is shown
         for name, bound in (("stretch", self.stretch), ("goal", self.goal)):
-            if bound is not None and (found.median >= bound if self.more_is_better else found.median <= bound):
+            if bound is not None and (median >= bound if self.more_is_better else median <= bound):
                 return f"{name} reached"
-        off = abs(found.median / self.goal - 1)
+        off = abs(median / self.goal - 1)
         return f"not reached: {off:.0%} {'below' if self.more_is_better else 'above'} the goal"
 
 
