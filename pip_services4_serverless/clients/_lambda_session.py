@@ -95,8 +95,7 @@ def open_lambda(
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
-            credentials = Credentials(*keys) if keys else _chain(context, session)
-            secrets = Secrets(credentials)
+            secrets = Secrets(Credentials(*keys)) if keys else _chain(context, session)
             client = session.create_client(
                 "lambda", region, None, True, None, connection.get_endpoint(), *keys or (None, None, None), config
             )
@@ -152,13 +151,12 @@ def _configured_keys(connection: AwsConnectionParams) -> tuple[str, str, str | N
     return (access_id, access_key, connection.get_session_token()) if access_id and access_key else None
 
 
-def _chain(context: CallContext, session: Any) -> Credentials:
-    """What AWS's own chain finds."""
+def _chain(context: CallContext, session: Any) -> Secrets:
+    """The keys that AWS's own chain finds."""
     try:
         credentials = session.get_credentials()
         if credentials is not None:
-            credentials.get_frozen_credentials()  # loads what is loaded late, as a role's keys
-            return credentials
+            return Secrets(credentials)  # which loads what is loaded late, as a role's keys
     except Exception as err:  # a file or program that is not there, no JSON of it, a refusal of AWS's
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
         raise refusal(context, "NO_CREDENTIALS", "credential", message) from err
