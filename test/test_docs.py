@@ -9,10 +9,10 @@ import pytest
 
 import pip_services4_serverless
 from pip_services4_serverless._cli.failure import CODES
+from pip_services4_serverless._rules.answer import Answer
+from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of
+from pip_services4_serverless._rules.options import OPTIONS
 from pip_services4_serverless.clients import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
-from pip_services4_serverless.clients._answer import Answer
-from pip_services4_serverless.clients._errors import REFUSED_BEFORE_RUNNING, SITUATIONS, Resend, failure_of
-from pip_services4_serverless.clients._options import OPTIONS
 from pip_services4_serverless.connect._refusals import REFUSALS
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +41,9 @@ def test_the_configuration_errors_are_the_refusals() -> None:
 
 def test_the_refusals_are_those_raised() -> None:
     """None is raised that is not in the table, and none in it is never raised."""
-    modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py")} - {PACKAGE / "connect" / "_refusals.py"}
+    modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py"), *PACKAGE.glob("_rules/*.py")} - {
+        PACKAGE / "connect" / "_refusals.py"
+    }
     source = "".join(path.read_text("utf-8") for path in modules)
     raised = re.findall(r'(?:refuse|refusal|check_secret)\(\s*(?:context|None),\s*"([A-Z_]+)"', source)
     raised += re.findall(r'_key", "([A-Z_]+)", "[a-z-]+"\)', source)  # what the resolvers look up
@@ -54,7 +56,7 @@ ANSWERED = {
     "refused before running": [
         Answer(429, {}, b""),
         Answer(503, {"retry-after": "1"}, b""),
-        *(Answer(400, {}, b"", name) for name in sorted(REFUSED_BEFORE_RUNNING)),
+        *(Answer(400, {}, b"", name) for name in sorted(LambdaClient._PROVIDER.not_started)),
     ],
     "500, 502,": [
         *(Answer(status, {}, b"") for status in (500, 502, 503, 504)),
@@ -73,7 +75,9 @@ def test_the_table_of_what_is_sent_again_is_the_rule(beginning: str) -> None:
     """What it says of an answer is what is done after it."""
     row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
     rules = {"again again": Resend.ALWAYS, "never again": Resend.IF_IDEMPOTENT, "never never": Resend.NEVER}
-    assert {failure_of(answer, "T").resend for answer in ANSWERED[beginning]} == {rules[f"{row[1]} {row[2]}"]}
+    assert {failure_of(answer, "T", LambdaClient._PROVIDER).resend for answer in ANSWERED[beginning]} == {
+        rules[f"{row[1]} {row[2]}"]
+    }
 
 
 def test_the_codes_of_the_command_line_are_documented() -> None:
@@ -88,7 +92,7 @@ def test_the_codes_of_the_command_line_are_documented() -> None:
 
 def test_lambdas_refusals_are_named() -> None:
     """The page names each of Lambda's errors after which a call is sent again."""
-    assert all(f"`{name}`" in ERRORS for name in REFUSED_BEFORE_RUNNING)
+    assert all(f"`{name}`" in ERRORS for name in LambdaClient._PROVIDER.not_started)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from botocore import UNSIGNED
 from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import CredentialRetrievalError
 
@@ -52,66 +52,74 @@ class Secrets(Sequence[str]):
         return len(self._known)
 
 
-def sign_by_ourselves(client: Any, secrets: Secrets) -> None:
-    """Takes over the signing of `Invoke`: botocore is told that it is not to sign, just before we do."""
-    region = client.meta.region_name
+class Signer:
+    """Signs the calls of one client, and keeps what stays the same from one call to the next."""
 
-    def choose(signature_version: Any, **_: Any) -> Any:
+    def __init__(self, region: str, secrets: Secrets) -> None:
+        self._region = region
+        self._secrets = secrets
+        self._key: tuple[tuple[str, ...], bytes] = ((), b"")  # of a secret key, day, region and service
+        self._target: tuple[str, tuple[str, str, str]] = ("", ("", "", ""))  # of a URL
+
+    def take_over(self, client: Any) -> None:
+        """Signs the client's `Invoke` from now on: botocore is told that it is not to sign, just before we do."""
+        client.meta.events.register_first("choose-signer.lambda.Invoke", self._choose)
+        client.meta.events.register_first("before-sign.lambda.Invoke", self._sign)
+
+    def _choose(self, signature_version: Any, **_: Any) -> Any:
         return UNSIGNED if signature_version == "v4" else None
 
-    def sign(request: Any, signature_version: Any, **_: Any) -> None:
+    def _sign(self, request: Any, signature_version: Any, **_: Any) -> None:
         if signature_version is UNSIGNED:
             scope = request.context.get("signing", {})
-            add_signature(request, secrets.keys(), scope.get("region") or region, scope.get("signing_name") or _SERVICE)
+            region, service = scope.get("region") or self._region, scope.get("signing_name") or _SERVICE
+            self.add_signature(request, self._secrets.keys(), region, service)
 
-    client.meta.events.register_first("choose-signer.lambda.Invoke", choose)
-    client.meta.events.register_first("before-sign.lambda.Invoke", sign)
+    def add_signature(self, request: Any, keys: Any, region: str, service: str, now: datetime | None = None) -> None:
+        """Signs a botocore `AWSRequest` with frozen credentials; sets the headers that botocore would."""
+        headers, body = request.headers, request.data
+        if request.params or not isinstance(body, bytes) or "Date" in headers or "X-Amz-Content-SHA256" in headers:
+            SigV4Auth(keys, service, region).add_auth(request)
+            return
+        timestamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
+        for name, value in (("Authorization", None), ("X-Amz-Date", timestamp), ("X-Amz-Security-Token", keys.token)):
+            del headers[name]
+            if value:
+                headers[name] = value
 
+        path, query, host = self._of_url(request.url)
+        signed = {"host": host}
+        for name, value in headers.items():
+            name = name.lower()
+            if name not in _NOT_SIGNED:
+                value = " ".join(value.split())
+                signed[name] = f"{signed[name]},{value}" if name in signed and name != "host" else value
+        names = ";".join(sorted(signed))
+        lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
+        canonical = "\n".join((request.method.upper(), path, query, lines, names, sha256(body).hexdigest()))
+        to_sign = "\n".join(("AWS4-HMAC-SHA256", timestamp, scope, sha256(canonical.encode()).hexdigest()))
+        signature = hmac.digest(self._signing_key(keys.secret_key, scope), to_sign.encode(), "sha256").hex()
+        headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+        )
 
-def add_signature(request: Any, keys: Any, region: str, service: str, now: datetime | None = None) -> None:
-    """Signs a botocore `AWSRequest` with frozen credentials; sets the headers that botocore would."""
-    headers, body = request.headers, request.data
-    if request.params or not isinstance(body, bytes) or "Date" in headers or "X-Amz-Content-SHA256" in headers:
-        SigV4Auth(keys, service, region).add_auth(request)
-        return
-    timestamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
-    for name, value in (("Authorization", None), ("X-Amz-Date", timestamp), ("X-Amz-Security-Token", keys.token)):
-        del headers[name]
-        if value:
-            headers[name] = value
+    def _of_url(self, url: str) -> tuple[str, str, str]:
+        """Canonical path, query and host as botocore has them: taken from its own canonical request."""
+        known, parts = self._target
+        if known != url:
+            request = AWSRequest("POST", url)
+            auth = SigV4Auth(None, _SERVICE, "")
+            _, path, query, *_ = auth.canonical_request(request).split("\n")
+            parts = path, query, auth.headers_to_sign(request)["host"]
+            self._target = url, parts
+        return parts
 
-    path, query, host = _of_url(request.url)
-    signed = {"host": host}
-    for name, value in headers.items():
-        name = name.lower()
-        if name not in _NOT_SIGNED:
-            value = " ".join(value.split())
-            signed[name] = f"{signed[name]},{value}" if name in signed and name != "host" else value
-    names = ";".join(sorted(signed))
-    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    canonical = "\n".join((request.method.upper(), path, query, lines, names, sha256(body).hexdigest()))
-    to_sign = "\n".join(("AWS4-HMAC-SHA256", timestamp, scope, sha256(canonical.encode()).hexdigest()))
-    signature = hmac.digest(_key(keys.secret_key, *scope.split("/")), to_sign.encode(), "sha256").hex()
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-    )
-
-
-@lru_cache(maxsize=256)
-def _of_url(url: str) -> tuple[str, str, str]:
-    """Canonical path, query and host as botocore has them: taken from its own canonical request."""
-    from botocore.awsrequest import AWSRequest
-
-    request = AWSRequest("POST", url)
-    auth = SigV4Auth(None, _SERVICE, "")
-    _, path, query, *_ = auth.canonical_request(request).split("\n")
-    return path, query, auth.headers_to_sign(request)["host"]
-
-
-@lru_cache(maxsize=256)
-def _key(secret_key: str, *scope: str) -> bytes:
-    key = f"AWS4{secret_key}".encode()
-    for part in scope:
-        key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    def _signing_key(self, secret_key: str, scope: str) -> bytes:
+        known, key = self._key
+        if known != (secret_key, scope):
+            key = f"AWS4{secret_key}".encode()
+            for part in scope.split("/"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key = (secret_key, scope), key
+        return key

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
-from ._transport import Transport
 from .function_client import FunctionClient
 
 
@@ -14,15 +13,6 @@ class Commandable(FunctionClient):
     Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
     """
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-        self._prefix_commands = True
-        self._prefixes = True
-
-    def _open_transport(self, context: CallContext) -> Transport:
-        self._prefixes = bool(self._prefix_commands)  # as all options, from `open` to `close`
-        return super()._open_transport(context)  # type: ignore[safe-super]
-
     def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
 
@@ -30,9 +20,11 @@ class Commandable(FunctionClient):
         """
         command = ".".join(str(part) for part in (self._name, cmd) if part)
         timing = self._instrument(context, command)
-        is_command = isinstance(cmd, str) and cmd  # if not, the call says so
+        opened = self._state
+        # What is not a command, and a client that is not open, is for the call to refuse.
+        prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
         try:
-            result = self._call(command if is_command and self._prefixes else cmd, context, params)
+            result = self._call(command if prefixes else cmd, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise

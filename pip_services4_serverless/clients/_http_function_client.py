@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
 from .._context import CallContext
+from .._rules.answer import CHUNK, Answer, read_whole
+from .._rules.options import Options
 from ..connect._refusals import refusal
-from ._answer import CHUNK, pieces, read_whole
-from ._deadline import Deadline
-from ._transport import Answer, Transport
+from ._failures import failures_of_requests
+from ._transport import Transport
 from .function_client import FunctionClient
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class _Handle(NamedTuple):
     session: requests.Session
     request: requests.PreparedRequest  # all but the body
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
-    broken: tuple[type[Exception], ...]  # what a body raises that breaks off
+    connect_timeout: float  # seconds
+    broken: tuple[type[Exception], ...]  # what a body raises that breaks off, in a response that a tool made
 
 
 class HttpFunctionClient(FunctionClient):
@@ -46,15 +48,15 @@ class HttpFunctionClient(FunctionClient):
         self._headers: dict[str, str] = {}
         self._uri: str | None = None
 
-    def _open_http(self, context: CallContext, uri: str, key_header: str, key: str | None) -> Transport:
+    def _open_http(
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+    ) -> Transport:
         """Prepares the request that each call copies. The key is sent only when there is one."""
         import requests
-        from requests import exceptions
-        from urllib3.exceptions import HTTPError, ProtocolError
 
         from ._http_session import HttpSession
 
-        session = HttpSession(self._max_connections)
+        session = HttpSession()
         try:
             session.headers.clear()
             session.headers.update(_HEADERS)
@@ -62,39 +64,31 @@ class HttpFunctionClient(FunctionClient):
             if key:
                 session.headers[key_header] = _Secret(key)
             for value in session.headers.values():
-                str(value).encode("latin-1")  # what http.client would fail at on each call
+                str(value).encode("latin-1")  # what would fail on each call
             # Prepared by itself and not by the session, which would look for credentials in a .netrc.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)
-            session.settle(request, settings)
-        except (requests.RequestException, HTTPError, ValueError, OSError) as err:
+            session.call_only(request, settings, options)
+        except (requests.RequestException, ValueError, OSError) as err:
             session.close()
-            key = "_headers" if isinstance(err, exceptions.InvalidHeader | UnicodeEncodeError) else "connection.uri"
+            is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError)
+            key = "_headers" if is_header else "connection.uri"
             raise refusal(context, "WRONG_URI", key, f"cannot be sent to: {type(err).__name__}: {err}") from err
         self._client, self._uri = session, uri
-        broken = (ProtocolError, exceptions.ChunkedEncodingError, exceptions.ContentDecodingError)
-        return Transport(
-            _Handle(session, request, settings, broken),
-            uri,
-            (key,) if key else (),
-            (
-                ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
-                ((requests.Timeout,), "CALL_TIMEOUT"),
-                ((exceptions.ContentDecodingError,), "DESERIALIZATION_FAILED"),
-                ((requests.RequestException, HTTPError, OSError), "NO_RESPONSE"),
-            ),
-        )
+        broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+        handle = _Handle(session, request, settings, options.connect_timeout / 1000, broken)
+        return Transport(handle, uri, (key,) if key else (), failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
         self._client = self._uri = None
 
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
-        session, prepared, settings, broken = transport.handle
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
+        session, prepared, settings, connect_timeout, broken = transport.handle
         request = prepared.copy()
         request.body = payload
         request.headers["Content-Length"] = str(len(payload))
-        timeouts = deadline.connect_timeout, deadline.left()
+        timeouts = min(connect_timeout, timeout), timeout
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
-            body = read_whole(pieces(response.raw, response.iter_content(CHUNK)), response.status_code, broken)
+            body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
         return Answer(response.status_code, response.headers, body)

@@ -1,102 +1,89 @@
 """The requests session of an HTTP client. Imported when a client opens.
 
 A call goes through `Session.send` and `HTTPAdapter.send` as they are: tools that hook requests patch those two. What
-they ask of the adapter on each call (pool, certificates, target, response) is answered from what was found at opening:
-a fifth of the time of a call with 100 bytes.
+they ask of the adapter on each call (pool, certificates, target, response) is answered from what was found at opening.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import InvalidProxyURL
-from requests.utils import select_proxy
-from urllib3 import ProxyManager
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from ._connections import POOL_CLASSES, is_proxy
+from .._rules.answer import MAX_ANSWER
+from .._rules.options import Options
+from .._wire import ConnectionPool, Endpoint
 
 
 class _Adapter(HTTPAdapter):
-    """Calls one URL."""
+    """Calls one URL on a pool of our own; for another it is requests' own adapter."""
 
-    def __init__(self, max_connections: int) -> None:
-        self._settled: tuple[str | None, Any, str] = (None, None, "")  # URL, its pool, what goes on the request's line
-        super().__init__(pool_connections=1, pool_maxsize=max_connections)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = POOL_CLASSES
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        if isinstance(manager, ProxyManager):  # a SOCKS proxy's pools are its own
-            manager.pool_classes_by_scheme = POOL_CLASSES
-        return manager
-
-    def settle(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
-        """Finds the pool once; raises what only a call would: a missing CA bundle, a malformed proxy."""
-        proxies = settings["proxies"]
-        proxy = select_proxy(str(request.url), proxies)
-        if proxy and not is_proxy(proxy):
-            raise InvalidProxyURL("the environment's proxy is no URL of a host")
-        pool = self.get_connection_with_tls_context(request, settings["verify"], proxies, settings["cert"])
-        self.cert_verify(pool, str(request.url), settings["verify"], settings["cert"])
-        self._settled = (request.url, pool, self.request_url(request, proxies))
+    def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
+        super().__init__()
+        self._url = str(request.url)
+        verify = settings["verify"]
+        bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
+        proxy = select_proxy(self._url, settings["proxies"])
+        endpoint = Endpoint.of_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
+        if endpoint.uses_tls and not os.path.exists(bundle):
+            raise ValueError(f"there is no CA bundle {bundle}")
+        self._target = super().request_url(request, settings["proxies"])
+        self._pool = ConnectionPool(
+            endpoint,
+            max_connections=options.max_connections,
+            connect_timeout=options.connect_timeout / 1000,
+            timeout=options.timeout / 1000,
+            idle_timeout=options.idle_timeout / 1000,
+            limit=MAX_ANSWER,
+        )
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        url, pool, _ = self._settled
-        return pool if request.url == url else super().get_connection_with_tls_context(request, *args, **kwargs)
+        if request.url == self._url:
+            return self._pool
+        return super().get_connection_with_tls_context(request, *args, **kwargs)
 
     def cert_verify(self, conn: Any, *args: Any, **kwargs: Any) -> None:
-        if conn is not self._settled[1]:
-            super().cert_verify(  # type: ignore[no-untyped-call]
-                conn, *args, **kwargs
-            )
+        if conn is not self._pool:
+            super().cert_verify(conn, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        url, _, target = self._settled
-        return target if request.url == url else super().request_url(request, proxies)
+        return self._target if request.url == self._url else super().request_url(request, proxies)
 
     def close(self) -> None:
-        """Closes the connections; stock requests leaves that to the collection of the pool, which is held here."""
         super().close()
-        if self._settled[1] is not None:
-            self._settled[1].close()
+        self._pool.close()
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Stock but for what a function's client does not read: cookies, and the text's encoding."""
+        if req.url != self._url:
+            return super().build_response(req, resp)
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = resp.headers  # urllib3's, which disregard case as well
+        response.headers = resp.headers  # which disregard case as well
         response.raw = resp
         response.reason = resp.reason
-        response.url = str(req.url)
+        response.url = self._url
         response.request = req
         response.connection = self
         return response
 
 
-class _NoCookies(requests.cookies.RequestsCookieJar):
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Keeps none: calls have nothing to do with each other."""
-
-
 class HttpSession(requests.Session):
     """Calls one URL, follows nothing and remembers nothing."""
 
-    def __init__(self, max_connections: int) -> None:
-        super().__init__()
-        self.cookies = _NoCookies()
-        self._adapter = _Adapter(max_connections)
-        self.mount("https://", self._adapter)
-        self.mount("http://", self._adapter)
+    def call_only(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
+        """Makes ready for requests as this one. Connects nowhere.
 
-    def settle(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
-        """Finds out what a call would. Connects nowhere."""
-        self._adapter.settle(request, settings)
+        Raises:
+            ValueError: a proxy or a CA bundle that cannot be used.
+        """
+        adapter = _Adapter(request, settings, options)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """None: `Session.send` would read a redirect's whole body only to note where it led."""

@@ -5,84 +5,49 @@ botocore's own session makes the same client class as boto3, without importing s
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
 import re
 import threading
 from functools import cache, lru_cache
-from http.client import HTTPException
-from typing import Any
-from urllib.parse import unquote
+from time import monotonic
+from typing import Any, Self
 
 import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import (
-    BotoCoreError,
-    ConnectTimeoutError,
-    CredentialRetrievalError,
-    EndpointConnectionError,
-    HTTPClientError,
-    IncompleteReadError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProxyConnectionError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-    SSOError,
-    TokenRetrievalError,
-)
+from botocore.exceptions import BotoCoreError
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
 from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.loaders import Loader
-from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
-from urllib3 import PoolManager, ProxyManager, Retry, Timeout
-from urllib3.exceptions import DecodeError, HTTPError, ProtocolError
-from urllib3.util import make_headers, parse_url
 
 from .. import __version__
 from .._context import CallContext
+from .._rules.answer import MAX_ANSWER, masked
+from .._rules.options import Options
+from .._wire import ConnectionPool, Endpoint
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
-from ._answer import CHUNK, masked, pieces, read_whole
-from ._aws_signature import Secrets, sign_by_ourselves
-from ._connections import POOL_CLASSES, is_proxy
-from ._deadline import current
+from ._aws_signature import Secrets, Signer
 
-ERRORS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    (
-        (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError, SSOError, TokenRetrievalError),
-        "NO_CREDENTIALS",
-    ),
-    ((ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError), "CANNOT_CONNECT"),
-    ((ReadTimeoutError,), "CALL_TIMEOUT"),
-    ((ResponseParserError, UnicodeDecodeError, DecodeError), "DESERIALIZATION_FAILED"),
-    ((HTTPClientError, ResponseStreamingError, IncompleteReadError, HTTPError, HTTPException, OSError), "NO_RESPONSE"),
-    ((BotoCoreError,), "CALL_FAILED"),
-)
-
-_NO_RETRIES = Retry.from_int(False)  # urllib3 would make one of False on each call
 _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
 
-def open_lambda(
-    context: CallContext, connection: AwsConnectionParams, connect_timeout: int, timeout: int, max_connections: int
-) -> tuple[Any, Secrets]:
-    """A client that tries once, and the secrets that it signs with. Timeouts in ms.
+def open_lambda(context: CallContext, connection: AwsConnectionParams, options: Options) -> tuple[Any, Secrets]:
+    """A client that tries once, and the secrets that it signs with.
 
     Raises:
         ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` for what botocore does not take.
     """
     _hide_tokens()
     config = Config(
-        connect_timeout=connect_timeout / 1000,
-        read_timeout=timeout / 1000,
-        max_pool_connections=max_connections,
+        connect_timeout=options.connect_timeout / 1000,
+        read_timeout=options.timeout / 1000,
+        max_pool_connections=options.max_connections,
         # This and not max_attempts: it beats AWS_MAX_ATTEMPTS too.
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
@@ -91,7 +56,7 @@ def open_lambda(
     with _making:
         try:
             keys = _configured_keys(connection)
-            session = _shared_session(len(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()
+            session = _shared_session(tuple(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
@@ -103,12 +68,13 @@ def open_lambda(
             # and not the attempt, and a call costs a sixth more.
             endpoint: Any = getattr(client, "_endpoint", None)
             if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
-                verify = session.get_config_variable("ca_bundle")
-                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, max_connections, secrets)
+                bundle = session.get_config_variable("ca_bundle")
+                keepalive = _keepalive(session, options)
+                endpoint.http_session = _HttpSession(client.meta.endpoint_url, bundle, keepalive, options, secrets)
         except (BotoCoreError, ValueError) as err:
             message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
             raise refusal(context, "WRONG_URI", "connection", message) from err
-    sign_by_ourselves(client, secrets)
+    Signer(client.meta.region_name, secrets).take_over(client)
     return client, secrets
 
 
@@ -126,7 +92,7 @@ def _new_session() -> Any:
 
 
 @lru_cache(maxsize=1)
-def _shared_session(handlers: int) -> Any:  # noqa: ARG001 (a key of the cache)
+def _shared_session(handlers: tuple[Any, ...]) -> Any:  # noqa: ARG001 (a key of the cache)
     """One for all clients whose keys and region are configured: making one takes as long as making a client. Not for
     the others, which must find the environment as it is when they open. A new one when a tool, as moto, has added a
     handler for all sessions to come."""
@@ -146,6 +112,14 @@ def _loader() -> Loader:
     return _Loader()
 
 
+def _keepalive(session: Any, options: Options) -> float:
+    """Seconds. AWS's own `tcp_keepalive` decides whether there is any, where it is set; our option says how often."""
+    setting = str(session.get_scoped_config().get("tcp_keepalive", "")).lower()
+    if setting == "true":
+        return (options.tcp_keepalive or Options.tcp_keepalive) / 1000
+    return 0 if setting == "false" else options.tcp_keepalive / 1000
+
+
 def _configured_keys(connection: AwsConnectionParams) -> tuple[str, str, str | None] | None:
     access_id, access_key = connection.get_access_id(), connection.get_access_key()
     return (access_id, access_key, connection.get_session_token()) if access_id and access_key else None
@@ -163,73 +137,61 @@ def _chain(context: CallContext, session: Any) -> Secrets:
     refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")
 
 
-class _Body(io.BytesIO):
-    """A body that was read whole, as botocore wants to read it."""
+class Body(bytes):
+    """A payload that brings the time of its attempt along: botocore hands it unchanged to the session below.
 
-    def stream(self) -> list[bytes]:
-        return [self.read()]
+    A tool that makes another payload of it, as OpenTelemetry's extension for Lambda does, leaves the attempt the whole
+    of `options.timeout`.
+    """
+
+    ends_at: float
+
+    def __new__(cls, payload: bytes, timeout: float) -> Self:
+        body = super().__new__(cls, payload)
+        body.ends_at = monotonic() + timeout
+        return body
 
 
 class _HttpSession:
-    """What the client sends through, in place of botocore's `URLLib3Session`: our connections, nothing looked up again
-    on each call, and each answer, an error's too, read whole within the attempt's bounds of time and size."""
+    """What the client sends through, in place of botocore's `URLLib3Session`: our connections, and each response, an
+    error's too, read whole within the attempt's bounds of time and size."""
 
-    def __init__(self, endpoint: str, verify: str | bool | None, max_connections: int, secrets: Secrets) -> None:
+    def __init__(self, endpoint_url: str, ca_bundle: str | None, keepalive: float, options: Options, secrets: Secrets):
         self._secrets = secrets
         # As botocore does: proxies and CA bundle come from the environment.
-        is_https = endpoint.startswith("https")
-        proxy_url = get_environ_proxies(endpoint).get("https" if is_https else "http")
-        if proxy_url and not is_proxy(proxy_url):
-            raise ValueError("the environment's proxy is no URL of a host")
-        bundle = str(get_cert_path(verify or os.environ.get("REQUESTS_CA_BUNDLE") or True))
+        proxy = get_environ_proxies(endpoint_url).get(endpoint_url.partition(":")[0])
+        bundle = str(get_cert_path(ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True))
         if not os.path.exists(bundle):
             raise ValueError(f"there is no CA bundle {bundle}")
-        options: dict[str, Any] = {"maxsize": max_connections, "cert_reqs": "CERT_REQUIRED"}
-        options["ca_cert_dir" if os.path.isdir(bundle) else "ca_certs"] = bundle
-        self._manager = _proxy_manager(proxy_url, options) if proxy_url else PoolManager(**options)
-        self._manager.pool_classes_by_scheme = POOL_CLASSES
-        self._pool = self._manager.connection_from_url(endpoint)
-        self._whole_url = proxy_url is not None and not is_https
+        endpoint = Endpoint.of_url(endpoint_url, bundle, proxy, keepalive)
+        self._sends_whole_url = endpoint.sends_whole_url
+        self._pool = ConnectionPool(
+            endpoint,
+            max_connections=options.max_connections,
+            connect_timeout=options.connect_timeout / 1000,
+            timeout=options.timeout / 1000,
+            idle_timeout=options.idle_timeout / 1000,
+            limit=MAX_ANSWER,
+        )
 
     def send(self, request: Any) -> AWSResponse:
-        """Sends once. Raises urllib3's exceptions as they are."""
-        url, deadline = request.url, current()
-        response = self._pool.urlopen(
-            request.method,
-            url if self._whole_url else url[url.index("/", len("https://")) :],
-            request.body,
-            dict(request.headers),  # urllib3 goes through them again and again; botocore's are slow to read
-            retries=_NO_RETRIES,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=Timeout(deadline.connect_timeout, deadline.left()) if deadline else None,
-        )
-        try:
-            chunks = response.stream(CHUNK, decode_content=True)
-            body = read_whole(pieces(response, chunks), response.status, (ProtocolError, DecodeError))
-        finally:
-            response.close()  # it goes back to the pool if it was read to its end
+        """Sends once. Raises the wire's exceptions as they are."""
+        url, body = request.url, request.body or b""
+        target = url if self._sends_whole_url else url[url.index("/", len("https://")) :]
+        timeout = body.ends_at - monotonic() if isinstance(body, Body) else None
+        headers = dict(request.headers)
+        headers.setdefault("Accept-Encoding", "identity")
+        response = self._pool.request(request.method, target, headers, body, timeout)
         if response.status >= 300:  # botocore logs it, and takes an error's name from it
-            body = masked(body, self._secrets)
-        answer = AWSResponse(url, response.status, {}, _Body(body))
-        answer.headers = response.headers  # urllib3's, which botocore's own copy of would only be slower
-        # botocore would compare the length with that of the decoded body; urllib3 has checked it.
-        answer.headers.discard("content-length")
-        return answer
+            response.body = masked(response.body, self._secrets)
+        result = AWSResponse(url, response.status, {}, response)
+        # botocore would compare the length with that of the decoded body, and copy the headers.
+        result.headers = response.headers.without("content-length")
+        return result
 
     def close(self) -> None:
         """Drops the connections; those in use when they are given back."""
-        self._manager.clear()
-        self._pool.close()  # the manager closes a pool when nobody holds it any more
-
-
-def _proxy_manager(url: str, options: dict[str, Any]) -> ProxyManager:
-    url = url if "://" in url else f"http://{url}"
-    auth = parse_url(url).auth
-    headers = make_headers(proxy_basic_auth=unquote(auth)) if auth else None
-    return ProxyManager(url, proxy_headers=headers, **options)
+        self._pool.close()
 
 
 def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:

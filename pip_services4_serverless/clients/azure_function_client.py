@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._rules.options import Options
 from ..connect import AzureConnectionParams, AzureConnectionResolver
 from ._http_function_client import HttpFunctionClient
 from ._transport import Transport
@@ -40,9 +41,9 @@ class AzureFunctionClient(HttpFunctionClient):
         self._connection = AzureConnectionParams()
         self._connection_resolver = AzureConnectionResolver()
 
-    def _open_transport(self, context: CallContext) -> Transport:
-        connection = self._connection
-        return self._open_http(context, connection.get_function_uri(), "x-functions-key", connection.get_auth_code())
+    def _open_transport(self, context: CallContext, options: Options) -> Transport:
+        uri, key = self._connection.get_function_uri(), self._connection.get_auth_code()
+        return self._open_http(context, options, uri, "x-functions-key", key)
 
     def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function; returns what the action returned.

@@ -4,7 +4,6 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any, ClassVar, NamedTuple
 
 from pip_services4_components.config import ConfigParams, IConfigurable
@@ -16,30 +15,23 @@ from pip_services4_observability.trace import CompositeTracer
 from pip_services4_rpc.trace import InstrumentTiming
 
 from .._context import CallContext, as_context, trace_id_of
+from .._rules.answer import Answer
+from .._rules.attempts import CallPolicy
+from .._rules.call import Call
+from .._rules.errors import Provider, call_error
+from .._rules.options import Options
 from ..connect._connection_params import is_readable_on_the_way
-from ._answer import MAX_ANSWER, AnswerTooLargeError, decode, masked
-from ._attempts import Attempts, CallPolicy
-from ._deadline import Deadline
-from ._errors import Failure, Resend, call_error, failure_of, no_answer
+from ._closing import Closing
+from ._failures import told
 from ._observers import OwnCounters, OwnTracer
-from ._options import OPTIONS, read_option
-from ._payload import encode
-from ._transport import Answer, Transport
-
-_NO_ANSWER = {
-    "CANNOT_CONNECT": "Could not connect",
-    "CALL_TIMEOUT": "No whole answer in time",
-    "NO_RESPONSE": "The connection was lost before a whole answer",
-    "DESERIALIZATION_FAILED": "The answer cannot be decoded",
-    "NO_CREDENTIALS": "The credentials could not be loaded",
-    "CALL_FAILED": "The call could not be made",
-}
+from ._transport import Transport
 
 
 class _Opened(NamedTuple):
     transport: Transport
+    options: Options
     policy: CallPolicy
-    closing: threading.Event
+    closing: Closing
 
 
 class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
@@ -57,6 +49,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
     - `options.idempotent`: the actions may be executed more than once (false)
     - `options.max_connections`: connections kept alive (64)
     - `options.idle_timeout`: ms after which a pooled connection is not used again (60000)
+    - `options.tcp_keepalive`: ms of silence before TCP keep-alive probes, and between them; 0 sends none (45000)
     - `dependencies.*`: as everywhere in pip-services
 
     References:
@@ -84,12 +77,22 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
     ```
     """
 
-    _connect_timeout: int = 10000  # ms
-    _timeout: int = 10000  # ms
+    # The options, as `Options` explains them; a subclass may have other defaults.
+    _connect_timeout: int = Options.connect_timeout
+    _timeout: int = Options.timeout
+    _total_timeout: int = Options.total_timeout
+    _retries: int = Options.retries
+    _idempotent: bool = Options.idempotent
+    _max_connections: int = Options.max_connections
+    _idle_timeout: int = Options.idle_timeout
+    _tcp_keepalive: int = Options.tcp_keepalive
+    _prefix_commands: bool = Options.prefix_commands
+
     _connection_resolver: Any
     _connection: Any
 
     _MAX_PAYLOAD: ClassVar[int]  # bytes
+    _PROVIDER: ClassVar[Provider] = Provider()
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name or ""
@@ -97,19 +100,14 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._logger: CompositeLogger = CompositeLogger()
         self._counters: CompositeCounters = OwnCounters()
         self._tracer: CompositeTracer = OwnTracer()
-        self._total_timeout = 0  # ms
-        self._retries = 3
-        self._idempotent = False
-        self._max_connections = 64
-        self._idle_timeout = 60000  # ms
-        self._defaults: Mapping[str, int] | None = None
+        self._defaults: Options | None = None
         self._lifecycle = threading.RLock()
         self._state: _Opened | None = None
 
     # --- What a provider adds ---
 
     @abstractmethod
-    def _open_transport(self, context: CallContext) -> Transport:
+    def _open_transport(self, context: CallContext, options: Options) -> Transport:
         """Makes ready to send to `self._connection`, without connecting yet. Raises `ConfigException`."""
 
     @abstractmethod
@@ -117,10 +115,10 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """Frees what `_open_transport` took; calls in flight may finish."""
 
     @abstractmethod
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
-        """Sends exactly once and reads the answer whole.
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
+        """Sends exactly once and reads the answer whole, in `timeout` seconds.
 
-        Raises one of `transport.errors` when there is no whole answer, and `AnswerTooLargeError`.
+        Raises one of `transport.errors` when there is no whole answer.
         """
 
     @abstractmethod
@@ -157,12 +155,32 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
             ConfigException: `WRONG_OPTION`, naming the key.
         """
         if self._defaults is None:  # a subclass may have set its own
-            self._defaults = {name: getattr(self, f"_{name}") for name in OPTIONS if hasattr(self, f"_{name}")}
-        values = {name: read_option(config, name, default) for name, default in self._defaults.items()}
-        for name, value in values.items():
-            setattr(self, f"_{name}", value)
+            self._defaults = self._options()
+        options = self._defaults.configured(config)
+        self._connect_timeout = options.connect_timeout
+        self._timeout = options.timeout
+        self._total_timeout = options.total_timeout
+        self._retries = options.retries
+        self._idempotent = options.idempotent
+        self._max_connections = options.max_connections
+        self._idle_timeout = options.idle_timeout
+        self._tcp_keepalive = options.tcp_keepalive
+        self._prefix_commands = options.prefix_commands
         self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
+
+    def _options(self) -> Options:
+        return Options(
+            self._connect_timeout,
+            self._timeout,
+            self._total_timeout,
+            self._retries,
+            self._idempotent,
+            self._max_connections,
+            self._idle_timeout,
+            self._tcp_keepalive,
+            self._prefix_commands,
+        )
 
     def set_references(self, references: IReferences) -> None:
         """Takes logger, counters, tracer, discovery services and credential stores from the references."""
@@ -186,16 +204,12 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
             if self._state is not None:
                 return
             self._connection = self._connection_resolver.resolve(context)
-            transport = self._open_transport(context)
+            options = self._options()
+            transport = self._open_transport(context, options)
             policy = CallPolicy(
-                timeout=self._timeout / 1000,
-                connect_timeout=self._connect_timeout / 1000,
-                total_timeout=self._total_timeout / 1000,
-                retries=self._retries,
-                idempotent=bool(self._idempotent),
-                idle_timeout=self._idle_timeout / 1000,
+                options.timeout / 1000, options.total_timeout / 1000, options.retries, options.idempotent
             )
-            self._state = _Opened(transport, policy, threading.Event())
+            self._state = _Opened(transport, options, policy, Closing())
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
@@ -207,7 +221,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
             opened, self._state = self._state, None
             if opened is None:
                 return
-            opened.closing.set()
+            opened.closing.close()
             self._close_transport(opened.transport)
         self._logger.debug(as_context(context), "Closed %s to %s", type(self).__name__, self._address())
 
@@ -255,51 +269,26 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         opened = self._state
         if opened is None:
             raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
-        attempts = Attempts(opened.policy)
-        payload = encode(cmd, trace_id, params, self._payload_limit(one_way))
-        while True:
-            outcome = self._attempt(opened, payload, one_way, trace_id, attempts.next_timeout())
-            if not isinstance(outcome, Failure):
-                return decode(outcome, trace_id)
-            wait = attempts.wait_after(outcome)
-            if wait is None:
-                try:
-                    raise outcome.error from outcome.cause
-                finally:
-                    del outcome  # its error's traceback holds this frame: only the garbage collector would free them
+        limit, secrets = self._payload_limit(one_way), opened.transport.secrets
+        call = Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets)
+        while (wait := self._attempt(opened.transport, call, one_way)) is not None:
             self._logger.debug(
-                as_context(context), "Calling %s again in %d ms after %s", cmd, round(wait * 1000), outcome.error.code
+                as_context(context), "Calling %s again in %d ms after %s", cmd, round(wait * 1000), call.code
             )
             if opened.closing.wait(wait):
-                message = f"{type(self).__name__} was closed while {cmd} waited to be called again"
-                raise call_error("NOT_OPENED", trace_id, message, cmd=cmd) from outcome.error
+                raise call.closed(type(self).__name__)
+        return call.result()
 
-    def _attempt(
-        self, opened: _Opened, payload: bytes, one_way: bool, trace_id: str, timeout: float
-    ) -> Answer | Failure:
-        policy = opened.policy
-        with Deadline(timeout, policy.connect_timeout, policy.idle_timeout) as deadline:
-            try:
-                answer = self._send(opened.transport, payload, one_way, deadline)
-            except AnswerTooLargeError as err:
-                return no_answer("RESPONSE_TOO_LARGE", trace_id, f"The answer is over {MAX_ANSWER} bytes", err)
-            except Exception as err:
-                code = next((code for classes, code in opened.transport.errors if isinstance(err, classes)), None)
-                if code is None:
-                    raise
-                return self._no_answer(opened, deadline, code, trace_id, err)
-        if 200 <= answer.status < 300 and not answer.function_failed:
-            return answer
-        answer = answer._replace(body=masked(answer.body, opened.transport.secrets))
-        return failure_of(answer, trace_id) or answer
-
-    def _no_answer(self, opened: _Opened, deadline: Deadline, code: str, trace_id: str, err: Exception) -> Failure:
-        """What the connection noted goes before the exception's class: libraries blur connecting and reading."""
-        if opened.closing.is_set() and not deadline.touched:
-            message = f"{type(self).__name__} was closed"
-            return Failure(call_error("NOT_OPENED", trace_id, message), Resend.NEVER, cause=err)
-        if deadline.connecting:
-            code = "CANNOT_CONNECT"
-        elif code == "NO_RESPONSE" and (deadline.timed_out or monotonic() >= deadline.ends_at):
-            code = "CALL_TIMEOUT"
-        return no_answer(code, trace_id, _NO_ANSWER[code], err)
+    def _attempt(self, transport: Transport, call: Call, one_way: bool) -> float | None:
+        """Makes one attempt; the seconds to wait before the next one, None when the call has ended."""
+        timeout = call.begin()
+        if timeout <= 0:
+            return call.unanswered("CALL_TIMEOUT", TimeoutError("options.total_timeout was over before the attempt"))
+        try:
+            answer = self._send(transport, call.payload, one_way, timeout)
+        except Exception as err:
+            failure = told(err, transport.errors)
+            if failure is None:
+                raise
+            return call.unanswered(*failure)
+        return call.answered(answer)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._context import CallContext, trace_id_of
+from .._rules.answer import CHUNK, Answer, read_whole
+from .._rules.errors import Provider, call_error
+from .._rules.options import Options
 from ..connect import AwsConnectionParams, AwsConnectionResolver
-from ._answer import CHUNK, read_whole
-from ._deadline import Deadline
-from ._errors import call_error
-from ._transport import Answer, Transport
+from ._transport import Transport
 from .function_client import FunctionClient
 
 
@@ -44,6 +44,18 @@ class LambdaClient(FunctionClient):
 
     _MAX_PAYLOAD = 6 * 1024 * 1024
     _MAX_EVENT = 1024 * 1024
+    _PROVIDER = Provider(
+        not_started=frozenset(
+            {
+                "TooManyRequestsException",
+                "EC2ThrottledException",
+                "ResourceNotReadyException",
+                "ResourceConflictException",
+                "SnapStartNotReadyException",
+            }
+        ),
+        failed_on_the_way=frozenset({408, 410}),  # its file system's timeouts and faults, which it names
+    )
     _timeout = 60000
 
     def __init__(self, name: str | None = None) -> None:
@@ -62,27 +74,29 @@ class LambdaClient(FunctionClient):
     def _payload_limit(self, one_way: bool) -> int:
         return self._MAX_EVENT if one_way else self._MAX_PAYLOAD
 
-    def _open_transport(self, context: CallContext) -> Transport:
-        from ._lambda_session import ERRORS, open_lambda
+    def _open_transport(self, context: CallContext, options: Options) -> Transport:
+        from ._failures import failures_of_botocore
+        from ._lambda_session import open_lambda
 
-        connection = self._connection
-        timeouts = self._connect_timeout, self._timeout
-        self._lambda, secrets = open_lambda(context, connection, *timeouts, self._max_connections)
-        return Transport(_Handle(self._lambda, connection.get_arn()), self._lambda.meta.endpoint_url, secrets, ERRORS)
+        self._lambda, secrets = open_lambda(context, self._connection, options)
+        handle = _Handle(self._lambda, self._connection.get_arn())
+        return Transport(handle, self._lambda.meta.endpoint_url, secrets, failures_of_botocore())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.client.close()
         self._lambda = None
 
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, deadline: Deadline) -> Answer:
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
         from botocore.exceptions import ClientError, IncompleteReadError
+
+        from ._lambda_session import Body
 
         client, function = transport.handle
         try:
             data = client.invoke(
                 FunctionName=function,
                 InvocationType="Event" if one_way else "RequestResponse",
-                Payload=payload,
+                Payload=Body(payload, timeout),
             )
         except ClientError as err:
             error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ConfigException
 from support.clients import CLIENTS, PROVIDERS, config_for
 
-from pip_services4_serverless.clients._options import OPTIONS
+from pip_services4_serverless._rules.options import OPTIONS
 
 KEYS = (
     *("connection.uri", "connection.protocol", "connection.app_name", "connection.function_name"),

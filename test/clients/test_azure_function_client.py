@@ -188,7 +188,7 @@ def test_app_and_function_name_make_the_url() -> None:
 def test_connections_are_used_again() -> None:
     """A call does not pay for connecting each time."""
     with FaultServer() as server, open_client("azure", server.url, retries=0) as client:
-        server.script(answer(204), answer(body={"id": "7"}, chunk_size=3), answer(500, b"<html>"), answer(404))
+        server.script(answer(204, b""), answer(body={"id": "7"}, chunk_size=3), answer(500, b"<html>"), answer(404))
         for _ in range(2):
             client.call_command("get", "T")
         for _ in range(2):
@@ -332,7 +332,7 @@ def test_a_payload_over_the_limit_is_refused_before_it_is_sent(monkeypatch: pyte
 
 @pytest.mark.defect(18)
 def test_a_key_in_the_url_is_in_no_log_and_no_exception(caplog: pytest.LogCaptureFixture) -> None:
-    """urllib3 logs each request's target, and exceptions quote the URL."""
+    """Not at debug level either, and not where exceptions quote the URL."""
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server:
         client = AzureFunctionClient()
@@ -345,7 +345,6 @@ def test_a_key_in_the_url_is_in_no_log_and_no_exception(caplog: pytest.LogCaptur
         error = failure(client)
         client.close("T")
 
-        assert "POST /api/f" in caplog.text
         assert error.code == "CANNOT_CONNECT"
         for shown in (caplog.text, repr(error), str(error.to_json()), repr(error.__cause__), repr(client._connection)):
             assert AUTH_CODE not in shown

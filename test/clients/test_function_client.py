@@ -432,7 +432,7 @@ RESENDS: dict[str, tuple[Step, tuple[bool, bool]]] = {
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tables of many calls, of which it does not matter when they are made again."""
-    monkeypatch.setattr("pip_services4_serverless.clients._attempts.FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
 
 
 @pytest.mark.usefixtures("short_waits")

@@ -629,7 +629,7 @@ def test_an_error_of_aws_has_its_exception(
     idempotent: bool,
 ) -> None:
     """It is named by a header; by default only what was not started is sent again."""
-    monkeypatch.setattr("pip_services4_serverless.clients._attempts.FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
     with FaultServer() as server, open_client("lambda", server.url, retries=1, idempotent=idempotent) as client:
         server.default = answer(status, {"Message": "it says why"}, headers={"x-amzn-errortype": f"{name}:http://x/"})
         error = failure(client)

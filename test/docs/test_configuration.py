@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pip_services4_serverless._rules.options import OPTIONS
 from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
-from pip_services4_serverless.clients._options import OPTIONS
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")

@@ -287,7 +287,6 @@ FAULTS: Sequence[Fault] = (
     Fault("body drips a byte at a time", SILENCE, SILENCE, one(server.drip("body")), "timeout"),
     Fault("chunks drip a byte at a time", SILENCE, SILENCE, one(server.drip("chunks")), "timeout"),
     Fault("body of an error drips", SILENCE, SILENCE, one(server.drip("body", status=400)), "timeout"),
-    Fault("`Content-Length` is no number", SILENCE, SILENCE, one(server.answer(length="two")), "timeout"),
     Fault(
         "idle connection dropped silently, younger than `idle_timeout`",
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
@@ -313,12 +312,13 @@ FAULTS: Sequence[Fault] = (
     Fault("body truncated", LOST, LOST, one(server.truncated())),
     Fault("chunked body truncated", LOST, LOST, one(server.truncated(chunk_size=1))),
     Fault("`Content-Length` too long", LOST, LOST, one(server.wrong_length(3))),
+    Fault("`Content-Length` is not a number", LOST, LOST, one(server.answer(length="two"))),
+    Fault("garbage headers", LOST, LOST, one(server.garbage_headers())),
     Fault("bad status line", LOST, LOST, each(server.bad_status_line(), server.bad_status_line(b"\xff\x00 what"))),
     Fault(
         "idle connection closed by the server", answered(), answered(), one(server.answer()), before=server.idle_close()
     ),
     # Answers that can be read, or not
-    Fault("garbage headers", answered(), answered(), one(server.garbage_headers())),
     Fault("100, 102 and 103 before the answer", answered(), answered(), one(server.informational(100, 102, 103, 103))),
     Fault("`Content-Length` too short", SENSELESS, SENSELESS, one(server.wrong_length(-1))),
     Fault("gzip", answered(), answered(), one(server.gzip_answer())),

@@ -30,7 +30,7 @@ from pip_services4_commons.errors import (
     UnsupportedException,
 )
 
-from ._transport import Answer
+from .answer import Answer
 
 
 class Resend(Enum):
@@ -85,18 +85,19 @@ _CODE_BY_STATUS = {
     429: "TOO_MANY_REQUESTS",
 }
 
-# Lambda's word for "not started", whatever the status that comes with it.
-REFUSED_BEFORE_RUNNING = frozenset(
-    {
-        "TooManyRequestsException",
-        "EC2ThrottledException",
-        "ResourceNotReadyException",
-        "ResourceConflictException",
-        "SnapStartNotReadyException",
-    }
-)
 _FAILED_ON_THE_WAY = frozenset({500, 502, 503, 504})
-_LAMBDAS_OWN = frozenset({408, 410})  # its file system's time-outs and faults, which it names
+
+
+class Provider(NamedTuple):
+    """What only a provider knows of its answers."""
+
+    # Its names for errors after which nothing has run, whatever the status that comes with them.
+    not_started: frozenset[str] = frozenset()
+    # Statuses, beside 500, 502, 503 and 504, of its own errors after which the function may have run.
+    failed_on_the_way: frozenset[int] = frozenset()
+
+
+_ANY = Provider()
 
 _CLASS_BY_CATEGORY: Mapping[str, type[ApplicationException]] = {
     ErrorCategory.Unknown: UnknownException,
@@ -150,7 +151,7 @@ def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> F
     return Failure(error, SITUATIONS[code].resend, cause=cause)
 
 
-def failure_of(answer: Answer, trace_id: str) -> Failure | None:
+def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Failure | None:
     """What went wrong, in the far side's own words where it has some; None for an answer that is no error."""
     if answer.function_failed:
         return Failure(_function_error(answer.body, trace_id), Resend.NEVER)
@@ -169,15 +170,15 @@ def failure_of(answer: Answer, trace_id: str) -> Failure | None:
     if answer.error_name:
         error.with_details("error_type", answer.error_name)
     retry_after = _retry_after(answer.headers.get("retry-after"))
-    return Failure(error, _resend(answer, retry_after), retry_after)
+    return Failure(error, _resend(answer, retry_after, provider), retry_after)
 
 
-def _resend(answer: Answer, retry_after: float | None) -> Resend:
+def _resend(answer: Answer, retry_after: float | None, provider: Provider) -> Resend:
     refused = answer.status == 429 or (answer.status == 503 and retry_after is not None)
-    if refused or answer.error_name in REFUSED_BEFORE_RUNNING:
+    if refused or answer.error_name in provider.not_started:
         return Resend.ALWAYS
-    failed_on_the_way = answer.status in _FAILED_ON_THE_WAY or (answer.error_name and answer.status in _LAMBDAS_OWN)
-    return Resend.IF_IDEMPOTENT if failed_on_the_way else Resend.NEVER
+    own = answer.error_name and answer.status in provider.failed_on_the_way
+    return Resend.IF_IDEMPOTENT if own or answer.status in _FAILED_ON_THE_WAY else Resend.NEVER
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -29,9 +29,8 @@ from pip_services4_commons.errors import (
 )
 from requests.structures import CaseInsensitiveDict
 
-from pip_services4_serverless.clients._answer import Answer
-from pip_services4_serverless.clients._errors import (
-    REFUSED_BEFORE_RUNNING,
+from pip_services4_serverless._rules.answer import Answer
+from pip_services4_serverless._rules.errors import (
     SITUATIONS,
     Failure,
     Resend,
@@ -39,6 +38,9 @@ from pip_services4_serverless.clients._errors import (
     failure_of,
     no_answer,
 )
+from pip_services4_serverless.clients import LambdaClient
+
+LAMBDA = LambdaClient._PROVIDER
 
 TABLE = {
     "NO_COMMAND": (UnknownException, 500, Resend.NEVER),
@@ -98,7 +100,7 @@ REAL_FAILED_INVOCATION = {
 def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None, error_name: str = "") -> Failure:
     """How an attempt failed that got this answer."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = failure_of(Answer(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T")
+    found = failure_of(Answer(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T", LAMBDA)
     assert found is not None
     return found
 
@@ -271,7 +273,7 @@ def test_a_body_that_breaks_the_parser_counts_as_none(body: bytes) -> None:
 # --- Provider errors of AWS ---
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED_BEFORE_RUNNING))
+@pytest.mark.parametrize("name", sorted(LAMBDA.not_started))
 @pytest.mark.parametrize("status", [400, 409, 429, 502, 500])
 def test_lambda_refused_before_running(name: str, status: int) -> None:
     """By its own word, whatever the status: nothing ran."""
@@ -290,7 +292,7 @@ def test_the_refusals_are_those_of_the_contract() -> None:
         "ResourceNotReadyException",
         "ResourceConflictException",
         "SnapStartNotReadyException",
-    } == REFUSED_BEFORE_RUNNING
+    } == LAMBDA.not_started
 
 
 @pytest.mark.parametrize(
@@ -733,8 +735,8 @@ def test_any_description_becomes_an_error(body: dict[str, Any], status: int, fai
 @pytest.mark.parametrize(("name", "status"), [("EFSMountTimeoutException", 408), ("EFSIOException", 410)])
 def test_lambdas_own_faults_may_be_sent_again_where_that_is_allowed(name: str, status: int) -> None:
     """It says that it failed, and not whether the function ran; without its name the status is the function's word."""
-    assert failure_of(Answer(status, {}, b"", name), "T").resend is Resend.IF_IDEMPOTENT
-    assert failure_of(Answer(status, {}, b""), "T").resend is Resend.NEVER
+    assert failure_of(Answer(status, {}, b"", name), "T", LAMBDA).resend is Resend.IF_IDEMPOTENT
+    assert failure_of(Answer(status, {}, b""), "T", LAMBDA).resend is Resend.NEVER
 
 
 def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 
-from pip_services4_serverless.clients._options import OPTIONS, read_option
+from pip_services4_serverless._rules.options import OPTIONS, read_option
 
 NUMBERS = {
     "connect_timeout": (1, 2**31 - 1),
@@ -20,6 +20,7 @@ NUMBERS = {
     "retries": (0, 1000),
     "max_connections": (1, 65535),
     "idle_timeout": (1, 2**31 - 1),
+    "tcp_keepalive": (0, 2**31 - 1),
 }
 FLAGS = ("idempotent", "prefix_commands")
 

@@ -25,7 +25,7 @@ from pip_services4_commons.data import AnyValueMap
 from pip_services4_commons.errors import ApplicationException, BadRequestException
 from pip_services4_data.query import DataPage, FilterParams, PagingParams
 
-from pip_services4_serverless.clients._payload import encode
+from pip_services4_serverless._rules.payload import encode
 
 LIMIT = 1024 * 1024
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
-from ._errors import Failure, Resend
+from .errors import Failure, Resend
 
 FIRST_BACKOFF = 0.1  # seconds; doubles with each attempt
 LONGEST_BACKOFF = 5.0  # seconds
@@ -16,21 +17,20 @@ class CallPolicy(NamedTuple):
     """What the owner of a client allows. Times in seconds."""
 
     timeout: float
-    connect_timeout: float
     total_timeout: float  # 0 is no bound
     retries: int
     idempotent: bool
-    idle_timeout: float
 
 
 class Attempts:
     """The attempts of one call: the time of the next, and whether there is one after a failure."""
 
-    __slots__ = ("_ends_at", "_policy", "made")
+    __slots__ = ("_clock", "_ends_at", "_policy", "made")
 
-    def __init__(self, policy: CallPolicy) -> None:
+    def __init__(self, policy: CallPolicy, clock: Callable[[], float] = monotonic) -> None:
         self._policy = policy
-        self._ends_at = monotonic() + policy.total_timeout if policy.total_timeout else None
+        self._clock = clock
+        self._ends_at = clock() + policy.total_timeout if policy.total_timeout else None
         self.made = 0
 
     def next_timeout(self) -> float:
@@ -38,7 +38,11 @@ class Attempts:
         self.made += 1
         if self._ends_at is None:
             return self._policy.timeout
-        return max(0.0, min(self._policy.timeout, self._ends_at - monotonic()))
+        return max(0.0, min(self._policy.timeout, self._ends_at - self._clock()))
+
+    def is_over(self) -> bool:
+        """True when nothing is left of the call's time."""
+        return self._ends_at is not None and self._clock() >= self._ends_at
 
     def wait_after(self, failure: Failure) -> float | None:
         """The seconds to wait before the next attempt; None when there must be none."""
@@ -52,6 +56,6 @@ class Attempts:
         # Full jitter: clients that failed together must not come back together. (No more than 2**30: an int overflow.)
         backoff = random.uniform(0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
         wait = max(asked, backoff)
-        if self._ends_at is not None and monotonic() + wait >= self._ends_at:
+        if self._ends_at is not None and self._clock() + wait >= self._ends_at:
             return None
         return wait

@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from ._errors import call_error
+from .errors import call_error
 
 
 def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,19 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, InvocationException
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPResponse
 
-from pip_services4_serverless.clients._answer import (
-    CHUNK,
-    MAX_ANSWER,
-    Answer,
-    AnswerTooLargeError,
-    decode,
-    masked,
-    pieces,
-    read_whole,
-)
-from pip_services4_serverless.clients._errors import failure_of
+from pip_services4_serverless._rules.answer import MAX_ANSWER, Answer, AnswerTooLargeError, masked, read_whole
+from pip_services4_serverless._rules.decoding import decode
+from pip_services4_serverless._rules.errors import failure_of
 
 
 def answer(body: bytes, content_type: str | None = None, status: int = 200) -> Answer:
@@ -81,33 +71,6 @@ def test_another_fault_of_reading_is_passed_on() -> None:
 
     with pytest.raises(TimeoutError):
         read_whole(late(), 500, BrokenOffError)
-
-
-@pytest.mark.parametrize(
-    ("length", "encoding", "taken"),
-    [
-        (0, None, b"a+b"),
-        (1, None, b"x"),
-        (CHUNK, None, b"x" * CHUNK),
-        (CHUNK + 1, None, b"a+b"),
-        (1, "gzip", b"a+b"),
-    ],
-)
-def test_a_short_plain_body_is_read_in_one_piece(length: int, encoding: str | None, taken: bytes) -> None:
-    """What is long, or may become long, is read as chunks."""
-    headers = {"Content-Length": str(length)} | ({"Content-Encoding": encoding} if encoding else {})
-    raw = HTTPResponse(io.BytesIO(b"x" * length), headers, 200, preload_content=False)
-
-    assert list(pieces(raw, [b"a+b"])) == [taken]
-
-
-@pytest.mark.parametrize("length", [None, "1, 1", "+1", "01", "one"])
-def test_a_body_whose_length_is_not_clear_is_read_as_chunks(length: str | None) -> None:
-    """http.client may take it for another length than urllib3. As are those that a tool made without urllib3."""
-    headers = {"Content-Length": length} if length else {}
-    raw = HTTPResponse(io.BytesIO(b"x"), headers, 200, preload_content=False)
-
-    assert list(pieces(raw, [b"a", b"b"])) == list(pieces(object(), [b"a", b"b"])) == [b"a", b"b"]
 
 
 @pytest.mark.defect(18)

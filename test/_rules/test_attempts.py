@@ -6,17 +6,15 @@ from time import monotonic
 
 import pytest
 
-from pip_services4_serverless.clients._attempts import Attempts, CallPolicy
-from pip_services4_serverless.clients._errors import Failure, Resend, call_error
+from pip_services4_serverless._rules.attempts import Attempts, CallPolicy
+from pip_services4_serverless._rules.errors import Failure, Resend, call_error
 
 SAMPLES = 200  # enough that a random wait comes near its bound
 
 
 def policy(**changes: float) -> CallPolicy:
     """The defaults, as the base takes them from the configuration."""
-    defaults = CallPolicy(
-        timeout=10.0, connect_timeout=10.0, total_timeout=0.0, retries=3, idempotent=False, idle_timeout=60.0
-    )
+    defaults = CallPolicy(timeout=10.0, total_timeout=0.0, retries=3, idempotent=False)
     return defaults._replace(**changes)
 
 

@@ -1,0 +1,121 @@
+"""One call as a value: it decides what comes next, and never sends, waits or logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from pip_services4_commons.errors import ApplicationException
+
+from .answer import Answer, masked
+from .attempts import Attempts, CallPolicy
+from .decoding import decode
+from .errors import Failure, Provider, Resend, call_error, failure_of, no_answer
+from .payload import encode
+
+_NO_ANSWER = {
+    "CANNOT_CONNECT": "Could not connect",
+    "CALL_TIMEOUT": "The response did not arrive in time",
+    "NO_RESPONSE": "The connection was lost before a whole response",
+    "DESERIALIZATION_FAILED": "The response cannot be decoded",
+    "RESPONSE_TOO_LARGE": "The response is too large",
+    "NO_CREDENTIALS": "The credentials could not be loaded",
+    "NOT_OPENED": "The client was closed",
+    "CALL_FAILED": "The call could not be made",
+}
+
+
+class Call:
+    """One call, from its parameters to its result.
+
+    Whoever drives it calls `begin`, makes one attempt in the time that it gives, and says by `answered` or `unanswered`
+    how that ended. Both return the seconds to wait before the next attempt, or None when the call has ended; then
+    `result` returns its value or raises its error.
+
+    Args:
+        cmd: the action.
+        trace_id: goes into the payload and into errors.
+        params: the action's parameters.
+        policy: how often and for how long the call is tried.
+        provider: what is special about the provider's answers.
+        limit: the most bytes of payload that the provider takes.
+        secrets: what no error may show.
+        clock: seconds, as `time.monotonic`.
+
+    Raises:
+        BadRequestException: `SERIALIZATION_FAILED` or `PAYLOAD_TOO_LARGE`.
+    """
+
+    __slots__ = ("_answer", "_attempts", "_failure", "_provider", "_secrets", "cmd", "payload", "trace_id")
+
+    def __init__(
+        self,
+        cmd: str,
+        trace_id: str,
+        params: Mapping[str, Any] | None,
+        policy: CallPolicy,
+        provider: Provider,
+        limit: int,
+        secrets: Sequence[str],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.cmd = cmd
+        self.trace_id = trace_id
+        self._provider = provider
+        self._secrets = secrets
+        self._attempts = Attempts(policy, clock)
+        self._answer: Any = None
+        self._failure: Failure | None = None
+        self.payload = encode(cmd, trace_id, params, limit)
+
+    def begin(self) -> float:
+        """Begins an attempt; the seconds that it may take."""
+        return self._attempts.next_timeout()
+
+    def answered(self, answer: Answer) -> float | None:
+        """Takes a whole answer of the far side."""
+        if answer.function_failed or not 200 <= answer.status < 300:
+            answer = answer._replace(body=masked(answer.body, self._secrets))
+        failure = failure_of(answer, self.trace_id, self._provider)
+        if failure is None:
+            self._answer, self._failure = answer, None
+            return None
+        return self._failed(failure)
+
+    def unanswered(self, code: str, cause: Exception) -> float | None:
+        """Takes an attempt without a whole answer: the code of its error, and what was raised."""
+        failure = no_answer(code, self.trace_id, _NO_ANSWER[code], cause)
+        if self._failure and failure.resend is Resend.ALWAYS and self._attempts.is_over():
+            return None  # nothing was sent for want of time: how the attempt before failed says more
+        return self._failed(failure)
+
+    def _failed(self, failure: Failure) -> float | None:
+        self._failure = failure
+        return self._attempts.wait_after(failure)
+
+    @property
+    def code(self) -> str:
+        """The code of the error with which the last attempt ended."""
+        return str(self._failure.error.code) if self._failure else ""
+
+    def result(self) -> Any:
+        """The decoded value.
+
+        Raises:
+            ApplicationException: how the last attempt failed, or `DESERIALIZATION_FAILED`.
+        """
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return decode(self._answer, self.trace_id)
+        try:
+            raise failure.error from failure.cause
+        finally:
+            del failure  # the error's traceback holds this frame: only the garbage collector would free them
+
+    def closed(self, client: str) -> ApplicationException:
+        """The error of a call whose client was closed while it waited for its next attempt."""
+        message = f"{client} was closed while {self.cmd} waited to be called again"
+        error = call_error("NOT_OPENED", self.trace_id, message, cmd=self.cmd)
+        error.__cause__ = self._failure.error if self._failure else None
+        return error

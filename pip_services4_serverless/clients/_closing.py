@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import threading
+
+
+class Closing:
+    """Ends the waits of a client's calls when the client closes.
+
+    As a `threading.Event`, but that an exception from a signal in the middle of a wait leaves no lock held: each wait
+    has a lock of its own.
+    """
+
+    __slots__ = ("_gates", "_is_closed")
+
+    def __init__(self) -> None:
+        self._gates: set[threading.Lock] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Ends all waits, those to come as well."""
+        self._is_closed = True
+        for gate in tuple(self._gates):
+            gate.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits; True, perhaps before the time is over, when the client closed."""
+        gate = threading.Lock()
+        gate.acquire()
+        self._gates.add(gate)
+        try:
+            if not self._is_closed:
+                gate.acquire(timeout=seconds)
+        finally:
+            self._gates.discard(gate)
+        return self._is_closed

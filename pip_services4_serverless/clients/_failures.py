@@ -1,0 +1,95 @@
+"""What an exception below a call means: the one table, which the rules turn into the caller's error.
+
+Tools that stand in for the wire (responses, requests-mock, Stubber) raise what requests and botocore would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from .._rules.answer import AnswerTooLargeError
+from .._wire import (
+    ContentDecodingError,
+    NotSentError,
+    PoolClosedError,
+    ResponseTimeoutError,
+    ResponseTooLargeError,
+    WireError,
+)
+
+# Classes of exceptions and a code of the error table; the first row that fits counts.
+Failures: TypeAlias = Sequence[tuple[tuple[type[Exception], ...], str]]
+
+_OF_THE_WIRE: Failures = (
+    ((PoolClosedError,), "NOT_OPENED"),
+    ((NotSentError,), "CANNOT_CONNECT"),
+    ((ResponseTimeoutError,), "CALL_TIMEOUT"),
+    ((ContentDecodingError,), "DESERIALIZATION_FAILED"),
+    ((ResponseTooLargeError, AnswerTooLargeError), "RESPONSE_TOO_LARGE"),
+    ((WireError,), "NO_RESPONSE"),
+)
+
+
+def failures_of_requests() -> Failures:
+    """With those that `requests.Session.send` raises."""
+    import requests
+    from requests.exceptions import ContentDecodingError as NotDecodedError
+    from urllib3.exceptions import HTTPError
+
+    return (
+        *_OF_THE_WIRE,
+        ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
+        ((requests.Timeout,), "CALL_TIMEOUT"),
+        ((NotDecodedError,), "DESERIALIZATION_FAILED"),
+        ((requests.RequestException, HTTPError, OSError), "NO_RESPONSE"),
+    )
+
+
+def failures_of_botocore() -> Failures:
+    """With those that boto3's `invoke` raises."""
+    from http.client import HTTPException
+
+    from botocore import exceptions as aws
+    from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import DecodeError, HTTPError
+
+    credentials = (
+        aws.NoCredentialsError,
+        aws.PartialCredentialsError,
+        aws.CredentialRetrievalError,
+        aws.SSOError,
+        aws.TokenRetrievalError,
+    )
+    return (
+        *_OF_THE_WIRE,
+        (credentials, "NO_CREDENTIALS"),
+        ((aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError), "CANNOT_CONNECT"),
+        ((aws.ReadTimeoutError,), "CALL_TIMEOUT"),
+        ((ResponseParserError, UnicodeDecodeError, DecodeError), "DESERIALIZATION_FAILED"),
+        (
+            (
+                aws.HTTPClientError,
+                aws.ResponseStreamingError,
+                aws.IncompleteReadError,
+                HTTPError,
+                HTTPException,
+                OSError,
+            ),
+            "NO_RESPONSE",
+        ),
+        ((aws.BotoCoreError,), "CALL_FAILED"),
+    )
+
+
+def told(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
+    """The code of the error that an exception means, and the exception to raise it from; None for one of another kind.
+
+    The wire's own exception counts where requests has put its own around it.
+    """
+    wrapped = err.__context__
+    origin = wrapped if isinstance(wrapped, WireError) and not isinstance(err, WireError) else err
+    for classes, code in failures:
+        if isinstance(origin, classes):
+            return code, origin
+    return None
