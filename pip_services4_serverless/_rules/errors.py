@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC
@@ -125,6 +126,8 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
     "SyntaxException": BadRequestException,
 }
 
+_CODE = re.compile(r"[A-Z][A-Z0-9_]+")
+
 _EXCERPT = 200  # characters of a foreign error body that are worth showing
 
 
@@ -233,11 +236,15 @@ def _function_error(body: bytes, trace_id: str) -> ApplicationException:
     if _is_toolkit_error(described):
         return _restored(described, None, trace_id)  # Lambda says 200
     exception = _CLASS_BY_NAME.get(error_type)
+    if not payload.get("errorMessage"):
+        message = error_type  # as of `assert x`: the type is the best word there is
     stack = payload.get("stackTrace") or payload.get("trace") or ""
     stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)
     if exception is None:
         message = message or _excerpt(body) or "The function failed and did not say why"
         error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
+        if _CODE.fullmatch(error_type):  # a Node service on pip-services: of its exception only the code travels
+            error.code = error_type
     else:
         status = exception().status
         error = _filled(exception, trace_id, "FUNCTION_ERROR", message or error_type, status, {})

@@ -202,8 +202,11 @@ def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:
     try:
         fields = json.loads(body)
         kept = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
+        has_words = kept.get("message") or kept.get("Message") or fields.keys() <= kept.keys()
     except (ValueError, AttributeError, RecursionError):
-        kept = {"message": body[:1000].decode("utf-8", "replace")}
+        kept, has_words = {}, False
+    if not has_words:  # `{"error": "why"}`, text: the body as it is
+        kept["message"] = body[:1000].decode("utf-8", "replace")
     response_dict["body"] = json.dumps(kept).encode()
 
 

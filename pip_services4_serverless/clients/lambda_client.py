@@ -52,6 +52,10 @@ class LambdaClient(FunctionClient):
                 "ResourceNotReadyException",
                 "ResourceConflictException",
                 "SnapStartNotReadyException",
+                "ENINotReadyException",
+                "CodeArtifactUserPendingException",
+                "ThrottlingException",
+                "Throttling",
             }
         ),
         failed_on_the_way=frozenset({408, 410}),  # its file system's timeouts and faults, which it names

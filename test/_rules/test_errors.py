@@ -285,13 +285,17 @@ def test_lambda_refused_before_running(name: str, status: int) -> None:
 
 
 def test_the_refusals_are_those_of_the_contract() -> None:
-    """Five names."""
+    """Nine names."""
     assert {
         "TooManyRequestsException",
         "EC2ThrottledException",
         "ResourceNotReadyException",
         "ResourceConflictException",
         "SnapStartNotReadyException",
+        "ENINotReadyException",
+        "CodeArtifactUserPendingException",
+        "ThrottlingException",
+        "Throttling",
     } == LAMBDA.not_started
 
 
@@ -686,6 +690,32 @@ def test_of_a_function_errors_payload_nothing_is_relied_upon(payload: Any, messa
 def test_a_toolkit_exception_without_words_has_its_name() -> None:
     """A message is never empty."""
     assert function_failure({"errorType": "ConflictException", "errorMessage": ""}).message == "ConflictException"
+
+
+@pytest.mark.parametrize("words", [{"errorMessage": ""}, {"errorMessage": None}, {}], ids=repr)
+def test_a_function_error_without_words_has_its_type(words: dict[str, Any]) -> None:
+    """As of `assert x` or `raise Custom()`; not the JSON that carried it."""
+    error = function_failure({**words, "errorType": "AssertionError", "requestId": "r", "stackTrace": ["a"]})
+
+    assert (error.code, error.message) == ("FUNCTION_ERROR", "AssertionError")
+
+
+@pytest.mark.parametrize("code", ["NO_DUMMY", "CONFLICT", "E404", "NO_2ND_TRY"])
+def test_an_error_type_that_looks_like_a_code_is_the_code(code: str) -> None:
+    """A Node service sends the code of its exception there, and its class is lost."""
+    error = function_failure({"errorType": code, "errorMessage": "Dummy 7 was not found", "trace": ["a"]})
+
+    assert type(error) is InvocationException
+    assert (error.code, error.status, error.message) == (code, 500, "Dummy 7 was not found")
+    assert error.details["error_type"] == code
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Error", "OSError", "Runtime.ExitError", "A", "_X", "NO DUMMY", "NO_DUMMY\n", "ÄÖ"]
+)
+def test_other_error_types_are_no_codes(name: str) -> None:
+    """Names of classes above all."""
+    assert function_failure({"errorType": name, "errorMessage": "M"}).code == "FUNCTION_ERROR"
 
 
 @pytest.mark.parametrize(

@@ -612,6 +612,10 @@ NEVER, IF_IDEMPOTENT, ALWAYS = (False, False), (False, True), (True, True)
         ("ResourceNotReadyException", 502, ALWAYS, InvocationException),
         ("ResourceConflictException", 409, ALWAYS, ConflictException),
         ("SnapStartNotReadyException", 409, ALWAYS, ConflictException),
+        ("ENINotReadyException", 502, ALWAYS, InvocationException),
+        ("CodeArtifactUserPendingException", 409, ALWAYS, ConflictException),
+        ("ThrottlingException", 400, ALWAYS, BadRequestException),
+        ("Throttling", 400, ALWAYS, BadRequestException),
         ("ServiceException", 500, IF_IDEMPOTENT, InvocationException),
         ("EC2UnexpectedException", 502, IF_IDEMPOTENT, InvocationException),
         ("ResourceNotFoundException", 404, NEVER, NotFoundException),
@@ -638,6 +642,33 @@ def test_an_error_of_aws_has_its_exception(
         assert (error.status, error.trace_id, error.details["error_type"]) == (status, "T", name)
         assert "it says why" in error.message
         assert server.executions == 1 + again[idempotent]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"error": "why"}, '{"error": "why"}'),
+        ({"Message": "", "error": "why"}, '{"Message": "", "error": "why"}'),
+        (
+            {"errorType": "Runtime.ExitError", "errorMessage": "exit status 3"},
+            '{"errorType": "Runtime.ExitError", "errorMessage": "exit status 3"}',
+        ),
+        ("why", '"why"'),
+        (b"why", "why"),
+        ({"Type": "User", "message": "why"}, "why"),
+        ({"Type": "User", "Message": "why"}, "why"),
+    ],
+    ids=repr,
+)
+def test_the_words_of_any_error_body_are_kept(body: Any, words: str) -> None:
+    """An emulator's too, and those of a proxy before Lambda: the body is quoted where no known field has any."""
+    with FaultServer() as server:
+        server.default = answer(502, body)
+        client = opened("connection.uri", server.url, "connection.arn", ARN, *KEYS)
+        error = failure(client)
+        client.close("T")
+
+    assert (error.code, error.message) == ("CALL_FAILED", f"The call was answered with status 502: {words}")
 
 
 @pytest.mark.defect(26)

@@ -461,16 +461,30 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", refused),)),
     Fault(
-        "`EC2ThrottledException`, `ResourceNotReadyException`",
+        "`EC2ThrottledException`, `ResourceNotReadyException`, `ENINotReadyException`",
         None,
         always_again(InvocationException, "CALL_FAILED"),
-        (aws_error(502, "EC2ThrottledException", refused), aws_error(502, "ResourceNotReadyException", refused)),
+        (
+            aws_error(502, "EC2ThrottledException", refused),
+            aws_error(502, "ResourceNotReadyException", refused),
+            aws_error(502, "ENINotReadyException", refused),
+        ),
     ),
     Fault(
-        "`ResourceConflictException`, `SnapStartNotReadyException`",
+        "`ResourceConflictException`, `SnapStartNotReadyException`, `CodeArtifactUserPendingException`",
         None,
         always_again(ConflictException, "CONFLICT"),
-        (aws_error(409, "ResourceConflictException", refused), aws_error(409, "SnapStartNotReadyException", refused)),
+        (
+            aws_error(409, "ResourceConflictException", refused),
+            aws_error(409, "SnapStartNotReadyException", refused),
+            aws_error(409, "CodeArtifactUserPendingException", refused),
+        ),
+    ),
+    Fault(
+        "`ThrottlingException`, `Throttling` with 400",
+        None,
+        always_again(BadRequestException, "BAD_REQUEST"),
+        (aws_error(400, "ThrottlingException", refused), aws_error(400, "Throttling", refused)),
     ),
     Fault(
         "`ServiceException` and other service errors",
