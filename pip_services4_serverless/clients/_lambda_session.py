@@ -61,16 +61,17 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             if not region:
                 refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
             secrets = Secrets(Credentials(*keys)) if keys else _chain(context, session)
+            # Looked up here: botocore takes an empty variable for a bundle that is not there.
+            verify = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
             client = session.create_client(
-                "lambda", region, None, True, None, connection.get_endpoint(), *keys or (None, None, None), config
+                "lambda", region, None, True, verify, connection.get_endpoint(), *keys or (None, None, None), config
             )
             # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
             # and not the attempt, and a call costs a sixth more.
             endpoint: Any = getattr(client, "_endpoint", None)
             if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
-                bundle = session.get_config_variable("ca_bundle")
                 keepalive = _keepalive(session, options)
-                endpoint.http_session = _HttpSession(client.meta.endpoint_url, bundle, keepalive, options, secrets)
+                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, keepalive, options, secrets)
         except (BotoCoreError, ValueError) as err:
             message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
             raise refusal(context, "WRONG_URI", "connection", message) from err
@@ -156,11 +157,12 @@ class _HttpSession:
     """What the client sends through, in place of botocore's `URLLib3Session`: our connections, and each response, an
     error's too, read whole within the attempt's bounds of time and size."""
 
-    def __init__(self, endpoint_url: str, ca_bundle: str | None, keepalive: float, options: Options, secrets: Secrets):
+    def __init__(
+        self, endpoint_url: str, verify: str | bool, keepalive: float, options: Options, secrets: Secrets
+    ) -> None:
         self._secrets = secrets
-        # As botocore does: proxies and CA bundle come from the environment.
         proxy = get_environ_proxies(endpoint_url).get(endpoint_url.partition(":")[0])
-        bundle = str(get_cert_path(ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True))
+        bundle = str(get_cert_path(verify))
         if not os.path.exists(bundle):
             raise ValueError(f"there is no CA bundle {bundle}")
         endpoint = Endpoint.of_url(endpoint_url, bundle, proxy, keepalive)

@@ -19,6 +19,8 @@ MASK = "***"
 _IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^?#]*(?=@)", re.IGNORECASE)
 # Visible ASCII: what a header may carry as it is. A line break here would be a header of the caller's making.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
+# Libraries disagree on where a host ends that has one of these: at a backslash, as browsers have it, or after it.
+_NOT_IN_HOST = re.compile(r"[\\\"<>^`{|}%]")
 _SECTION = re.compile(r"(connections?|credentials?)\.")
 
 
@@ -100,6 +102,8 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
         refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://, not {parts.scheme[:20]!r}")
     if not parts.hostname:
         refuse(context, "WRONG_URI", key, "has no host")
+    if _NOT_IN_HOST.search(parts.hostname.partition("%25")[0] if ":" in parts.hostname else parts.hostname):
+        refuse(context, "WRONG_URI", key, "has a host with a character that no host has")
     if parts.username is not None or parts.password is not None:
         refuse(context, "WRONG_URI", key, "must not hold a user name or password; use credential.*")
     return parts

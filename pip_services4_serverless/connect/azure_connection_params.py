@@ -96,6 +96,9 @@ class AzureConnectionParams(ServerlessConnectionParams):
             refuse(context, "WRONG_URI", "connection.app_name", f"{app_name[:80]!r} is no name of a function app")
         if not function_name.isprintable():
             refuse(context, "WRONG_URI", "connection.function_name", "holds a character that cannot stand in a URL")
+        # Taken away by whoever normalises the path, with what stands before them: the call would leave /api/.
+        if not {".", ".."}.isdisjoint(re.split(r"[/\\]", _unquoted(function_name))):
+            refuse(context, "WRONG_URI", "connection.function_name", "must not hold the segments . or ..")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters, composes the URL or takes it apart, and moves a key out of it.
@@ -124,3 +127,10 @@ class AzureConnectionParams(ServerlessConnectionParams):
         self.set_protocol(parts.scheme)
         self.set_app_name((parts.hostname or "").removesuffix(".azurewebsites.net"))
         self.set_function_name(parts.path.removeprefix("/api/").strip("/"))
+
+
+def _unquoted(name: str) -> str:
+    """Without percent-encoding, however often it was encoded."""
+    while (plain := unquote(name)) != name:
+        name = plain
+    return name

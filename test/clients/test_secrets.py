@@ -415,6 +415,17 @@ def test_a_ca_bundle_that_is_missing_is_told_at_open(provider: str, variable: st
         client.open("test")
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE"])
+def test_an_empty_variable_means_the_default_authorities(provider: str, variable: str) -> None:
+    """A client opens with it, and trusts no others."""
+    with (
+        FaultServer("unknown_ca") as far_side,
+        environment(**{variable: ""}),
+        open_client(provider, far_side.url, retries=0) as client,
+    ):
+        assert failure(client).code == "CANNOT_CONNECT"
+
+
 @pytest.mark.parametrize(
     "variables",
     [

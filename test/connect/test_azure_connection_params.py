@@ -6,12 +6,15 @@ import contextlib
 import json
 import traceback
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
+import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
+from urllib3.util import parse_url
 
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
 from pip_services4_serverless.connect._connection_params import is_readable_on_the_way
@@ -453,3 +456,64 @@ def test_any_names_are_taken_or_refused(app_name: str, function_name: str) -> No
     with contextlib.suppress(ConfigException):
         called = normalized("app_name", app_name, "function_name", function_name).get_function_uri()
         assert str(called).startswith(f"https://{app_name}.azurewebsites.net/api/")
+
+
+# --- Hosts and names that libraries read differently ---
+
+
+@pytest.mark.parametrize("params", [AzureConnectionParams, AwsConnectionParams])
+@pytest.mark.parametrize("character", [*'\\"<>^`{|}%', "%2f", "%5c"])
+def test_a_host_that_libraries_read_differently_is_refused(params: Any, character: str) -> None:
+    """urllib3 calls evil.com, where urlsplit sees a name of this machine."""
+    with pytest.raises(ConfigException) as caught:
+        params.from_tuples(
+            *("arn", "orders", "region", "eu-west-1", "uri", f"http://evil.com{character}foo.localhost/api/f")
+        ).validate("T")
+
+    assert (caught.value.code, caught.value.details["key"]) == ("WRONG_URI", "connection.uri")
+
+
+@given(st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None)
+@example("ß")
+@example("\\")
+@example("%25")
+def test_a_host_that_is_taken_is_the_host_that_is_called(middle: str) -> None:
+    """What decides on the warning of a readable key is where requests connects to."""
+    params = AzureConnectionParams.from_tuples("uri", f"http://evil.com{middle}foo.localhost/api/f")
+    try:
+        params.normalize("T")
+        called = requests.Request("POST", params.get_function_uri()).prepare().url
+    except (ConfigException, requests.RequestException):
+        return
+    host, really = urlsplit(params.get_function_uri()).hostname or "", parse_url(called or "").host or ""
+    assert really == host if host.isascii() else really.endswith(".localhost")
+
+
+@pytest.mark.parametrize("uri", ["http://[fe80::1%25eth0]/api/f", "http://[::1]/f", "https://shop_1.example/f"])
+def test_an_unusual_host_is_taken(uri: str) -> None:
+    """An address with its zone, a name with an underscore."""
+    normalized("uri", uri)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("../admin/host/status", "..", ".", "a/../../admin", "a/./b", "/../a", "a/..", "..\\admin", "a\\..\\b"),
+        *("%2e%2e/admin", "%2E./admin", ".%2e/a", "%252e%252e/admin", "..%2fadmin", "..%5cadmin", "%25252e%2E/a"),
+    ],
+)
+def test_a_function_name_that_leaves_api_is_refused(name: str) -> None:
+    """Whoever normalises the URL on its way would call another of the app's addresses, with the key."""
+    error = refused("app_name", "shop", "function_name", name)
+
+    assert (error.code, error.details["key"]) == ("WRONG_URI", "connection.function_name")
+
+
+@pytest.mark.parametrize("name", ["...", "a.b", ".a", "a..", "v1.0/orders", "100%", "a%2eb"])
+def test_a_dot_in_a_function_name_is_taken(name: str) -> None:
+    """And arrives behind /api/."""
+    uri = normalized("app_name", "shop", "function_name", name).get_function_uri()
+    called = requests.Request("POST", uri).prepare().url
+
+    assert unquote(urlsplit(called or "").path) == f"/api/{name}"
