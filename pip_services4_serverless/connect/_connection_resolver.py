@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -9,8 +10,8 @@ from typing import Any, Generic, TypeVar
 from pip_services4_components.config import ConfigParams, IConfigurable
 from pip_services4_components.context import IContext
 from pip_services4_components.refer import Descriptor, IReferenceable, IReferences
-from pip_services4_config.auth import CredentialParams, ICredentialStore
-from pip_services4_config.connect import ConnectionParams, IDiscovery
+from pip_services4_config.auth import CredentialResolver, ICredentialStore
+from pip_services4_config.connect import ConnectionResolver, IDiscovery
 
 from .._context import CallContext, as_context
 from ._connection_params import ServerlessConnectionParams
@@ -36,18 +37,25 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
     """
 
     def __init__(self) -> None:
-        self._connections: list[ConnectionParams] = []
-        self._credentials: list[CredentialParams] = []
+        # What is configured, and what the resolvers of pip-services4-azure let their subclasses read.
+        self._connection_resolver = ConnectionResolver()
+        self._credential_resolver = CredentialResolver()
         self._references: IReferences | None = None
+        self._configuring = threading.Lock()
 
     def configure(self, config: ConfigParams) -> None:
         """Takes the connections and credentials; a second call replaces what the first set."""
-        self._connections = ConnectionParams.many_from_config(config)
-        self._credentials = CredentialParams.many_from_config(config)
+        # New ones: theirs would add a second configuration to the first.
+        connections = ConnectionResolver(config, self._references)
+        credentials = CredentialResolver(config, self._references)
+        with self._configuring:
+            self._connection_resolver, self._credential_resolver = connections, credentials
 
     def set_references(self, references: IReferences) -> None:
         """Takes the references in which discovery services and credential stores are looked up."""
         self._references = references
+        self._connection_resolver.set_references(references)
+        self._credential_resolver.set_references(references)
 
     def resolve(self, context: CallContext = None) -> Params:
         """Finds and checks the parameters.
@@ -57,15 +65,18 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
         """
         # pip-services' own resolvers fail without references, and take a store's empty answer for a credential.
         asked = as_context(context)
+        with self._configuring:
+            connections = list(self._connection_resolver.get_all())
+            credentials = self._credential_resolver.get_all()
         connection = self._find(
             asked,
-            self._connections,
+            connections,
             ("connection.discovery_key", "NO_CONNECTION", "discovery"),
             lambda component, key: component.resolve_one(asked, key) if isinstance(component, IDiscovery) else None,
         )
         credential = self._find(
             asked,
-            self._credentials,
+            credentials,
             ("credential.store_key", "NO_CREDENTIALS", "credential-store"),
             lambda component, key: component.lookup(asked, key) if isinstance(component, ICredentialStore) else None,
         )

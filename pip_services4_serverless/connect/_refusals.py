@@ -13,7 +13,7 @@ REFUSALS: Mapping[str, str] = {
     "WRONG_OPTION": "an option of the wrong kind or out of bounds",
     "NO_CONNECTION": "nothing to connect to; a discovery key that is not found",
     "WRONG_PROTOCOL": "a scheme other than http or https",
-    "WRONG_URI": "a URL that cannot be used: no host or an odd one, a user name or password, white space; a `function_name` that leaves `/api/`",
+    "WRONG_URI": "an unusable URL: no host, an odd one, a password, white space; a `function_name` that leaves `/api/`",
     "WRONG_AUTH_CODE": "a key with white space, a line break, or characters that are no ASCII",
     "WRONG_ARN": "no ARN, partial ARN or name of a Lambda function",
     "NO_REGION": "no region in the ARN, the configuration or AWS's own settings",

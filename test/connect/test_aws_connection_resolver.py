@@ -9,7 +9,7 @@ from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.refer import Descriptor, References
 from pip_services4_config.auth import CredentialParams, MemoryCredentialStore
-from pip_services4_config.connect import MemoryDiscovery
+from pip_services4_config.connect import ConnectionParams, MemoryDiscovery
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, SESSION_TOKEN
 
 from pip_services4_serverless.connect import AwsConnectionParams, AwsConnectionResolver
@@ -158,3 +158,34 @@ def test_a_second_configure_replaces_the_first() -> None:
     resolver.configure(ConfigParams.from_tuples("connection.arn", "other"))
 
     assert dict(resolver.resolve()) == {"arn": "other"}
+
+
+def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
+    """Under the names that pip-services4-azure gave them; they hold the last configuration, and the references."""
+
+    class Resolver(AwsConnectionResolver):
+        def resolve(self, context: Any = None) -> Any:
+            connection = self._connection_resolver.resolve(context)
+            return connection, self._credential_resolver.lookup(context)
+
+    resolver = Resolver()
+    assert (resolver._connection_resolver.get_all(), resolver._credential_resolver.get_all()) == ([], [])
+    credentials = MemoryCredentialStore(ConfigParams.from_tuples("fn.access_key", "K"))
+    resolver.set_references(References.from_tuples(STORE, credentials))
+    for name in ("old", "new"):
+        resolver.configure(
+            ConfigParams.from_tuples("connection.arn", ARN, "connection.name", name, "credential.store_key", "fn")
+        )
+    connection, credential = resolver.resolve("T")
+
+    assert connection.get_as_string("name") == "new"
+    assert credential.get_as_string("access_key") == "K"
+
+
+def test_what_is_added_to_them_is_resolved() -> None:
+    """They are where the connection and the credential come from."""
+    resolver = AwsConnectionResolver()
+    resolver._connection_resolver.add(ConnectionParams.from_tuples("arn", ARN))
+    resolver._credential_resolver.add(CredentialParams.from_tuples("access_id", "I", "access_key", "K"))
+
+    assert resolver.resolve("T").get_access_key() == "K"

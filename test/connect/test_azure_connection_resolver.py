@@ -310,3 +310,34 @@ def test_any_configuration_is_taken_or_refused(config: dict[str, str]) -> None:
     found_by.set_references(References.from_tuples(DISCOVERY, discovery(orders=URI), STORE, store(orders="K")))
     with contextlib.suppress(ConfigException):
         assert found_by.resolve("T").get_function_uri()
+
+
+def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
+    """Under the names that pip-services4-azure gave them; they hold the last configuration, and the references."""
+
+    class Resolver(AzureConnectionResolver):
+        def resolve(self, context: Any = None) -> Any:
+            connection = self._connection_resolver.resolve(context)
+            return connection, self._credential_resolver.lookup(context)
+
+    resolver = Resolver()
+    assert (resolver._connection_resolver.get_all(), resolver._credential_resolver.get_all()) == ([], [])
+    credentials = MemoryCredentialStore(ConfigParams.from_tuples("fn.auth_code", "K"))
+    resolver.set_references(References.from_tuples(STORE, credentials))
+    for name in ("old", "new"):
+        resolver.configure(
+            ConfigParams.from_tuples("connection.uri", URI, "connection.name", name, "credential.store_key", "fn")
+        )
+    connection, credential = resolver.resolve("T")
+
+    assert connection.get_as_string("name") == "new"
+    assert credential.get_as_string("auth_code") == "K"
+
+
+def test_what_is_added_to_them_is_resolved() -> None:
+    """They are where the connection and the credential come from."""
+    resolver = AzureConnectionResolver()
+    resolver._connection_resolver.add(ConnectionParams.from_tuples("uri", URI))
+    resolver._credential_resolver.add(CredentialParams.from_tuples("access_id", "I", "auth_code", "K"))
+
+    assert resolver.resolve("T").get_auth_code() == "K"
