@@ -157,16 +157,17 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         if self._defaults is None:  # a subclass may have set its own
             self._defaults = self._options()
         options = self._defaults.configured(config)
-        self._connect_timeout = options.connect_timeout
-        self._timeout = options.timeout
-        self._total_timeout = options.total_timeout
-        self._retries = options.retries
-        self._idempotent = options.idempotent
-        self._max_connections = options.max_connections
-        self._idle_timeout = options.idle_timeout
-        self._tcp_keepalive = options.tcp_keepalive
-        self._prefix_commands = options.prefix_commands
-        self._connection_resolver.configure(config)
+        with self._lifecycle:  # an `open` in another thread takes all of it from one configuration
+            self._connect_timeout = options.connect_timeout
+            self._timeout = options.timeout
+            self._total_timeout = options.total_timeout
+            self._retries = options.retries
+            self._idempotent = options.idempotent
+            self._max_connections = options.max_connections
+            self._idle_timeout = options.idle_timeout
+            self._tcp_keepalive = options.tcp_keepalive
+            self._prefix_commands = options.prefix_commands
+            self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
 
     def _options(self) -> Options:

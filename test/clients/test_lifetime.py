@@ -235,3 +235,44 @@ def test_a_client_opened_before_fork_works_in_the_child_on_its_own_connection(pr
         )
         seen = [(request.json()["who"], request.connection) for request in far_side.requests]
     assert seen == [("parent", 1), ("child", 2), ("child", 2), ("parent again", 1)]
+
+
+def test_a_client_opens_with_one_configuration(provider: str) -> None:
+    """Never with one's address and another's key, or timeout, while another thread configures it."""
+    configs = []
+    for number in range(2):
+        config = config_for(provider, f"http://127.0.0.{number + 1}:9", timeout=1000 + number)
+        config.put("credential.auth_code", f"auth_code{number}")
+        config.put("credential.access_key", f"access_key{number}")
+        configs.append(config)
+    client = CLIENTS[provider]("dummies")
+    client.configure(configs[0])
+    stopped = threading.Event()
+
+    def configure() -> None:
+        while not stopped.is_set():
+            for config in configs:
+                client.configure(config)
+
+    mixed, opened, ends_at = 0, 0, time.monotonic() + 1.5
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    with ThreadPoolExecutor(1) as threads:
+        configuring = threads.submit(configure)
+        try:
+            while opened < 1000 and time.monotonic() < ends_at:
+                client.open("T")
+                state = client._state
+                number = state.transport.url.partition(":9")[0][-1]
+                mixed += (state.transport.secrets[0][-1], f"{state.policy.timeout:.3f}"[-1]) != (
+                    str(int(number) - 1),
+                    str(int(number) - 1),
+                )
+                opened += 1
+                client.close("T")
+        finally:
+            sys.setswitchinterval(switching)
+            stopped.set()
+        configuring.result(5)
+    assert opened > 20
+    assert mixed == 0
