@@ -9,7 +9,7 @@ from typing import Any
 
 from .connection import Connection
 from .endpoint import Endpoint
-from .errors import PoolClosedError
+from .errors import NotSentError, PoolClosedError
 from .response import Response
 
 
@@ -68,7 +68,6 @@ class ConnectionPool:
 
         Raises:
             WireError: there is no response, or it cannot be used; its class says which.
-            ValueError: a header cannot be sent.
         """
         seconds = (getattr(timeout, "read_timeout", None) or self._timeout) if timeout is not None else self._timeout
         connect = getattr(timeout, "connect_timeout", None) if timeout is not None else None
@@ -125,28 +124,35 @@ class ConnectionPool:
             except IndexError:
                 return
 
-    def _head(self, method: str, target: str, headers: Mapping[str, str], length: int) -> bytes:
-        """The request's line and headers.
+    def _head(self, method: str, target: str, headers: Mapping[Any, Any], length: int) -> bytes:
+        """The request's line and headers, which requests allows to be bytes.
 
         Raises:
-            ValueError: there is a line break in one, or a character that is not latin-1.
+            NotSentError: there is a line break in one, or a character that is not latin-1.
         """
         lines = [f"{method} {target} HTTP/1.1"]
-        named = set()
+        needs_host = needs_length = True
         for name, value in headers.items():
-            name, value = _text(name), _text(value)
-            named.add(name.lower())
+            if isinstance(name, bytes) or isinstance(value, bytes):
+                name, value = _text(name), _text(value)
             lines.append(f"{name}: {value}")
-        if "host" not in named:
+            if len(name) == 4 and name.lower() == "host":
+                needs_host = False
+            elif len(name) == 14 and name.lower() == "content-length":
+                needs_length = False
+        if needs_host:
             lines.insert(1, f"Host: {self.endpoint.authority}")
-        if "content-length" not in named:
+        if needs_length:
             lines.append(f"Content-Length: {length}")
         if self.endpoint.sends_whole_url and self.endpoint.proxy and self.endpoint.proxy.authorization:
             lines.append(f"Proxy-Authorization: {self.endpoint.proxy.authorization}")
         head = "\r\n".join((*lines, "", ""))
         if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
-            raise ValueError("A header cannot be sent: there is a line break or a null in it")
-        return head.encode("latin-1")
+            raise NotSentError("A header cannot be sent: there is a line break or a null in it")
+        try:
+            return head.encode("latin-1")
+        except UnicodeEncodeError:
+            raise NotSentError("A header cannot be sent: there is a character in it that is not latin-1") from None
 
 
 def _text(value: str | bytes) -> str:

@@ -83,8 +83,10 @@ class Signer:
             return
         timestamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
         scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
+        present = {name.lower() for name in headers.keys()}  # noqa: SIM118 (to iterate over a message is slow)
         for name, value in (("Authorization", None), ("X-Amz-Date", timestamp), ("X-Amz-Security-Token", keys.token)):
-            del headers[name]
+            if name.lower() in present:
+                del headers[name]
             if value:
                 headers[name] = value
 

@@ -18,7 +18,7 @@ import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
 from botocore.httpsession import URLLib3Session, get_cert_path
 from botocore.loaders import Loader
@@ -26,7 +26,7 @@ from botocore.utils import get_environ_proxies
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import MAX_ANSWER, masked
+from .._rules.answer import CHUNK, MAX_ANSWER, Answer, masked, read_whole
 from .._rules.options import Options
 from .._wire import ConnectionPool, Endpoint
 from ..connect import AwsConnectionParams
@@ -187,13 +187,39 @@ class _HttpSession:
         if response.status >= 300:  # botocore logs it, and takes an error's name from it
             response.body = masked(response.body, self._secrets)
         result = AWSResponse(url, response.status, {}, response)
-        # botocore would compare the length with that of the decoded body, and copy the headers.
-        result.headers = response.headers.without("content-length")
+        # Not as an argument, which botocore would copy. It compares the length with that of the decoded body.
+        is_encoded = "content-encoding" in response.headers
+        result.headers = response.headers.without("content-length") if is_encoded else response.headers
         return result
 
     def close(self) -> None:
         """Drops the connections; those in use when they are given back."""
         self._pool.close()
+
+
+def invoke(client: Any, function: str, payload: bytes, one_way: bool, timeout: float) -> Answer:
+    """Calls boto3's `invoke` once, and reads the response whole.
+
+    Raises what `failures_of_botocore` lists when there is none.
+    """
+    try:
+        data = client.invoke(
+            FunctionName=function,
+            InvocationType="Event" if one_way else "RequestResponse",
+            Payload=Body(payload, timeout),
+        )
+    except ClientError as err:
+        error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})
+        status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
+        name = str(error.get("Code") or "")  # the status once more, where the answer names no error
+        headers = metadata.get("HTTPHeaders", {})
+        return Answer(status, headers, message.encode(), "" if name.isdigit() else name)
+    status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
+    body, stream = b"", data.get("Payload")
+    if stream is not None and (failed or not one_way):
+        # Reading on to its end is what makes botocore check the length.
+        body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, (IncompleteReadError,))
+    return Answer(status, {}, body, function_failed=failed)
 
 
 def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:

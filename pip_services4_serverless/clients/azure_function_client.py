@@ -35,6 +35,7 @@ class AzureFunctionClient(HttpFunctionClient):
     """
 
     _MAX_PAYLOAD = 100 * 1024 * 1024  # the front end's limit
+    _LONGEST_REQUEST = 230_000  # its load balancer's idle timeout
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)

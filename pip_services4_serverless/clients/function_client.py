@@ -93,6 +93,7 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
+    _LONGEST_REQUEST: ClassVar[int] = 0  # ms after which the provider's front end ends a request; 0 where it does not
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name or ""
@@ -214,6 +215,9 @@ class FunctionClient(IOpenable, IConfigurable, IReferenceable, ABC):
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
+        if 0 < self._LONGEST_REQUEST < options.timeout:
+            message = "options.timeout of %s is %d ms, but the provider ends each request after %d ms"
+            self._logger.warn(as_context(context), message, type(self).__name__, options.timeout, self._LONGEST_REQUEST)
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
     def close(self, context: CallContext) -> None:

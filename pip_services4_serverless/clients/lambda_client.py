@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .._context import CallContext, trace_id_of
-from .._rules.answer import CHUNK, Answer, read_whole
+from .._rules.answer import Answer
 from .._rules.errors import Provider, call_error
 from .._rules.options import Options
 from ..connect import AwsConnectionParams, AwsConnectionResolver
@@ -15,6 +15,7 @@ from .function_client import FunctionClient
 class _Handle(NamedTuple):
     client: Any  # boto3's
     function: str
+    invoke: Callable[[Any, str, bytes, bool, float], Answer]
 
 
 class LambdaClient(FunctionClient):
@@ -80,10 +81,10 @@ class LambdaClient(FunctionClient):
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         from ._failures import failures_of_botocore
-        from ._lambda_session import open_lambda
+        from ._lambda_session import invoke, open_lambda
 
         self._lambda, secrets = open_lambda(context, self._connection, options)
-        handle = _Handle(self._lambda, self._connection.get_arn())
+        handle = _Handle(self._lambda, self._connection.get_arn(), invoke)
         return Transport(handle, self._lambda.meta.endpoint_url, secrets, failures_of_botocore())
 
     def _close_transport(self, transport: Transport) -> None:
@@ -91,29 +92,9 @@ class LambdaClient(FunctionClient):
         self._lambda = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
-        from botocore.exceptions import ClientError, IncompleteReadError
-
-        from ._lambda_session import Body
-
-        client, function = transport.handle
-        try:
-            data = client.invoke(
-                FunctionName=function,
-                InvocationType="Event" if one_way else "RequestResponse",
-                Payload=Body(payload, timeout),
-            )
-        except ClientError as err:
-            error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})
-            status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
-            name = str(error.get("Code") or "")  # the status once more, where the answer names no error
-            headers = metadata.get("HTTPHeaders", {})
-            return Answer(status, headers, message.encode(), "" if name.isdigit() else name)
-        status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
-        body, stream = b"", data.get("Payload")
-        if stream is not None and (failed or not one_way):
-            # Reading on to its end is what makes botocore check the length.
-            body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, (IncompleteReadError,))
-        return Answer(status, {}, body, function_failed=failed)
+        client, function, invoke = transport.handle
+        answer: Answer = invoke(client, function, payload, one_way, timeout)
+        return answer
 
     def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.

@@ -17,8 +17,10 @@ from pip_services4_commons.errors import (
     UnknownException,
 )
 from pip_services4_components.config import ConfigParams
+from pip_services4_observability.log import LogLevel
 from support.clients import AUTH_CODE, config_for, failure, open_client
 from support.fault_server import FaultServer, Request, answer, gzip_answer
+from support.recorders import RecordingLogger, references_to
 
 from pip_services4_serverless.clients import AzureFunctionClient
 
@@ -372,3 +374,18 @@ def test_a_secret_that_comes_back_is_masked() -> None:
 
         assert "bad key" in error.message
         assert AUTH_CODE not in str(error.to_json())
+
+
+@pytest.mark.parametrize(("timeout", "warnings"), [(230_000, 0), (230_001, 1)])
+def test_a_timeout_that_azure_cuts_short_is_warned_of(timeout: int, warnings: int) -> None:
+    """Its front end ends each request after 230 s, whatever the function's own limit is."""
+    logger = RecordingLogger()
+    client = AzureFunctionClient()
+    client.set_references(references_to(logger=logger))
+    client.configure(config_for("azure", "http://127.0.0.1:9", timeout=timeout))
+    client.open("T")
+    client.close("T")
+
+    warned = logger.messages(LogLevel.Warn)
+    assert len(warned) == warnings
+    assert all("230000 ms" in message and "options.timeout" in message for message in warned)

@@ -90,6 +90,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -> None:
     """Whenever `close` comes, a call has its answer or is told that the client is closed, and nothing else."""
+    gc.collect()  # what other tests left
     before = Resources()
     with FaultServer() as far_side, ThreadPoolExecutor(4) as threads:
         client = CLIENTS[provider]("dummies")
