@@ -187,9 +187,10 @@ class _HttpSession:
         if response.status >= 300:  # botocore logs it, and takes an error's name from it
             response.body = masked(response.body, self._secrets)
         result = AWSResponse(url, response.status, {}, response)
-        # Not as an argument, which botocore would copy. It compares the length with that of the decoded body.
-        is_encoded = "content-encoding" in response.headers
-        result.headers = response.headers.without("content-length") if is_encoded else response.headers
+        result.headers = response.headers  # not as an argument, which botocore would copy
+        # botocore compares it with that of the decoded body, and of a 204 that says that it has one.
+        if response.headers.get("content-length", "") != str(len(response.body)):
+            result.headers = response.headers.without("content-length")
         return result
 
     def close(self) -> None:
