@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..connect._connection_params import MASK
-
 MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
 CHUNK = 256 * 1024  # bytes to read at a time
-_SHORTEST_SECRET = 6  # characters; masking less would garble every answer
 
 
 class Answer(NamedTuple):
@@ -46,15 +41,3 @@ def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exceptio
             raise
         return b""
     return body[0] if len(body) == 1 else b"".join(body)
-
-
-def masked(body: bytes, secrets: Iterable[str]) -> bytes:
-    """An error's body, as of a far side that shows the request that it was sent, without the secrets of the request."""
-    if b"\\" in body:  # JSON may write any character as its code
-        with contextlib.suppress(ValueError, RecursionError):
-            body = json.dumps(json.loads(body), ensure_ascii=False).encode()
-    for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
-            for written in (secret, json.dumps(secret)[1:-1]):
-                body = body.replace(written.encode(), MASK.encode())
-    return body

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from pip_services4_commons.errors import ApplicationException
 
-from .answer import Answer, masked
+from .answer import Answer
 from .attempts import Attempts, CallPolicy
 from .decoding import decode
 from .errors import Failure, Provider, Resend, call_error, failure_of, no_answer
 from .payload import encode
+from .secrets import mask_bytes, mask_error
 
 _NO_ANSWER = {
     "CANNOT_CONNECT": "Could not connect",
@@ -47,7 +49,7 @@ class Call:
         BadRequestException: `SERIALIZATION_FAILED` or `PAYLOAD_TOO_LARGE`.
     """
 
-    __slots__ = ("_answer", "_attempts", "_failure", "_provider", "_secrets", "cmd", "payload", "trace_id")
+    __slots__ = ("_answer", "_attempts", "_failure", "_handled", "_provider", "_secrets", "cmd", "payload", "trace_id")
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Call:
         self._attempts = Attempts(policy, clock)
         self._answer: Any = None
         self._failure: Failure | None = None
+        self._handled = sys.exception()  # of the caller, whose own it is, though errors here have it as their context
         self.payload = encode(cmd, trace_id, params, limit)
 
     def begin(self) -> float:
@@ -76,7 +79,7 @@ class Call:
     def answered(self, answer: Answer) -> float | None:
         """Takes a whole answer of the far side."""
         if answer.function_failed or not 200 <= answer.status < 300:
-            answer = answer._replace(body=masked(answer.body, self._secrets))
+            answer = answer._replace(body=mask_bytes(answer.body, self._secrets))
         failure = failure_of(answer, self.trace_id, self._provider)
         if failure is None:
             self._answer, self._failure = answer, None
@@ -85,6 +88,7 @@ class Call:
 
     def unanswered(self, code: str, cause: Exception) -> float | None:
         """Takes an attempt without a whole answer: the code of its error, and what was raised."""
+        mask_error(cause, self._secrets, self._handled)  # before its text is cut, perhaps within a key
         failure = no_answer(code, self.trace_id, _NO_ANSWER[code], cause)
         if self._failure and failure.resend is Resend.ALWAYS and self._attempts.is_over():
             return None  # nothing was sent for want of time: how the attempt before failed says more
@@ -106,10 +110,14 @@ class Call:
             ApplicationException: how the last attempt failed, or `DESERIALIZATION_FAILED`.
         """
         failure, self._failure = self._failure, None
-        if failure is None:
-            return decode(self._answer, self.trace_id)
         try:
+            if failure is None:
+                return decode(self._answer, self.trace_id)
             raise failure.error from failure.cause
+        except ApplicationException as err:
+            # The one place where an error leaves: the far side may have repeated the key in any part of its answer.
+            mask_error(err, self._secrets, self._handled)
+            raise
         finally:
             del failure  # the error's traceback holds this frame: only the garbage collector would free them
 

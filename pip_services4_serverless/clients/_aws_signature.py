@@ -7,7 +7,6 @@ of a call away. What is unusual (query parameters, a body that is no bytes, anot
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -18,17 +17,19 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import CredentialRetrievalError
 
+from .._rules.secrets import Secrets as _Secrets
+
 _SERVICE = "lambda"
 _NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
 
 
-class Secrets(Sequence[str]):
+class Secrets(_Secrets):
     """The secret key and session token that calls are signed with. AWS's chain renews them; the ones before stay
     secret, for an answer on its way may still show them."""
 
     def __init__(self, credentials: Credentials) -> None:
+        super().__init__()
         self._credentials = credentials
-        self._known: tuple[str, ...] = ()
         self.keys()
 
     def keys(self) -> Any:
@@ -44,12 +45,6 @@ class Secrets(Sequence[str]):
         if keys.secret_key not in self._known or (keys.token and keys.token not in self._known):
             self._known = (*filter(None, (keys.secret_key, keys.token)), *self._known[:2])
         return keys
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._known[index]
-
-    def __len__(self) -> int:
-        return len(self._known)
 
 
 class Signer:

@@ -7,8 +7,10 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
+from .._rules.secrets import Secrets
 from ..connect._refusals import refusal
 from ._failures import failures_of_requests
+from ._log_filter import hide_in_logs
 from ._transport import Transport
 from .function_client import FunctionClient
 
@@ -77,7 +79,9 @@ class HttpFunctionClient(FunctionClient):
         self._client, self._uri = session, uri
         broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
         handle = _Handle(session, request, settings, options.connect_timeout / 1000, broken)
-        return Transport(handle, uri, (key,) if key else (), failures_of_requests())
+        secrets = Secrets(key) if key else Secrets()
+        hide_in_logs(secrets)
+        return Transport(handle, uri, secrets, failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()

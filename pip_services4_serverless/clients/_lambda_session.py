@@ -6,9 +6,7 @@ botocore's own session makes the same client class as boto3, without importing s
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import threading
 from functools import cache, lru_cache
 from time import monotonic
@@ -26,12 +24,14 @@ from botocore.utils import get_environ_proxies
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import CHUNK, MAX_ANSWER, Answer, masked, read_whole
+from .._rules.answer import CHUNK, MAX_ANSWER, Answer, read_whole
 from .._rules.options import Options
+from .._rules.secrets import mask_bytes
 from .._wire import ConnectionPool, Endpoint
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
 from ._aws_signature import Secrets, Signer
+from ._log_filter import hide_in_logs
 
 _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
@@ -43,7 +43,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
     Raises:
         ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` for what botocore does not take.
     """
-    _hide_tokens()
+    hide_in_logs()  # the chain's too, before its keys are known
     config = Config(
         connect_timeout=options.connect_timeout / 1000,
         read_timeout=options.timeout / 1000,
@@ -185,7 +185,7 @@ class _HttpSession:
         headers.setdefault("Accept-Encoding", "identity")
         response = self._pool.request(request.method, target, headers, body, timeout)
         if response.status >= 300:  # botocore logs it, and takes an error's name from it
-            response.body = masked(response.body, self._secrets)
+            response.body = mask_bytes(response.body, self._secrets)
         result = AWSResponse(url, response.status, {}, response)
         result.headers = response.headers  # not as an argument, which botocore would copy
         # botocore compares it with that of the decoded body, and of a 204 that says that it has one.
@@ -237,20 +237,3 @@ def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:
     if not has_words:  # `{"error": "why"}`, text: the body as it is
         kept["message"] = body[:1000].decode("utf-8", "replace")
     response_dict["body"] = json.dumps(kept).encode()
-
-
-_TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+", re.IGNORECASE)
-
-
-def _without_token(record: logging.LogRecord) -> bool:
-    message = record.getMessage()
-    if "security-token" in message.lower():
-        record.msg, record.args = _TOKEN.sub(r"\g<1>***", message), ()
-    return True
-
-
-@cache
-def _hide_tokens() -> None:
-    """botocore logs the session token at debug level."""
-    for name in ("botocore.auth", "botocore.endpoint"):
-        logging.getLogger(name).addFilter(_without_token)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, InvocationException
 from requests.structures import CaseInsensitiveDict
 
-from pip_services4_serverless._rules.answer import MAX_ANSWER, Answer, AnswerTooLargeError, masked, read_whole
+from pip_services4_serverless._rules.answer import MAX_ANSWER, Answer, AnswerTooLargeError, read_whole
 from pip_services4_serverless._rules.decoding import decode
 from pip_services4_serverless._rules.errors import failure_of
+from pip_services4_serverless._rules.secrets import mask_bytes as masked
 
 
 def answer(body: bytes, content_type: str | None = None, status: int = 200) -> Answer:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import gc
+import html
 import json
 import logging
 import os
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, ConfigException, ErrorDescriptionFactory
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import IContext
@@ -23,11 +28,13 @@ from pip_services4_observability.log import Logger, LogLevel
 from pip_services4_observability.trace import ITracer
 from support import fault_server as server
 from support.clients import ACCESS_KEY, AUTH_CODE, CLIENTS, PROVIDERS, SESSION_TOKEN, config_for, failure, open_client
-from support.fault_server import FaultServer
+from support.fault_server import FaultServer, Step
 from support.faults import FAULTS, Fault, Variant, call, refused, stage
 from support.proxy import Proxy
 
+from pip_services4_serverless._rules.secrets import Secrets, mask_bytes, mask_error, mask_text
 from pip_services4_serverless.clients import FunctionClient
+from pip_services4_serverless.clients._log_filter import hide_in_logs
 
 URL_KEY = "UrlKey-hunter2-D"
 PROXY_USER = "proxyuser:ProxyPassword-hunter2-E"
@@ -191,6 +198,208 @@ def test_a_far_side_that_repeats_the_key_is_not_quoted(provider: str, watch: Wat
         other = AUTH_CODE if provider == "lambda" else ACCESS_KEY
         watch.note(failure(client))
         assert [text for text in watch.leaks() if MARK in text.replace(other, "")] == []
+
+
+SECRETS = {"azure": (AUTH_CODE,), "lambda": (ACCESS_KEY, SESSION_TOKEN)}
+HTML = "<p>The request had {}"
+
+
+def repeat(told: str, how: str) -> Step:
+    """An answer that repeats what it was told, outside of an error's body or in a body of another encoding."""
+    header = told.encode()
+    steps = {
+        "status line": lambda: server.bad_status_line(b"HTTP/" + header),
+        "reason": lambda: server.raw(b"HTTP/1.1 500 " + header + b"\r\nContent-Length: 0\r\n\r\n"),
+        "chunk size": lambda: server.raw(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + header + b"\r\n{}\r\n", then="close"
+        ),
+        "content type": lambda: server.answer(200, b"<p>", content_type=told),
+        "content type of an error": lambda: server.answer(500, b"<p>", content_type=told),
+        "error's name": lambda: server.answer(500, b"", headers={"x-amzn-errortype": told}),
+        "any header": lambda: server.answer(500, b"", headers={"X-Echo": told}),
+        "garbage headers": lambda: server.garbage_headers(header + b" no colon here"),
+        "redirect": lambda: server.answer(302, b"", headers={"Location": f"http://127.0.0.1:9/?{told}"}),
+        "retry after": lambda: server.answer(400, b"", headers={"Retry-After": told}),
+        "page": lambda: server.answer(200, HTML.format(told).encode()),
+        "page at the cut": lambda: server.answer(500, b"x" * 195 + header),
+        "percent": lambda: server.answer(500, "".join(f"%{byte:02X}" for byte in header).encode()),
+        "bad gzip": lambda: server.answer(200, header, headers={"Content-Encoding": "gzip"}),
+        **{
+            f"{kind} in {encoding}": lambda status=status, encoding=encoding: server.answer(
+                status, HTML.format(told).encode(encoding)
+            )
+            for kind, status in (("page", 200), ("error", 500))
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")
+        },
+        "error as JSON in utf-16": lambda: server.answer(
+            500, json.dumps({"message": told, told: [told]}).encode("utf-16")
+        ),
+        "function's error in utf-16": lambda: server.answer(
+            200,
+            json.dumps({"errorMessage": told, "errorType": told}).encode("utf-16"),
+            headers={"X-Amz-Function-Error": "Unhandled"},
+        ),
+    }
+    return steps[how]()
+
+
+PLACES = (
+    *("status line", "reason", "chunk size", "content type", "content type of an error", "error's name", "any header"),
+    *("garbage headers", "redirect", "retry after", "page", "page at the cut", "percent", "bad gzip"),
+    *("page in utf-16", "page in utf-16-le", "page in utf-16-be", "page in utf-32", "page in utf-32-be"),
+    *("error in utf-16", "error in utf-16-le", "error in utf-16-be", "error in utf-32", "error in utf-32-be"),
+    *("error as JSON in utf-16", "function's error in utf-16"),
+)
+
+
+@pytest.mark.parametrize("how", PLACES)
+def test_a_key_is_masked_wherever_the_far_side_repeats_it(provider: str, watch: Watch, how: str) -> None:
+    """In the error, in all that stands behind it, and in the libraries' logs."""
+    for told in SECRETS[provider]:
+        with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+            client.set_references(watch.references())
+            far_side.default = repeat(told, how)
+            try:
+                client._call("act", "test")
+            except ApplicationException as error:
+                watch.note(error)
+            assert far_side.executions == 1
+    watch.leaks()
+    plain = [text.replace("\0", "").replace("\\x00", "").replace("\\\\x00", "") for text in watch.seen]
+    assert [text for text in plain if MARK in text or "".join(f"%{ord(c):02X}" for c in MARK) in text] == []
+
+
+def test_a_key_that_is_cut_is_masked_whole(provider: str) -> None:
+    """Not the half of it that is left at the end of a long text."""
+    for length in range(440, 500, 7):
+        with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+            far_side.default = server.bad_status_line(b"HTTP/" + b"x" * length + SECRETS[provider][0].encode())
+            error = failure(client)
+        assert SECRETS[provider][0][:10] not in str(error.to_json())
+
+
+def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
+    """Where a debugger, a traceback with locals or a crash report prints it."""
+    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+        client._call("act", "test")
+        state = client._state
+        assert state
+        shown = [repr(state), repr(state.transport), str(state.transport), repr(state.transport.secrets)]
+        shown += [repr(part) for part in state.transport.handle] + [repr(value) for value in vars(client).values()]
+        shown += [repr(vars(client._connection_resolver)), repr(client._connection)]
+        if provider == "azure":
+            session, request, *_ = state.transport.handle
+            headers = (session.headers, request.headers, request.copy().headers, dict(session.headers))
+            shown += [text for held in headers for text in (repr(held), str(held))]
+            shown += [repr(list(session.headers.items())), repr(vars(request)), repr(vars(session))]
+        assert list(state.transport.secrets) == list(SECRETS[provider])
+    assert [text for text in shown if MARK in text] == []
+
+
+def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
+    """A call that fails while another error is handled has it behind it; it may hold the caller's own settings."""
+    settings = {"key": SECRETS[provider][0]}
+    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+        for step in (server.answer(500), server.bad_status_line(), server.answer(200, b"<p>")):
+            far_side.default = step
+            handled = LookupError(settings)
+            behind: list[BaseException | None] = []
+            try:
+                raise handled
+            except LookupError:
+                behind.append(failure(client))
+            while behind[-1]:
+                behind.append(behind[-1].__context__)
+            assert handled in behind
+            assert handled.args == ({"key": SECRETS[provider][0]},)
+
+
+@pytest.mark.parametrize("secret", ["abc+d/f==", "a\"b\\c'd", "a\\\\b&c<d>", "x" * 1200 + "+y"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        repr,
+        json.dumps,
+        lambda text: json.dumps(json.dumps(text)),
+        lambda text: json.dumps(text).replace("/", "\\/"),
+        lambda text: "".join(f"\\u{ord(character):04X}" for character in text),
+        lambda text: repr("".join(f"\\u{ord(character):04x}" for character in text)),
+        lambda text: quote(text, safe=""),
+        html.escape,
+        lambda text: "".join(f"&#{ord(character)};" for character in text),
+        lambda text: text.encode("utf-16").decode("latin-1"),
+        lambda text: repr(text.encode("utf-16-be")),
+        lambda text: repr(text.encode("utf-32")),
+        lambda text: json.dumps(text).encode("utf-16").decode("latin-1"),
+    ],
+)
+def test_a_secret_is_masked_however_it_is_written(secret: str, write: Callable[[str], str]) -> None:
+    """As text and as bytes, and nothing beside it."""
+    whole = f"before {write(secret)} after {write(secret[:-1])} end"
+    for shown in (mask_text(whole, [secret]), mask_bytes(whole.encode("latin-1"), [secret]).decode("latin-1")):
+        assert shown.startswith("before ")
+        assert shown.endswith(f" after {write(secret[:-1])} end")
+        assert shown.replace("\0", "").replace("\\x00", "").count("***") == 1
+        assert len(shown) < len(whole) - 2
+
+
+@given(st.text("abAB\\\"'&%+/=0\0 x", max_size=40), st.sampled_from(["ab\\+/=AB", "aaaaaab"]))
+@settings(max_examples=200, deadline=None)
+def test_masking_takes_away_nothing_else(text: str, secret: str) -> None:
+    """A text without the secret stays; with it, all but the secret does; twice is once."""
+    shown = mask_text(f"{text}{secret}{text}", [secret])
+    assert secret not in shown
+    assert mask_text(shown, [secret]) == shown
+    if "a" not in text.lower():
+        assert mask_text(text, [secret]) == text
+        assert shown == f"{text}***{text}"
+
+
+def test_all_parts_of_an_error_are_masked() -> None:
+    """Also what JSON nested deeper than Python's stack, and what exceptions written in C keep for themselves."""
+    deep: Any = [AUTH_CODE]
+    for _ in range(50_000):
+        deep = [deep]
+    error = ApplicationException("T", AUTH_CODE, AUTH_CODE).with_details(AUTH_CODE, {"a": [AUTH_CODE, (AUTH_CODE,)]})
+    error.details.put("deep", "")
+    dict.__setitem__(error.details, "deep", deep)
+    error.stack_trace, error.category = AUTH_CODE, AUTH_CODE
+    error.add_note(AUTH_CODE)
+    error.__cause__ = UnicodeDecodeError("utf-8", b"\xff" + AUTH_CODE.encode(), 0, 20, AUTH_CODE)
+    error.__cause__.__context__ = json.JSONDecodeError(AUTH_CODE, AUTH_CODE, 0)
+    error.__cause__.__context__.__cause__ = OSError(5, AUTH_CODE, AUTH_CODE)
+    error.__cause__.__context__.__cause__.__cause__ = ExceptionGroup("", [ValueError(ValueError(AUTH_CODE))])
+    mask_error(error, [AUTH_CODE])
+    while isinstance(deep[0], list):
+        deep = deep[0]
+    assert deep == ["***"]
+    error.details.put("deep", "")
+
+    watch = Watch()
+    watch.note(error)
+    behind: BaseException | None = error
+    while behind:
+        watch.seen.append(repr([getattr(behind, name, "") for name in ("object", "doc", "strerror", "filename")]))
+        behind = behind.__cause__ or behind.__context__
+    assert watch.leaks() == []
+
+
+def test_logs_are_masked_as_long_as_a_client_is_held(watch: Watch) -> None:
+    """And not after: what was let go is no secret of this process any more."""
+    secrets = Secrets("LetGo-hunter2-F")
+    hide_in_logs(secrets)
+    hide_in_logs(Secrets())
+    logging.getLogger("botocore.parsers").debug("Response headers: %r", {"X-Echo": secrets[0]})
+    try:
+        raise ValueError(secrets[0])
+    except ValueError:
+        logging.getLogger("urllib3.connection").warning("Failed to parse headers", exc_info=True)
+    assert watch.leaks() == []
+    del secrets
+    gc.collect()
+    logging.getLogger("botocore.parsers").debug("LetGo-hunter2-F")
+    assert len(watch.leaks()) == 2  # the message, and the record
 
 
 def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:

@@ -1,0 +1,43 @@
+"""Masks the secrets of open clients in what the libraries below them log."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import weakref
+
+from .._rules.secrets import Secrets, mask_error, mask_text
+from ..connect._connection_params import MASK
+
+_LOGGERS = (
+    *(f"botocore.{name}" for name in ("auth", "client", "endpoint", "hooks", "httpsession", "parsers", "retryhandler")),
+    *(f"botocore.{name}" for name in ("awsrequest", "regions", "retries.standard", "utils")),
+    *(f"urllib3.{name}" for name in ("connection", "connectionpool", "response", "util.retry")),
+)
+
+_open: tuple[weakref.ref[Secrets], ...] = ()
+_opening = threading.Lock()
+
+
+def hide_in_logs(*secrets: Secrets) -> None:
+    """Masks session tokens, and these secrets as long as somebody holds them, in what the libraries below log."""
+    global _open
+    with _opening:
+        _open = (*(known for known in _open if known() is not None), *map(weakref.ref, secrets))
+    for name in _LOGGERS:
+        logging.getLogger(name).addFilter(_mask_record)  # once: a filter that is there is not added again
+
+
+_TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+", re.IGNORECASE)
+
+
+def _mask_record(record: logging.LogRecord) -> bool:
+    secrets = tuple({secret for known in _open for secret in known() or ()})
+    if record.exc_info and record.exc_info[1]:
+        mask_error(record.exc_info[1], secrets)
+    message = record.getMessage()
+    shown = _TOKEN.sub(rf"\g<1>{MASK}", mask_text(message, secrets))
+    if shown != message:
+        record.msg, record.args = shown, ()
+    return True
