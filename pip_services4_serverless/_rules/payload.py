@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 
 from .errors import call_error
+from .outside import is_from_outside
 
 
 def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:
@@ -26,7 +27,9 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
         raise call_error("SERIALIZATION_FAILED", trace_id, message)
     try:
         payload = _to_bytes({**params, "cmd": cmd, "trace_id": trace_id})
-    except Exception as err:
+    except Exception as err:  # of the caller's own methods: any class
+        if is_from_outside(err):
+            raise
         name = _culprit(params)
         message = f"Parameter {name!r} cannot be sent as JSON: {err}" if name else f"Parameters are no JSON: {err}"
         raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
@@ -50,7 +53,9 @@ def _culprit(params: Mapping[str, Any]) -> str | None:
     try:
         for name in params:
             _to_bytes({name: params[name]})
-    except Exception:
+    except Exception as err:
+        if is_from_outside(err):
+            raise
         return None if name is None else str(name)
     return None
 

@@ -7,20 +7,30 @@ of a call away. What is unusual (query parameters, a body that is no bytes, anot
 from __future__ import annotations
 
 import hmac
+import os
 from datetime import UTC, datetime
 from hashlib import sha256
+from http.client import HTTPException
 from typing import Any
 
+import botocore
+import urllib3
 from botocore import UNSIGNED
 from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
+from .._rules.outside import is_from_outside
 from .._rules.secrets import Secrets as _Secrets
 
 _SERVICE = "lambda"
 _NOT_SIGNED = frozenset(SIGNED_HEADERS_BLACKLIST)
+# What AWS's chain raises of its own, beside built-in classes.
+RAISED = (BotoCoreError, ClientError, ResponseParserError, HTTPError, HTTPException)
+LIBRARIES = tuple(os.path.dirname(str(library.__file__)) + os.sep for library in (botocore, urllib3))
 
 
 class Secrets(_Secrets):
@@ -40,7 +50,9 @@ class Secrets(_Secrets):
         """
         try:
             keys = self._credentials.get_frozen_credentials()
-        except Exception as err:
+        except Exception as err:  # a provider of the owner's own raises any class
+            if is_from_outside(err, LIBRARIES, RAISED):
+                raise
             raise CredentialRetrievalError(provider="credential chain", error_msg=str(err)) from err
         if keys.secret_key not in self._known or (keys.token and keys.token not in self._known):
             self._known = (*filter(None, (keys.secret_key, keys.token)), *self._known[:2])

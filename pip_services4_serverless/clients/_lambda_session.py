@@ -26,11 +26,12 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import CHUNK, MAX_ANSWER, Answer, read_whole
 from .._rules.options import Options
+from .._rules.outside import is_from_outside
 from .._rules.secrets import mask_bytes
 from .._wire import ConnectionPool, Endpoint
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
-from ._aws_signature import Secrets, Signer
+from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
 from ._log_filter import hide_in_logs
 
 _making = threading.Lock()  # making clients is not thread-safe
@@ -133,6 +134,8 @@ def _chain(context: CallContext, session: Any) -> Secrets:
         if credentials is not None:
             return Secrets(credentials)  # which loads what is loaded late, as a role's keys
     except Exception as err:  # a file or program that is not there, no JSON of it, a refusal of AWS's
+        if is_from_outside(err, LIBRARIES, RAISED):
+            raise
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
         raise refusal(context, "NO_CREDENTIALS", "credential", message) from err
     refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")

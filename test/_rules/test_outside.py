@@ -1,0 +1,200 @@
+"""An exception that is raised from outside, into the middle of a call, passes through as itself."""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import ApplicationException, BadRequestException, ConfigException
+
+from pip_services4_serverless._rules.payload import encode
+from pip_services4_serverless.clients._aws_signature import Secrets
+from pip_services4_serverless.clients._lambda_session import _chain, _new_session
+
+# Python itself swallows what is raised into a finaliser.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+class TimeIsUp(Exception):  # noqa: N818 - as Celery's `SoftTimeLimitExceeded`: not derived from anything else
+    """What a worker raises into a task that takes too long."""
+
+
+@dataclass
+class Order:
+    id: uuid.UUID
+    price: Decimal
+    at: datetime
+
+
+class Plain:
+    def __init__(self) -> None:
+        self.name = "n"
+
+
+class WithJson:
+    def to_json(self) -> Any:
+        return {str(number): [number] for number in range(20)}
+
+
+VALUES = [Order(uuid.UUID(int=1), Decimal(1), datetime.now(UTC)), Plain(), {1, 2}, b"x", {"a": [Decimal(2)]}] * 8
+
+
+def raise_it(number: int, frame: Any) -> None:
+    raise TimeIsUp
+
+
+def raise_what_python_raises(number: int, frame: Any) -> None:
+    raise TimeoutError("time is up")
+
+
+class Handler:
+    """Neither a function nor one frame alone."""
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.tell()
+
+    def tell(self) -> None:
+        raise TimeIsUp
+
+
+def raise_in_thread(number: int, frame: Any) -> None:
+    """At the next point where the interpreter looks, which is about where it was interrupted."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(TimeIsUp))
+
+
+HANDLERS = {
+    "signal": raise_it,
+    "signal, built-in class": raise_what_python_raises,
+    "signal, object": Handler(),
+    "thread": raise_in_thread,
+}
+
+
+@pytest.fixture(params=HANDLERS)
+def handler(request: pytest.FixtureRequest) -> Iterator[str]:
+    """What is done when the timer of the process goes off."""
+    before = signal.signal(signal.SIGALRM, HANDLERS[request.param])  # type: ignore[arg-type]
+    yield request.param
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def interrupted(call: Callable[[], Any], times: int, seconds: float) -> dict[str, int]:
+    """How calls ended that were interrupted at random points, each in the time that one takes."""
+    started = time.monotonic()
+    for _ in range(3):
+        call()
+    takes = (time.monotonic() - started) / 3
+    ends_at = time.monotonic() + seconds
+    ended: dict[str, int] = {}
+    for _ in range(times):
+        if time.monotonic() > ends_at:
+            break
+        try:
+            signal.setitimer(signal.ITIMER_REAL, max(2e-6, random.uniform(0, takes)))  # noqa: S311
+            try:
+                call()
+                how = "done"
+            except ApplicationException as err:
+                how = err.code
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            for _ in range(10):
+                pass  # one that is on its way arrives here
+        except (TimeIsUp, TimeoutError):
+            how = "interrupted"
+        ended[how] = ended.get(how, 0) + 1
+    return ended
+
+
+def test_writing_the_parameters_is_interrupted(handler: str) -> None:
+    """Wherever it is, our own code and Python's: no parameter is blamed."""
+    ended = interrupted(lambda: encode("c", "T", {"values": VALUES}, 1_000_000), 2000, 1.5)
+
+    assert ended["interrupted"] > 100
+    assert ended.keys() <= {"interrupted", "done"}
+
+
+@pytest.mark.parametrize("handler", [name for name in HANDLERS if name != "thread"], indirect=True)
+def test_the_callers_own_method_is_interrupted(handler: str) -> None:
+    """By a signal, whose handler is seen. Without one, the method counts as the one that raised."""
+    ended = interrupted(lambda: encode("c", "T", {"values": [WithJson()] * 20}, 1_000_000), 2000, 1.5)
+
+    assert ended["interrupted"] > 100
+    assert ended.keys() <= {"interrupted", "done"}
+
+
+def test_aws_chain_is_interrupted(handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While keys are looked for, and while they are renewed: the credentials are not blamed."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "S")
+
+    def look() -> None:
+        session = _new_session()
+        for _ in range(20):
+            _chain("T", session).keys()
+
+    ended = interrupted(look, 1000, 2.5)
+
+    assert ended["interrupted"] > 50
+    assert ended.keys() <= {"interrupted", "done"}
+
+
+class Unlucky(Exception):  # noqa: N818
+    """A class of the caller's."""
+
+
+def raise_unlucky(*_: Any) -> Any:
+    raise Unlucky
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        raise_unlucky,
+        partial(raise_unlucky, 1),
+        partial(itemgetter("id"), {}),
+        lambda: raise_unlucky(),
+        lambda: {}["id"],
+    ],
+)
+def test_what_the_callers_code_raises_is_its_failure(method: Any) -> None:
+    """Whatever its class is, and also where it is written in C."""
+    value = Plain()
+    value.to_json = method  # type: ignore[attr-defined]
+    with pytest.raises(BadRequestException) as caught:
+        encode("c", "T", {"order": value}, 1000)
+
+    assert caught.value.code == "SERIALIZATION_FAILED"
+    assert caught.value.details["parameter"] == "order"
+    assert isinstance(caught.value.__cause__, Unlucky | KeyError)
+
+
+def test_what_a_providers_code_raises_is_its_failure() -> None:
+    """A credential provider of the owner's own, while it looks for keys or renews them."""
+
+    class Session:
+        def get_credentials(self) -> Any:
+            return self
+
+        def get_frozen_credentials(self) -> Any:
+            raise Unlucky
+
+    with pytest.raises(ConfigException) as caught:
+        _chain("T", Session())
+    assert caught.value.code == "NO_CREDENTIALS"
+    with pytest.raises(Exception, match="retrieving credentials") as renewed:
+        Secrets(Session())  # type: ignore[arg-type]
+    assert type(renewed.value).__name__ == "CredentialRetrievalError"
