@@ -72,9 +72,13 @@ class Call:
         self._handled = sys.exception()  # of the caller, whose own it is, though errors here have it as their context
         self.payload = encode(cmd, trace_id, params, limit)
 
-    def begin(self) -> float:
-        """Begins an attempt; the seconds that it may take."""
-        return self._attempts.next_timeout()
+    def begin(self) -> float | None:
+        """Begins an attempt; the seconds that it may take, or None when the call has ended for want of time."""
+        seconds = self._attempts.next_timeout()
+        if seconds > 0:
+            return seconds
+        self.unanswered("CALL_TIMEOUT", TimeoutError("options.total_timeout was over before the attempt began"))
+        return None
 
     def answered(self, answer: Answer) -> float | None:
         """Takes a whole answer of the far side."""

@@ -57,6 +57,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Resend.NEVER),
     "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Resend.NEVER),
     "WRONG_INVOCATION_TYPE": Situation(BadRequestException, 400, Resend.NEVER),
+    "WRONG_HEADER": Situation(BadRequestException, 400, Resend.NEVER),
     "NO_CREDENTIALS": Situation(ConfigException, 500, Resend.NEVER),
     # No whole answer
     "CANNOT_CONNECT": Situation(ConnectionException, 503, Resend.ALWAYS),

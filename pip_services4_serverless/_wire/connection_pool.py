@@ -9,7 +9,8 @@ from typing import Any
 
 from .connection import Connection
 from .endpoint import Endpoint
-from .errors import NotSentError, PoolClosedError
+from .errors import PoolClosedError
+from .request import request_head
 from .response import Response
 
 
@@ -85,11 +86,12 @@ class ConnectionPool:
         """Makes one exchange within `timeout` seconds. Raises as `urlopen`."""
         ends_at = monotonic() + (self._timeout if timeout is None else timeout)
         content = body.encode() if isinstance(body, str) else body
-        head = self._head(method, target, headers, len(content))
+        head = request_head(self.endpoint, method, target, headers, len(content))
         connection = self._fresh()
         if connection is None:
             seconds = self._connect_timeout if connect_timeout is None else connect_timeout
-            connection = Connection(self.endpoint, min(ends_at, monotonic() + seconds))
+            connection = Connection()
+            connection.open(self.endpoint, min(ends_at, monotonic() + seconds))
         response = connection.exchange(head, content, ends_at, self._limit)
         if connection.reusable:
             self._keep(connection)
@@ -123,37 +125,3 @@ class ConnectionPool:
                 self._idle.pop().close()
             except IndexError:
                 return
-
-    def _head(self, method: str, target: str, headers: Mapping[Any, Any], length: int) -> bytes:
-        """The request's line and headers, which requests allows to be bytes.
-
-        Raises:
-            NotSentError: there is a line break in one, or a character that is not latin-1.
-        """
-        lines = [f"{method} {target} HTTP/1.1"]
-        needs_host = needs_length = True
-        for name, value in headers.items():
-            if isinstance(name, bytes) or isinstance(value, bytes):
-                name, value = _text(name), _text(value)
-            lines.append(f"{name}: {value}")
-            if len(name) == 4 and name.lower() == "host":
-                needs_host = False
-            elif len(name) == 14 and name.lower() == "content-length":
-                needs_length = False
-        if needs_host:
-            lines.insert(1, f"Host: {self.endpoint.authority}")
-        if needs_length:
-            lines.append(f"Content-Length: {length}")
-        if self.endpoint.sends_whole_url and self.endpoint.proxy and self.endpoint.proxy.authorization:
-            lines.append(f"Proxy-Authorization: {self.endpoint.proxy.authorization}")
-        head = "\r\n".join((*lines, "", ""))
-        if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
-            raise NotSentError("A header cannot be sent: there is a line break or a null in it")
-        try:
-            return head.encode("latin-1")
-        except UnicodeEncodeError:
-            raise NotSentError("A header cannot be sent: there is a character in it that is not latin-1") from None
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else bytes(value).decode("latin-1")

@@ -50,6 +50,11 @@ class Endpoint(NamedTuple):
         return cls(host, port, parts.scheme == "https", authority, ca_bundle, proxy, keepalive)
 
     @property
+    def address(self) -> tuple[str, int]:
+        """The host and port to connect to: the proxy's, if there is one."""
+        return (self.proxy.host, self.proxy.port) if self.proxy else (self.host, self.port)
+
+    @property
     def uses_tls(self) -> bool:
         """Certificates are checked: the function's, the proxy's, or both."""
         return self.is_tls or (self.proxy is not None and self.proxy.is_tls)

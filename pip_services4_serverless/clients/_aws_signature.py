@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPException
@@ -18,7 +19,7 @@ import urllib3
 from botocore import UNSIGNED
 from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
@@ -58,13 +59,17 @@ class Secrets(_Secrets):
             self._known = (*filter(None, (keys.secret_key, keys.token)), *self._known[:2])
         return keys
 
+    def must_be_renewed(self) -> bool:
+        """Whether `keys` would ask AWS for others, now or soon."""
+        return bool(isinstance(self._credentials, RefreshableCredentials) and self._credentials.refresh_needed())
+
 
 class Signer:
     """Signs the calls of one client, and keeps what stays the same from one call to the next."""
 
     def __init__(self, region: str, secrets: Secrets) -> None:
         self._region = region
-        self._secrets = secrets
+        self.secrets = secrets
         self._key: tuple[tuple[str, ...], bytes] = ((), b"")  # of a secret key, day, region and service
         self._target: tuple[str, tuple[str, str, str]] = ("", ("", "", ""))  # of a URL
 
@@ -80,7 +85,7 @@ class Signer:
         if signature_version is UNSIGNED:
             scope = request.context.get("signing", {})
             region, service = scope.get("region") or self._region, scope.get("signing_name") or _SERVICE
-            self.add_signature(request, self._secrets.keys(), region, service)
+            self.add_signature(request, self.secrets.keys(), region, service)
 
     def add_signature(self, request: Any, keys: Any, region: str, service: str, now: datetime | None = None) -> None:
         """Signs a botocore `AWSRequest` with frozen credentials; sets the headers that botocore would."""
@@ -89,29 +94,50 @@ class Signer:
             SigV4Auth(keys, service, region).add_auth(request)
             return
         timestamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{timestamp[:8]}/{region}/{service}/aws4_request"
         present = {name.lower() for name in headers.keys()}  # noqa: SIM118 (to iterate over a message is slow)
         for name, value in (("Authorization", None), ("X-Amz-Date", timestamp), ("X-Amz-Security-Token", keys.token)):
             if name.lower() in present:
                 del headers[name]
             if value:
                 headers[name] = value
+        headers["Authorization"] = self._authorization(
+            request.method.upper(), request.url, headers.items(), body, keys, f"{region}/{service}", timestamp
+        )
 
-        path, query, host = self._of_url(request.url)
+    def sign(self, method: str, url: str, headers: dict[str, str], body: bytes) -> None:
+        """Signs a request of which there is no `AWSRequest`: adds to its headers."""
+        keys = self.secrets.keys()
+        timestamp = headers["X-Amz-Date"] = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        if keys.token:
+            headers["X-Amz-Security-Token"] = keys.token
+        headers["Authorization"] = self._authorization(
+            method, url, headers.items(), body, keys, f"{self._region}/{_SERVICE}", timestamp
+        )
+
+    def _authorization(
+        self,
+        method: str,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        keys: Any,
+        place: str,
+        timestamp: str,
+    ) -> str:
+        scope = f"{timestamp[:8]}/{place}/aws4_request"
+        path, query, host = self._of_url(url)
         signed = {"host": host}
-        for name, value in headers.items():
+        for name, value in headers:
             name = name.lower()
             if name not in _NOT_SIGNED:
                 value = " ".join(value.split())
                 signed[name] = f"{signed[name]},{value}" if name in signed and name != "host" else value
         names = ";".join(sorted(signed))
         lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-        canonical = "\n".join((request.method.upper(), path, query, lines, names, sha256(body).hexdigest()))
+        canonical = "\n".join((method, path, query, lines, names, sha256(body).hexdigest()))
         to_sign = "\n".join(("AWS4-HMAC-SHA256", timestamp, scope, sha256(canonical.encode()).hexdigest()))
         signature = hmac.digest(self._signing_key(keys.secret_key, scope), to_sign.encode(), "sha256").hex()
-        headers["Authorization"] = (
-            f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
-        )
+        return f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
 
     def _of_url(self, url: str) -> tuple[str, str, str]:
         """Canonical path, query and host as botocore has them: taken from its own canonical request."""

@@ -4,10 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from ._serverless_client import ServerlessClient
+from .async_function_client import AsyncFunctionClient
 from .function_client import FunctionClient
 
 
-class Commandable(FunctionClient):
+class _Commands(ServerlessClient):
+    def _names_of(self, cmd: str) -> tuple[str, str]:
+        """What a command is counted as, and what is sent."""
+        command = ".".join(str(part) for part in (self._name, cmd) if part)
+        opened = self._state
+        # What is not a command, and a client that is not open, is for the call to refuse.
+        prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
+        return command, command if prefixes else cmd
+
+
+class Commandable(_Commands, FunctionClient):
     """Calls the commands of a service by name, observed. Stands before a provider's client in a class's bases.
 
     Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
@@ -18,13 +30,29 @@ class Commandable(FunctionClient):
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        command = ".".join(str(part) for part in (self._name, cmd) if part)
+        command, sent = self._names_of(cmd)
         timing = self._instrument(context, command)
-        opened = self._state
-        # What is not a command, and a client that is not open, is for the call to refuse.
-        prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
         try:
-            result = self._call(command if prefixes else cmd, context, params)
+            result = self._call(sent, context, params)
+        except BaseException as err:
+            timing.end_failure(err)
+            raise
+        timing.end_success()
+        return result
+
+
+class AsyncCommandable(_Commands, AsyncFunctionClient):
+    """The asynchronous twin of `Commandable`."""
+
+    async def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        command, sent = self._names_of(cmd)
+        timing = self._instrument(context, command)
+        try:
+            result = await self._call(sent, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise

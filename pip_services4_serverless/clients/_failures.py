@@ -31,6 +31,11 @@ _OF_THE_WIRE: Failures = (
 )
 
 
+def failures_of_the_wire() -> Failures:
+    """Those of asynchronous clients, which have no library between."""
+    return _OF_THE_WIRE
+
+
 def failures_of_requests() -> Failures:
     """With those that `requests.Session.send` raises."""
     import requests

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -7,15 +8,19 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
-from .._rules.secrets import Secrets
+from .._wire import AsyncConnectionPool
 from ..connect._refusals import refusal
-from ._failures import failures_of_requests
-from ._log_filter import hide_in_logs
-from ._transport import Transport
+from ._failures import failures_of_requests, failures_of_the_wire
+from ._log_filter import hidden
+from ._serverless_client import ServerlessClient
+from ._transport import RESERVED_HEADERS, Transport, limits_of
+from .async_function_client import AsyncFunctionClient
 from .function_client import FunctionClient
 
 if TYPE_CHECKING:
     import requests
+
+    from ._http_session import HttpSession
 
 _HEADERS = {
     "User-Agent": f"pip-services4-serverless/{__version__}",
@@ -41,19 +46,30 @@ class _Handle(NamedTuple):
     broken: tuple[type[Exception], ...]  # what a body raises that breaks off, in a response that a tool made
 
 
-class HttpFunctionClient(FunctionClient):
+class _AsyncHandle(NamedTuple):
+    pool: AsyncConnectionPool
+    target: str  # what goes on the request's line
+    headers: Mapping[str, str]
+
+
+class HttpClient(ServerlessClient):
     """A function that is called by a POST to its URL. A provider adds its connection and its key's header."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
-        self._client: requests.Session | None = None
         self._headers: dict[str, str] = {}
         self._uri: str | None = None
 
+    @abstractmethod
     def _open_http(
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
     ) -> Transport:
-        """Prepares the request that each call copies. The key is sent only when there is one."""
+        """Makes ready to post to a URL. The key is sent only when there is one."""
+
+    def _prepare(
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+    ) -> tuple[HttpSession, requests.PreparedRequest, Mapping[str, Any]]:
+        """The session, the request without its body, and the environment's settings for it."""
         import requests
 
         from ._http_session import HttpSession
@@ -74,14 +90,28 @@ class HttpFunctionClient(FunctionClient):
         except (requests.RequestException, ValueError, OSError) as err:
             session.close()
             is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError)
-            key = "_headers" if is_header else "connection.uri"
-            raise refusal(context, "WRONG_URI", key, f"cannot be sent to: {type(err).__name__}: {err}") from err
-        self._client, self._uri = session, uri
-        broken = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
-        handle = _Handle(session, request, settings, options.connect_timeout / 1000, broken)
-        secrets = Secrets(key) if key else Secrets()
-        hide_in_logs(secrets)
-        return Transport(handle, uri, secrets, failures_of_requests())
+            setting = "_headers" if is_header else "connection.uri"
+            raise refusal(context, "WRONG_URI", setting, f"cannot be sent to: {type(err).__name__}: {err}") from err
+        self._uri = uri
+        return session, request, settings
+
+
+class HttpFunctionClient(HttpClient, FunctionClient):
+    """The blocking one, by `requests.Session.send`."""
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._client: requests.Session | None = None
+
+    def _open_http(
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+    ) -> Transport:
+        from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+
+        self._client, request, settings = self._prepare(context, options, uri, key_header, key)
+        broken = (ChunkedEncodingError, ContentDecodingError)
+        handle = _Handle(self._client, request, settings, options.connect_timeout / 1000, broken)
+        return Transport(handle, uri, hidden(key), failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
@@ -96,3 +126,30 @@ class HttpFunctionClient(FunctionClient):
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
             body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
         return Answer(response.status_code, response.headers, body)
+
+
+class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
+    """The asynchronous one, straight to the wire."""
+
+    def _open_http(
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+    ) -> Transport:
+        session, request, _ = self._prepare(context, options, uri, key_header, key)
+        pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
+        own = dict(request.headers)
+        own.pop("Content-Length", None)
+        handle = _AsyncHandle(pool, session.target, own)
+        session.close()
+        names = {name.lower() for name in own} | RESERVED_HEADERS
+        return Transport(handle, uri, hidden(key), failures_of_the_wire(), names)
+
+    def _close_transport(self, transport: Transport) -> None:
+        transport.handle.pool.close()
+        self._uri = None
+
+    async def _send(
+        self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
+    ) -> Answer:
+        pool, target, own = transport.handle
+        response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
+        return Answer(response.status, response.headers, response.body)

@@ -14,9 +14,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from .._rules.answer import MAX_ANSWER
 from .._rules.options import Options
 from .._wire import ConnectionPool, Endpoint
+from ._transport import limits_of
 
 
 class _Adapter(HTTPAdapter):
@@ -28,18 +28,11 @@ class _Adapter(HTTPAdapter):
         verify = settings["verify"]
         bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
         proxy = select_proxy(self._url, settings["proxies"])
-        endpoint = Endpoint.of_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
+        self.endpoint = endpoint = Endpoint.of_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
         if endpoint.uses_tls and not os.path.exists(bundle):
             raise ValueError(f"there is no CA bundle {bundle}")
-        self._target = super().request_url(request, settings["proxies"])
-        self._pool = ConnectionPool(
-            endpoint,
-            max_connections=options.max_connections,
-            connect_timeout=options.connect_timeout / 1000,
-            timeout=options.timeout / 1000,
-            idle_timeout=options.idle_timeout / 1000,
-            limit=MAX_ANSWER,
-        )
+        self.target = super().request_url(request, settings["proxies"])
+        self._pool = ConnectionPool(endpoint, **limits_of(options))
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         if request.url == self._url:
@@ -51,7 +44,7 @@ class _Adapter(HTTPAdapter):
             super().cert_verify(conn, *args, **kwargs)  # type: ignore[no-untyped-call]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        return self._target if request.url == self._url else super().request_url(request, proxies)
+        return self.target if request.url == self._url else super().request_url(request, proxies)
 
     def close(self) -> None:
         super().close()
@@ -75,6 +68,9 @@ class _Adapter(HTTPAdapter):
 class HttpSession(requests.Session):
     """Calls one URL, follows nothing and remembers nothing."""
 
+    endpoint: Endpoint
+    target: str  # what goes on the request's line
+
     def call_only(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
         """Makes ready for requests as this one. Connects nowhere.
 
@@ -82,6 +78,7 @@ class HttpSession(requests.Session):
             ValueError: a proxy or a CA bundle that cannot be used.
         """
         adapter = _Adapter(request, settings, options)
+        self.endpoint, self.target = adapter.endpoint, adapter.target
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 

@@ -10,7 +10,7 @@ import os
 import threading
 from functools import cache, lru_cache
 from time import monotonic
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import botocore.session
 from botocore.awsrequest import AWSResponse
@@ -24,22 +24,32 @@ from botocore.utils import get_environ_proxies
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import CHUNK, MAX_ANSWER, Answer, read_whole
+from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
 from .._rules.outside import is_from_outside
 from .._rules.secrets import mask_bytes
-from .._wire import ConnectionPool, Endpoint
+from .._wire import ConnectionPool, Endpoint, Response
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
 from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
 from ._log_filter import hide_in_logs
+from ._transport import limits_of
 
 _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
 
-def open_lambda(context: CallContext, connection: AwsConnectionParams, options: Options) -> tuple[Any, Secrets]:
-    """A client that tries once, and the secrets that it signs with.
+class OpenedLambda(NamedTuple):
+    """What is found out at opening."""
+
+    client: Any  # boto3's
+    secrets: Secrets
+    signer: Signer
+    endpoint: Endpoint
+
+
+def open_lambda(context: CallContext, connection: AwsConnectionParams, options: Options) -> OpenedLambda:
+    """A client that tries once, what it signs with, and where it connects.
 
     Raises:
         ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` for what botocore does not take.
@@ -67,17 +77,31 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             client = session.create_client(
                 "lambda", region, None, True, verify, connection.get_endpoint(), *keys or (None, None, None), config
             )
-            # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read
-            # and not the attempt, and a call costs a sixth more.
-            endpoint: Any = getattr(client, "_endpoint", None)
-            if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
-                keepalive = _keepalive(session, options)
-                endpoint.http_session = _HttpSession(client.meta.endpoint_url, verify, keepalive, options, secrets)
+            endpoint = _endpoint(client.meta.endpoint_url, verify, _keepalive(session, options))
         except (BotoCoreError, ValueError) as err:
             message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
             raise refusal(context, "WRONG_URI", "connection", message) from err
-    Signer(client.meta.region_name, secrets).take_over(client)
-    return client, secrets
+    hide_in_logs(secrets)
+    return OpenedLambda(client, secrets, Signer(client.meta.region_name, secrets), endpoint)
+
+
+def send_by(opened: OpenedLambda, options: Options) -> None:
+    """Has boto3's client sign by our signer and send through our connections."""
+    opened.signer.take_over(opened.client)
+    # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read and not
+    # the attempt, and a call costs half as much again.
+    endpoint: Any = getattr(opened.client, "_endpoint", None)
+    if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
+        endpoint.http_session = _HttpSession(opened.endpoint, options, opened.secrets)
+
+
+def _endpoint(url: str, verify: str | bool, keepalive: float) -> Endpoint:
+    """Raises `ValueError` for a proxy or a CA bundle that cannot be used."""
+    proxy = get_environ_proxies(url).get(url.partition(":")[0])
+    bundle = str(get_cert_path(verify))
+    if not os.path.exists(bundle):
+        raise ValueError(f"there is no CA bundle {bundle}")
+    return Endpoint.of_url(url, bundle, proxy, keepalive)
 
 
 def _new_session() -> Any:
@@ -160,24 +184,10 @@ class _HttpSession:
     """What the client sends through, in place of botocore's `URLLib3Session`: our connections, and each response, an
     error's too, read whole within the attempt's bounds of time and size."""
 
-    def __init__(
-        self, endpoint_url: str, verify: str | bool, keepalive: float, options: Options, secrets: Secrets
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, options: Options, secrets: Secrets) -> None:
         self._secrets = secrets
-        proxy = get_environ_proxies(endpoint_url).get(endpoint_url.partition(":")[0])
-        bundle = str(get_cert_path(verify))
-        if not os.path.exists(bundle):
-            raise ValueError(f"there is no CA bundle {bundle}")
-        endpoint = Endpoint.of_url(endpoint_url, bundle, proxy, keepalive)
         self._sends_whole_url = endpoint.sends_whole_url
-        self._pool = ConnectionPool(
-            endpoint,
-            max_connections=options.max_connections,
-            connect_timeout=options.connect_timeout / 1000,
-            timeout=options.timeout / 1000,
-            idle_timeout=options.idle_timeout / 1000,
-            limit=MAX_ANSWER,
-        )
+        self._pool = ConnectionPool(endpoint, **limits_of(options))
 
     def send(self, request: Any) -> AWSResponse:
         """Sends once. Raises the wire's exceptions as they are."""
@@ -226,17 +236,35 @@ def invoke(client: Any, function: str, payload: bytes, one_way: bool, timeout: f
     return Answer(status, {}, body, function_failed=failed)
 
 
+def answer_of(response: Response, one_way: bool, secrets: Secrets) -> Answer:
+    """The answer of a response that botocore does not see, read as botocore would."""
+    status, headers, body = response.status, response.headers, response.body
+    if status < 300:
+        failed = "x-amz-function-error" in headers
+        return Answer(status, {}, b"" if one_way and not failed else body, function_failed=failed)
+    fields = _error_fields(mask_bytes(body, secrets))
+    name = headers.get("x-amzn-errortype") or fields.get("code") or fields.get("Code") or fields.get("__type") or ""
+    name = name.partition(":")[0].rpartition("#")[2]
+    message = fields.get("message", fields.get("Message", ""))
+    return Answer(status, headers, message.encode("utf-8", "replace"), "" if name.isdigit() else name)
+
+
 def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:
     """Leaves of an error's body what botocore's parser can take; it fails on all but JSON objects in UTF-8."""
-    if response_dict["status_code"] < 300:
-        return
-    body = response_dict.get("body") or b""
+    if response_dict["status_code"] >= 300:
+        response_dict["body"] = json.dumps(_error_fields(response_dict.get("body") or b"")).encode()
+
+
+def _error_fields(body: bytes) -> dict[str, str]:
+    """The texts of an error's body that have a meaning; in `message` the body as it is where none of them has."""
+    kept: dict[str, str] = {}
+    has_words: object = False
     try:
         fields = json.loads(body)
         kept = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
         has_words = kept.get("message") or kept.get("Message") or fields.keys() <= kept.keys()
     except (ValueError, AttributeError, RecursionError):
-        kept, has_words = {}, False
-    if not has_words:  # `{"error": "why"}`, text: the body as it is
+        pass
+    if not has_words:  # `{"error": "why"}`, or text
         kept["message"] = body[:1000].decode("utf-8", "replace")
-    response_dict["body"] = json.dumps(kept).encode()
+    return kept

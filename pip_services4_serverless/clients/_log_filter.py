@@ -29,6 +29,13 @@ def hide_in_logs(*secrets: Secrets) -> None:
         logging.getLogger(name).addFilter(_mask_record)  # once: a filter that is there is not added again
 
 
+def hidden(key: str | None) -> Secrets:
+    """The secrets of a client with one key, hidden in the logs."""
+    secrets = Secrets(key) if key else Secrets()
+    hide_in_logs(secrets)
+    return secrets
+
+
 _TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+", re.IGNORECASE)
 
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
-from .._rules.options import Options
-from ..connect import AzureConnectionParams, AzureConnectionResolver
+from ._azure import AzureFunction
 from ._http_function_client import HttpFunctionClient
-from ._transport import Transport
 
 
-class AzureFunctionClient(HttpFunctionClient):
+class AzureFunctionClient(AzureFunction, HttpFunctionClient):
     """Calls an Azure Function over HTTP. `cmd` says which of its actions.
 
     Configuration parameters, besides the options of `FunctionClient`:
@@ -33,18 +31,6 @@ class AzureFunctionClient(HttpFunctionClient):
     client.open("123")
     ```
     """
-
-    _MAX_PAYLOAD = 100 * 1024 * 1024  # the front end's limit
-    _LONGEST_REQUEST = 230_000  # its load balancer's idle timeout
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-        self._connection = AzureConnectionParams()
-        self._connection_resolver = AzureConnectionResolver()
-
-    def _open_transport(self, context: CallContext, options: Options) -> Transport:
-        uri, key = self._connection.get_function_uri(), self._connection.get_auth_code()
-        return self._open_http(context, options, uri, "x-functions-key", key)
 
     def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
         """Invokes the function; returns what the action returned.

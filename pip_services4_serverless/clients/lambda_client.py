@@ -3,11 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .._context import CallContext, trace_id_of
+from .._context import CallContext
 from .._rules.answer import Answer
-from .._rules.errors import Provider, call_error
 from .._rules.options import Options
-from ..connect import AwsConnectionParams, AwsConnectionResolver
+from ._lambda import LambdaFunction
 from ._transport import Transport
 from .function_client import FunctionClient
 
@@ -18,7 +17,7 @@ class _Handle(NamedTuple):
     invoke: Callable[[Any, str, bytes, bool, float], Answer]
 
 
-class LambdaClient(FunctionClient):
+class LambdaClient(LambdaFunction, FunctionClient):
     """Calls an AWS Lambda function. `cmd` says which of its actions.
 
     Configuration parameters, besides the options of `FunctionClient`:
@@ -43,49 +42,15 @@ class LambdaClient(FunctionClient):
     ```
     """
 
-    _MAX_PAYLOAD = 6 * 1024 * 1024
-    _MAX_EVENT = 1024 * 1024
-    _PROVIDER = Provider(
-        not_started=frozenset(
-            {
-                "TooManyRequestsException",
-                "EC2ThrottledException",
-                "ResourceNotReadyException",
-                "ResourceConflictException",
-                "SnapStartNotReadyException",
-                "ENINotReadyException",
-                "CodeArtifactUserPendingException",
-                "ThrottlingException",
-                "Throttling",
-            }
-        ),
-        failed_on_the_way=frozenset({408, 410}),  # its file system's timeouts and faults, which it names
-    )
-    _timeout = 60000
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-        self._lambda: Any = None
-        self._connection = AwsConnectionParams()
-        self._connection_resolver = AwsConnectionResolver()
-
-    @property
-    def _opened(self) -> bool:
-        return self.is_open()
-
-    def _address(self) -> str:
-        return str(self._connection.get_arn())
-
-    def _payload_limit(self, one_way: bool) -> int:
-        return self._MAX_EVENT if one_way else self._MAX_PAYLOAD
-
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         from ._failures import failures_of_botocore
-        from ._lambda_session import invoke, open_lambda
+        from ._lambda_session import invoke, open_lambda, send_by
 
-        self._lambda, secrets = open_lambda(context, self._connection, options)
-        handle = _Handle(self._lambda, self._connection.get_arn(), invoke)
-        return Transport(handle, self._lambda.meta.endpoint_url, secrets, failures_of_botocore())
+        opened = open_lambda(context, self._connection, options)
+        self._lambda = opened.client
+        send_by(opened, options)
+        handle = _Handle(opened.client, self._connection.get_arn(), invoke)
+        return Transport(handle, opened.client.meta.endpoint_url, opened.secrets, failures_of_botocore())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.client.close()
@@ -101,10 +66,7 @@ class LambdaClient(FunctionClient):
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        if invocation_type not in ("RequestResponse", "Event"):
-            message = f"The invocation type must be RequestResponse or Event, not {invocation_type!r}"
-            raise call_error("WRONG_INVOCATION_TYPE", trace_id_of(context), message)
-        return self._execute(cmd, context, args, one_way=invocation_type == "Event")
+        return self._execute(cmd, context, args, one_way=self._is_one_way(invocation_type, context))
 
     def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
         """Calls an action and waits; returns its result.

@@ -48,6 +48,7 @@ TABLE = {
     "SERIALIZATION_FAILED": (BadRequestException, 400, Resend.NEVER),
     "PAYLOAD_TOO_LARGE": (BadRequestException, 413, Resend.NEVER),
     "WRONG_INVOCATION_TYPE": (BadRequestException, 400, Resend.NEVER),
+    "WRONG_HEADER": (BadRequestException, 400, Resend.NEVER),
     "NO_CREDENTIALS": (ConfigException, 500, Resend.NEVER),
     "CANNOT_CONNECT": (ConnectionException, 503, Resend.ALWAYS),
     "CALL_TIMEOUT": (ConnectionException, 504, Resend.IF_IDEMPOTENT),

@@ -1,0 +1,107 @@
+"""A pool of connections for asyncio: those of each event loop by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from time import monotonic
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
+
+from .async_connection import AsyncConnection
+from .endpoint import Endpoint
+from .errors import PoolClosedError
+from .request import request_head
+from .response import Response
+
+_Idle: TypeAlias = deque[AsyncConnection]
+
+
+class AsyncConnectionPool:
+    """As `ConnectionPool`, but that `request` is awaited. A connection belongs to the event loop that made it.
+
+    `close` may be called from any thread; all else in the loop that makes a request.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        max_connections: int,
+        connect_timeout: float,
+        timeout: float,
+        idle_timeout: float,
+        limit: int,
+    ) -> None:
+        self.endpoint = endpoint
+        self._max_connections = max_connections
+        self._connect_timeout = connect_timeout
+        self._timeout = timeout
+        self._idle_timeout = idle_timeout
+        self._limit = limit
+        self._idle: WeakKeyDictionary[asyncio.AbstractEventLoop, _Idle] = WeakKeyDictionary()
+        self._closed = False
+
+    async def request(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes, timeout: float | None = None
+    ) -> Response:
+        """Makes one exchange within `timeout` seconds.
+
+        Raises:
+            WireError: there is no response, or it cannot be used; its class says which.
+        """
+        ends_at = monotonic() + (self._timeout if timeout is None else timeout)
+        head = request_head(self.endpoint, method, target, headers, len(body))
+        if self._closed:
+            raise PoolClosedError("The connections were closed")
+        loop = asyncio.get_running_loop()
+        idle = self._idle.get(loop)
+        if idle is None:
+            idle = self._first_of(loop)
+        connection = self._fresh(idle)
+        if connection is None:
+            connection = AsyncConnection(loop)
+            await connection.open(self.endpoint, min(ends_at, monotonic() + self._connect_timeout))
+        response = await connection.exchange(head, body, ends_at, self._limit)
+        if connection.reusable:
+            if len(idle) < self._max_connections and not self._closed:
+                idle.append(connection)
+            else:
+                connection.close()
+        return response
+
+    def _first_of(self, loop: asyncio.AbstractEventLoop) -> _Idle:
+        for other, connections in list(self._idle.items()):
+            if other.is_closed():
+                _close_all(connections)
+                self._idle.pop(other, None)
+        return self._idle.setdefault(loop, deque())
+
+    def _fresh(self, idle: _Idle) -> AsyncConnection | None:
+        while idle:
+            connection = idle.pop()
+            if connection.is_fresh(self._idle_timeout):
+                return connection
+            connection.close()
+        return None
+
+    def close(self) -> None:
+        """Closes the idle connections, each in its loop, and those in use after their exchange."""
+        self._closed = True
+        try:
+            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            here = None
+        for loop, idle in list(self._idle.items()):
+            if loop is here or not loop.is_running():
+                _close_all(idle)
+            else:
+                with suppress(RuntimeError):  # it was closed meanwhile, and watches nothing any more
+                    loop.call_soon_threadsafe(_close_all, idle)
+
+
+def _close_all(connections: _Idle) -> None:
+    while connections:
+        connections.pop().close()

@@ -1,0 +1,294 @@
+"""A socket that does not block, and the steps of an exchange on it, for blocking and asynchronous connections alike.
+
+Steps are generators. A step that has to wait for the socket yields `(events, until)`: what it waits for (`READ`,
+`WRITE` or both), and when to give up. Its driver waits, blocking or awaited, and goes on with `next`, or throws
+`OutOfTimeError` in. `until` and `ends_at` are times of `time.monotonic`, in seconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import select
+import socket
+import ssl
+from collections.abc import Callable, Generator, Sequence
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar
+
+from .endpoint import Endpoint, Proxy, tls_context
+from .errors import ConnectionLostError, NotSentError, ResponseTimeoutError, WireError
+from .response import Response, ResponseReader
+from .tls_in_tls import TlsInTls
+
+READ, WRITE = 1, 2
+T = TypeVar("T")
+Steps: TypeAlias = Generator[tuple[int, float], None, T]
+Address: TypeAlias = tuple[Any, ...]  # as `socket.getaddrinfo` lists them
+
+_READ_SIZE = 64 * 1024  # bytes; over TLS at least a record, so that nothing stays behind in the TLS layer
+_ONE_PIECE = 64 * 1024  # bytes of body that are copied behind the head, to leave in one packet with it
+_LONGEST_KEEPALIVE = 32767  # seconds; Linux takes no more
+_WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class OutOfTimeError(Exception):
+    """There is no time left for what is under way."""
+
+
+class Channel:
+    """One connection. It belongs to one exchange at a time, and whatever breaks that off closes it."""
+
+    __slots__ = ("__weakref__", "_is_readable", "_is_tls", "_pid", "_sock", "idle_since", "reusable")
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        self._sock: Any = None
+        self._is_tls = False
+        self.idle_since = 0.0
+        self.reusable = False  # another exchange may follow
+
+    # --- Opening ---
+
+    def opening(self, endpoint: Endpoint, addresses: Sequence[Address], ends_at: float) -> Steps[None]:
+        """Connects to one of the addresses, with TLS and a proxy's tunnel where the endpoint has them.
+
+        Raises:
+            NotSentError: it could not connect, or not in time.
+        """
+        proxy, is_open = endpoint.proxy, False
+        try:
+            yield from self._connecting(addresses, ends_at)
+            _set_keepalive(self._sock, endpoint.keepalive)
+            self._is_readable = waiter(self._sock, READ)
+            if proxy:
+                if proxy.is_tls:
+                    yield from self._starting_tls(endpoint.ca_bundle, proxy.host, ends_at)
+                if endpoint.is_tls:
+                    yield from self._opening_tunnel(endpoint, proxy, ends_at)
+            if endpoint.is_tls:
+                yield from self._starting_tls(endpoint.ca_bundle, endpoint.host, ends_at)
+            is_open = True
+        except NotSentError:
+            raise
+        except (OSError, ValueError, OutOfTimeError) as err:
+            raise not_connected(endpoint, err) from err
+        finally:
+            if not is_open:
+                self.close()
+
+    def _connecting(self, addresses: Sequence[Address], ends_at: float) -> Steps[None]:
+        """Tries the addresses within one bound: one that hangs leaves time for the next."""
+        failed: Exception = OSError("the name has no address")
+        for number, (family, kind, protocol, _, address) in enumerate(addresses):
+            left = ends_at - monotonic()
+            if left <= 0:
+                raise OutOfTimeError
+            try:
+                self._sock = socket.socket(family, kind, protocol)  # fails for a family that this machine has not
+                self._sock.setblocking(False)
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                code = self._sock.connect_ex(address)
+                if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+                    yield WRITE, monotonic() + left / (len(addresses) - number)
+                    code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code == 0:
+                    return
+                failed = OSError(code, os.strerror(code))
+            except (OSError, OutOfTimeError) as err:
+                failed = err
+            self.close()
+        raise failed
+
+    def _starting_tls(self, ca_bundle: str, host: str, ends_at: float) -> Steps[None]:
+        context = tls_context(ca_bundle)
+        if self._is_tls:
+            self._sock = TlsInTls(self._sock, context, host)
+        else:
+            self._sock = context.wrap_socket(
+                self._sock, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+            self._is_tls = True
+        self._is_readable = waiter(self._sock, READ)
+        while True:
+            try:
+                self._sock.do_handshake()
+            except _WOULD_BLOCK as err:
+                yield _blocked_for(err), ends_at
+            else:
+                return
+
+    def _opening_tunnel(self, endpoint: Endpoint, proxy: Proxy, ends_at: float) -> Steps[None]:
+        host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+        lines = [f"CONNECT {host}:{endpoint.port} HTTP/1.1", f"Host: {host}:{endpoint.port}"]
+        if proxy.authorization:
+            lines.append(f"Proxy-Authorization: {proxy.authorization}")
+        reader = ResponseReader(0, head_only=True)
+        yield from self._sending("\r\n".join((*lines, "", "")).encode("latin-1"), reader, ends_at)
+        yield from self._receiving(reader, ends_at)
+        if not 200 <= reader.status < 300:
+            raise NotSentError(f"The proxy did not connect to {endpoint.host}: its status is {reader.status}")
+        if reader.has_excess:
+            raise NotSentError("The proxy sent more than the head of its response")
+
+    # --- An exchange ---
+
+    def is_fresh(self, idle_timeout: float) -> bool:
+        """Whether another exchange may begin: this process made it, it was used lately, nothing came on it since."""
+        return (
+            self._sock is not None
+            and monotonic() - self.idle_since <= idle_timeout
+            and self._pid == os.getpid()
+            and not self._is_readable(0.0)
+            and not (self._is_tls and self._sock.pending())
+        )
+
+    def exchanging(self, head: bytes, body: bytes, ends_at: float, limit: int) -> Steps[Response]:
+        """Sends a request and reads its response whole. Closes the connection, unless it is `reusable` afterwards.
+
+        Args:
+            head: the request's line and headers, with the empty line.
+            body: the request's body.
+            ends_at: when the response must be there.
+            limit: bytes that the response's body may have.
+
+        Raises:
+            NotSentError: there was no time left to begin.
+            ResponseTimeoutError: the response did not arrive whole in time.
+            ConnectionLostError: the connection ended before that, or what came is not HTTP.
+            ContentDecodingError, ResponseTooLargeError: the response arrived and cannot be used.
+        """
+        self.reusable = False
+        reader = ResponseReader(limit)
+        try:
+            if monotonic() >= ends_at:
+                raise NotSentError("There was no time left to send the request")
+            was_sent, failure = False, None
+            try:
+                if len(body) <= _ONE_PIECE:
+                    was_sent = yield from self._sending(head + body, reader, ends_at)
+                else:
+                    was_sent = yield from self._sending(head, reader, ends_at)
+                    was_sent = was_sent and (yield from self._sending(body, reader, ends_at))
+            except WireError:
+                raise
+            except OSError as err:
+                failure = err  # a server that refuses a long request may respond and close: what it sent is still there
+            yield from self._receiving(reader, ends_at, failure)
+            response = reader.response()
+            self.idle_since = monotonic()
+            self.reusable = was_sent and reader.keep_alive and not reader.has_excess
+            return response
+        except OutOfTimeError:
+            raise ResponseTimeoutError("The response did not arrive in time") from None
+        except ConnectionLostError:
+            if reader.status < 300:
+                raise
+            return reader.response()  # of an error the status says enough
+        finally:
+            if not self.reusable:
+                self.close()
+
+    def _sending(self, data: bytes, reader: ResponseReader, ends_at: float) -> Steps[bool]:
+        """Sends all of it, unless a response begins before that: then False."""
+        try:
+            sent = self._sock.send(data)
+        except _WOULD_BLOCK:
+            sent = 0
+        if sent == len(data):
+            return True
+        rest = memoryview(data)[sent:]
+        while rest:
+            try:
+                rest = rest[self._sock.send(rest) :]
+                if monotonic() >= ends_at:
+                    raise OutOfTimeError
+            except _WOULD_BLOCK:
+                yield READ | WRITE, ends_at
+                try:
+                    received = self._sock.recv(_READ_SIZE)
+                except _WOULD_BLOCK:
+                    continue
+                _take(received, reader)
+                if reader.status:
+                    return False
+        return True
+
+    def _receiving(self, reader: ResponseReader, ends_at: float, failure: OSError | None = None) -> Steps[None]:
+        """Reads on to the end of the response; `failure` is how sending the request ended."""
+        try:
+            while not reader.complete:
+                if not self._is_tls:
+                    yield READ, ends_at
+                elif monotonic() >= ends_at:  # data that TLS has read ahead is not seen by waiting
+                    raise OutOfTimeError
+                try:
+                    received = self._sock.recv(_READ_SIZE)
+                except _WOULD_BLOCK as err:
+                    yield _blocked_for(err), ends_at
+                    continue
+                _take(received, reader)
+        except OSError as err:
+            if (failure is not None and isinstance(err, ConnectionLostError)) or not isinstance(err, WireError):
+                lost, when = (failure, " while the request was sent") if failure is not None else (err, "")
+                raise ConnectionLostError(f"The connection was lost{when}: {_words(lost)}") from lost
+            raise
+
+    def close(self) -> None:
+        """Closes the socket at once. Twice is fine."""
+        sock, self._sock = self._sock, None
+        if sock is not None:
+            sock.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_sock", None) is not None:  # dropped by an interrupt, or with a pool that nobody closed
+            self.close()
+
+
+def not_connected(endpoint: Endpoint, err: Exception) -> NotSentError:
+    """What an exception means that came before a connection was made."""
+    if isinstance(err, OutOfTimeError | TimeoutError):
+        return NotSentError(f"Connecting to {endpoint.host} timed out")
+    return NotSentError(f"Connecting to {endpoint.host} failed: {_words(err)}")  # a ValueError: not a host's name
+
+
+def _take(received: bytes, reader: ResponseReader) -> None:
+    if received:
+        reader.feed(received)
+    else:
+        reader.end()
+
+
+def _blocked_for(err: OSError) -> int:
+    # Readable, too: a server that does not read what is to be written may still respond.
+    return READ | WRITE if isinstance(err, ssl.SSLWantWriteError) else READ
+
+
+def _set_keepalive(sock: socket.socket, seconds: float) -> None:
+    """Has the kernel probe a silent connection, so that no NAT forgets it while a function works."""
+    if not seconds:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    whole = min(max(1, math.ceil(seconds)), _LONGEST_KEEPALIVE)
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # macOS has the second for the first
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), whole)
+
+
+def waiter(sock: Any, events: int) -> Callable[[float], bool]:
+    """What waits for a socket, for so many seconds at most, and tells whether it is ready."""
+    if hasattr(select, "poll"):  # for descriptors over 1024, too
+        poll = select.poll()
+        poll.register(
+            sock.fileno(), (select.POLLIN if events & READ else 0) | (select.POLLOUT if events & WRITE else 0)
+        )
+        return lambda seconds: bool(poll.poll(math.ceil(seconds * 1000)))
+    descriptor = [sock.fileno()]
+    sets = descriptor if events & READ else [], descriptor if events & WRITE else [], descriptor
+    select.select(*sets, 0)  # a ValueError while nothing is sent yet, where the descriptor is over 1024
+    return lambda seconds: any(select.select(*sets, seconds))
+
+
+def _words(err: BaseException) -> str:
+    return str(err) or type(err).__name__

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from .._context import CallContext, as_context
+from .._rules.answer import Answer
+from .._rules.call import Call
+from .._rules.errors import call_error
+from ._closing import AsyncClosing
+from ._failures import told
+from ._serverless_client import ServerlessClient
+from ._transport import Transport
+
+
+class AsyncFunctionClient(ServerlessClient):
+    """The asynchronous twin of `FunctionClient`: the same configuration, references, rules, errors and observers.
+
+    `configure`, `set_references`, `open`, `close` and `is_open` are not asynchronous, so that containers and factories
+    need not know. `open` may take time, as AWS's credential chain does; `async with` opens in a thread.
+
+    A client may be called from several event loops, one after the other or at once. A call that is cancelled drops its
+    connection, whatever it had done.
+
+    ```python
+    class OrdersClient(AsyncAzureFunctionClient):
+        async def get_order(self, context, order_id):
+            return await self._call("get_order", context, {"order_id": order_id})
+
+    async def main(client):
+        async with client:
+            return await client.get_order("123", "1")
+    ```
+    """
+
+    _CLOSING = AsyncClosing
+
+    @abstractmethod
+    async def _send(
+        self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
+    ) -> Answer:
+        """Sends exactly once, with further `headers`, and reads the answer whole, in `timeout` seconds.
+
+        Raises one of `transport.errors` when there is no whole answer.
+        """
+
+    def _attempt_headers(self, context: CallContext) -> Mapping[str, str]:
+        """Further headers of an attempt, asked for each: to override, as for tracing. None by default.
+
+        The client's own headers, those that carry its key among them, cannot be set.
+
+        ```python
+        class TracedClient(AsyncAzureFunctionClient):
+            def _attempt_headers(self, context):
+                return {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+        ```
+        """
+        return {}
+
+    async def call(self, cmd: str, context: CallContext = None, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action; returns its result, decoded. As `_call`, for code outside of the client."""
+        return await self._call(cmd, context, params)
+
+    @abstractmethod
+    async def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action; returns its result, decoded.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.open, None)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(None)
+
+    # --- The one call ---
+
+    async def _execute(
+        self, cmd: str, context: CallContext, params: Mapping[str, Any] | None, one_way: bool = False
+    ) -> Any:
+        """Calls an action, again where that is safe or allowed, and returns its decoded result.
+
+        Raises:
+            ApplicationException: as `_call`.
+        """
+        opened, call = self._begin_call(cmd, context, params, one_way)
+        while (wait := await self._attempt(opened.transport, call, context, one_way)) is not None:
+            self._log_retry(context, call, wait)
+            if await opened.closing.wait(wait):
+                raise call.closed(type(self).__name__)
+        return call.result()
+
+    async def _attempt(self, transport: Transport, call: Call, context: CallContext, one_way: bool) -> float | None:
+        """Makes one attempt; the seconds to wait before the next one, None when the call has ended."""
+        timeout = call.begin()
+        if timeout is None:
+            return None
+        headers = self._attempt_headers(as_context(context))
+        for name in headers:
+            if name.lower() in transport.own_headers:
+                message = f"_attempt_headers of {type(self).__name__} may not set {name}: it is the client's own"
+                raise call_error("WRONG_HEADER", call.trace_id, message)
+        try:
+            answer = await self._send(transport, call.payload, one_way, timeout, headers)
+        except Exception as err:
+            failure = told(err, transport.errors)
+            if failure is None:
+                raise
+            return call.unanswered(*failure)
+        return call.answered(answer)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from .. import __version__
+from .._context import CallContext
+from .._rules.answer import Answer
+from .._rules.options import Options
+from .._wire import AsyncConnectionPool
+from ._lambda import LambdaFunction
+from ._transport import RESERVED_HEADERS, Transport, limits_of
+from .async_function_client import AsyncFunctionClient
+
+_HEADERS = {
+    "User-Agent": f"pip-services4-serverless/{__version__}",
+    "Accept-Encoding": "identity",
+}
+_OF_THE_SIGNATURE = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "x-amz-invocation-type"})
+
+
+class _Handle(NamedTuple):
+    client: Any  # boto3's, which found endpoint, region and credentials
+    pool: AsyncConnectionPool
+    target: str  # what goes on the request's line
+    url: str
+    signer: Any
+    answer: Any  # makes an `Answer` of a response
+
+
+class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
+    """Calls an AWS Lambda function from asyncio. Configured as `LambdaClient`.
+
+    A call is one signed POST, which goes straight to the wire. boto3 says at `open` where to and with which keys.
+
+    ```python
+    class OrdersClient(AsyncLambdaClient):
+        async def get_order(self, context, order_id):
+            return await self._call("get_order", context, {"order_id": order_id})
+
+    client = OrdersClient()
+    client.configure(ConfigParams.from_tuples(
+        "connection.arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders",
+        "credential.access_id", "ID", "credential.access_key", "KEY"))
+    ```
+    """
+
+    def _open_transport(self, context: CallContext, options: Options) -> Transport:
+        from ._failures import failures_of_botocore
+        from ._lambda_session import answer_of, open_lambda
+
+        opened = open_lambda(context, self._connection, options)
+        self._lambda = opened.client
+        function = quote(self._connection.get_arn(), safe="-._~")
+        url = f"{opened.client.meta.endpoint_url.rstrip('/')}/2015-03-31/functions/{function}/invocations"
+        target = url if opened.endpoint.sends_whole_url else urlsplit(url).path
+        pool = AsyncConnectionPool(opened.endpoint, **limits_of(options))
+        handle = _Handle(opened.client, pool, target, url, opened.signer, answer_of)
+        names = RESERVED_HEADERS | _OF_THE_SIGNATURE | {name.lower() for name in _HEADERS}
+        return Transport(handle, url, opened.secrets, failures_of_botocore(), names)
+
+    def _close_transport(self, transport: Transport) -> None:
+        transport.handle.pool.close()
+        transport.handle.client.close()
+        self._lambda = None
+
+    async def _send(
+        self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
+    ) -> Answer:
+        _, pool, target, url, signer, answer_of = transport.handle
+        ends_at = asyncio.get_running_loop().time() + timeout
+        if signer.secrets.must_be_renewed():  # which asks AWS, and must not hold the loop
+            async with asyncio.timeout_at(ends_at):
+                await asyncio.to_thread(signer.secrets.keys)
+        signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **headers}
+        signer.sign("POST", url, signed, payload)
+        left = ends_at - asyncio.get_running_loop().time()
+        response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
+        answer: Answer = answer_of(response, one_way, signer.secrets)
+        return answer
+
+    async def _invoke(
+        self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None
+    ) -> Any:
+        """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return await self._execute(cmd, context, args, one_way=self._is_one_way(invocation_type, context))
+
+    async def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+        """Calls an action; returns its result.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return await self._invoke("RequestResponse", cmd, context, params)
+
+    async def call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+        """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        await self._invoke("Event", cmd, context, params)
+
+    async def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+        """The name by which existing subclasses know `call_one_way`."""
+        await self.call_one_way(cmd, context, params)
