@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import traceback
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from azure.functions import Context, FunctionRegister
 from azure.functions.meta import get_binding_registry
 from starlette.requests import Request
 
@@ -85,6 +87,7 @@ class Function:
     outputs: list[str]  # the parameters that are `azure.functions.Out`
     wants_context: bool
     streams: bool  # takes and returns FastAPI's requests and responses
+    load_error: Exception | None = None  # why every call is answered with 500
     invocations: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,6 +112,7 @@ class _Declared:
     bindings: list[dict[str, Any]]
     disabled: bool = False
     streams: bool = False
+    has_route_anyway: bool = False  # its route is there even if its code cannot be loaded
 
 
 @dataclass
@@ -120,6 +124,7 @@ class App:
     functions: dict[str, Function] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     not_served: list[str] = field(default_factory=list)
+    looked_at: list[str] = field(default_factory=list)  # files and patterns, where functions may be declared
     register: Any = None  # v2: the FunctionApp
     keys: dict[str, str] = field(default_factory=dict)  # by function, and the host's `_master` and `default`
 
@@ -128,12 +133,31 @@ class App:
         modules = AppModules(self.folder)
         stack.callback(modules.unload)
         script = self.folder / os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
+        self.looked_at.append(script.name)
         with modules.loading(script.stem):
+            for name, other in modules.shadowed.items():
+                logger.warning(
+                    "%s: 'import %s' gives the installed %s instead, as in Azure", self.folder / name, name, other
+                )
             if script.exists():
                 self._load_v2(script)
             else:
-                for path in sorted(self.folder.glob("*/function.json")):
+                declarations = sorted(self.folder.glob("*/function.json"))
+                self.looked_at += [f"{path.parent.name}/function.json" for path in declarations] or ["*/function.json"]
+                for path in declarations:
                     self._load_v1(path)
+
+    def nothing_to_serve(self) -> str:
+        """Why there is no function whose code could be loaded, or an empty string."""
+        if any(function.load_error is None for function in self.functions.values()):
+            return ""
+        reasons = [*self.errors, *self.not_served]
+        if not reasons and not self.looked_at:
+            return "the app has no functions"
+        if not reasons and (self.folder / self.looked_at[0]).exists():
+            reasons = [f"the app in {self.looked_at[0]} has no functions"]
+        reasons = reasons or [f"no {self.looked_at[0]}, no folder with function.json"]
+        return "; ".join(reasons) + f" (looked at: {', '.join(self.looked_at)})" * bool(self.looked_at)
 
     def load_register(self, register: Any, script: Path | None = None) -> None:
         """Load a FunctionApp."""
@@ -150,10 +174,14 @@ class App:
     def _load_v2(self, script: Path) -> None:
         try:
             module = importlib.import_module(script.stem)
-            apps = [v for v in vars(module).values() if hasattr(v, "get_functions") and not inspect.isclass(v)]
-            if len({id(app) for app in apps}) != 1:
-                raise ValueError(f"it needs one FunctionApp and has {len(apps)}")
-            self.load_register(apps[0], script)
+            # Only the type is asked: a proxy or a mock among the globals may answer to anything, or raise. As in the
+            # worker, two names for one app are two.
+            apps = {name: value for name, value in vars(module).items() if issubclass(type(value), FunctionRegister)}
+            if len(apps) != 1:
+                names = f": {', '.join(apps)}" if apps else ""
+                raise ValueError(f"it needs one FunctionApp and has {len(apps)}{names}")
+            (register,) = apps.values()
+            self.load_register(register, script)
         except Exception as error:
             self._problem(f"{script}: it cannot be loaded", error)
 
@@ -171,7 +199,8 @@ class App:
         except ValueError as error:
             self._problem(f"{path}: the function {name!r} cannot be loaded", error)
         else:
-            self._add(_Declared(name, path, path.parent, load, bindings, bool(content.get("disabled"))))
+            disabled = bool(content.get("disabled"))
+            self._add(_Declared(name, path, path.parent, load, bindings, disabled, has_route_anyway=True))
 
     def _v1_function(self, script: Path, entry_point: str) -> Callable[..., Any]:
         if not script.exists():
@@ -225,30 +254,14 @@ class App:
         others = [binding for binding in declared.bindings if binding is not trigger]
         for binding in others:
             name, kind = binding["name"], binding["type"]
-            if str(binding.get("direction", "in")).lower() != "out":
+            if name != "$return" and _direction(binding) == "in":
                 raise ValueError(f"it needs the binding {name!r}, and this host cannot read from a {kind}")
             if kind.lower() != "http":
                 self._not_served(f"{what} wholly: what its binding {name!r} writes to a {kind} goes nowhere")
         outputs = [binding["name"] for binding in others if binding["name"] != "$return"]
-        http_output = next((binding["name"] for binding in others if binding["type"].lower() == "http"), None)
-
-        call = declared.load()
-        signature = inspect.signature(call, eval_str=True)
-        bound = {trigger["name"], *outputs}
-        wants_context = "context" in signature.parameters and "context" not in bound
-        if set(signature.parameters) - ({"context"} if wants_context else set()) != bound:
-            raise ValueError(f"its parameters {list(signature.parameters)} are not its bindings {sorted(bound)}")
-        takes, gives = (
-            converter("httpTrigger").check_input_type_annotation,
-            converter("http").check_output_type_annotation,
-        )
-        if not _suits(signature.parameters[trigger["name"]].annotation, _is_stream if declared.streams else takes):
-            raise ValueError(f"its parameter {trigger['name']!r} is annotated as no HTTP request")
-        if http_output == "$return" and not declared.streams and not _suits(signature.return_annotation, gives):
-            raise ValueError("its result is annotated as no HTTP response")
-        return Function(
+        function = Function(
             name=declared.name,
-            call=call,
+            call=_not_loaded,
             directory=str(declared.directory),
             route=Route(str(trigger.get("route") or declared.name), self.prefix),
             methods=frozenset(str(method).upper() for method in trigger.get("methods") or ()),
@@ -256,11 +269,102 @@ class App:
             disabled=declared.disabled or is_true(f"AzureWebJobs.{declared.name}.Disabled"),
             trigger=trigger["name"],
             returns=len(outputs) < len(others),
-            http_output=http_output,
+            http_output=next((binding["name"] for binding in others if binding["type"].lower() == "http"), None),
             outputs=outputs,
-            wants_context=wants_context,
+            wants_context=False,
             streams=declared.streams,
         )
+        try:
+            self._load_code(function, declared, trigger, others)
+        except Exception as error:
+            if not declared.has_route_anyway:
+                raise
+            function.load_error = error
+            self._problem(f"{declared.file}: the function {declared.name!r} cannot be loaded", error)
+        return function
+
+    def _load_code(
+        self, function: Function, declared: _Declared, trigger: dict[str, Any], others: list[dict[str, Any]]
+    ) -> None:
+        """Import the function, and refuse what the real worker refuses."""
+        for binding in (trigger, *others):
+            wanted = "in" if binding is trigger else "out"
+            if _direction(binding) != wanted:
+                name, given = binding["name"], binding.get("direction", "in")
+                raise ValueError(f"its binding {name!r} has the direction {given!r}, and needs {wanted!r}")
+        call = function.call = declared.load()
+        parameters = set(inspect.signature(call).parameters)
+        bound = {function.trigger, *function.outputs}
+        function.wants_context = "context" in parameters and "context" not in bound
+        if parameters - ({"context"} if function.wants_context else set()) != bound:
+            raise ValueError(f"its parameters {sorted(parameters)} are not its bindings {sorted(bound)}")
+
+        annotations = self._annotations(function.name, call)
+        if function.wants_context and getattr(annotations.get("context", Context), "__name__", "") != "Context":
+            raise ValueError("its parameter 'context' is annotated with something else than azure.functions.Context")
+        if function.trigger in annotations:
+            takes = _is_stream if function.streams else converter("httpTrigger").check_input_type_annotation
+            if not _is_type(annotations[function.trigger], takes):
+                raise ValueError(f"its parameter {function.trigger!r} is annotated with something else than a request")
+        for binding in others:
+            name, check = binding["name"], _output_check(binding["type"])
+            if name == "$return" and "return" in annotations:
+                if not _is_type(annotations["return"], (lambda _: True) if function.streams else check):
+                    raise ValueError(f"its result is annotated with what its binding, {binding['type']}, cannot send")
+            elif name in annotations and not _is_output(annotations[name], check):
+                wanted = f"azure.functions.Out[...] of a type that its binding, {binding['type']}, can write"
+                raise ValueError(f"its output {name!r} is annotated with something else than {wanted}")
+
+    def _annotations(self, name: str, call: Callable[..., Any]) -> dict[str, Any]:
+        try:
+            return typing.get_type_hints(call)
+        except TypeError:
+            if inspect.isroutine(call) or inspect.isclass(call):
+                raise
+        # Here alone: an instance, as what a function is called by, is what Azure's worker cannot load.
+        logger.warning(
+            "The function %r is an instance of %s; Azure's worker cannot load it: make it a function",
+            name,
+            type(call).__name__,
+        )
+        return typing.get_type_hints(type(call).__call__)
+
+
+def _not_loaded(**_: object) -> None:
+    """In place of the code of a function that could not be loaded."""
+
+
+def _direction(binding: Mapping[str, Any]) -> str:
+    direction = str(binding.get("direction", "in")).lower()
+    if direction not in ("in", "out", "inout"):
+        raise ValueError(f"its binding {binding['name']!r} has the direction {binding['direction']!r}")
+    return direction
+
+
+def _is_type(annotation: Any, check: Callable[[type], bool]) -> bool:
+    """Whether an annotation is a type that passes. A union is no type to the worker."""
+    return isinstance(annotation, type) and check(annotation)
+
+
+def _is_output(annotation: Any, check: Callable[[type], bool]) -> bool:
+    """Whether an annotation is `azure.functions.Out[...]`, of what the binding can write."""
+    arguments = typing.get_args(annotation)
+    if getattr(typing.get_origin(annotation), "__name__", "") != "Out" or len(arguments) != 1:
+        return False
+    if arguments[0] in (str, bytes):
+        return True
+    try:
+        return check(arguments[0])
+    except TypeError:  # not a type
+        return False
+
+
+def _output_check(kind: str) -> Callable[[type], bool]:
+    """Which types may be written to a binding: text and bytes if the SDK has no rules of its own for it."""
+    rules = converter("http" if kind.lower() == "http" else kind)
+    if hasattr(rules, "check_output_type_annotation"):
+        return typing.cast(Callable[[type], bool], rules.check_output_type_annotation)
+    return lambda annotation: issubclass(annotation, (str, bytes, bytearray))
 
 
 def _is_stream(annotation: type) -> bool:
@@ -275,10 +379,3 @@ def _takes_stream(call: Callable[..., Any]) -> bool:
     except Exception:  # it is told when the function is described
         return False
     return any(inspect.isclass(annotation) and _is_stream(annotation) for annotation in annotations)
-
-
-def _suits(annotation: Any, check: Callable[[type], bool]) -> bool:
-    """Whether an annotation, where there is one, is right. None is not, as in the real worker; unions pass here."""
-    if annotation is inspect.Signature.empty:
-        return True
-    return check(annotation) if inspect.isclass(annotation) else annotation is not None

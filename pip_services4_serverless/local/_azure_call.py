@@ -112,6 +112,8 @@ async def invoke(
     started = time.perf_counter()
     outcome = "Failed"
     try:
+        if function.load_error is not None:
+            raise RuntimeError(f"the function cannot be loaded: {function.load_error}") from function.load_error
         arguments: dict[str, Any] = {name: Out() for name in function.outputs}
         if function.streams:
             request.scope["path_params"] = dict(route_values)

@@ -2,10 +2,14 @@
 
 import importlib
 import os
+import site
 import sys
+import sysconfig
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import ClassVar
@@ -28,6 +32,12 @@ class AppModules:
         self._paths = [str(folder), *([str(packages)] if packages.is_dir() else [])]
         self._before: set[str] = set()
         self._own: dict[str, ModuleType] = {}
+        self._installed = _InstalledFirst(folder)
+
+    @property
+    def shadowed(self) -> dict[str, str]:
+        """The modules and packages of the app's folder that installed ones win over, and where those are."""
+        return self._installed.names
 
     @contextmanager
     def loading(self, script: str) -> Iterator[None]:
@@ -41,6 +51,7 @@ class AppModules:
             self._before = set(sys.modules)
             self._running.append(self)
             sys.path[:0] = self._paths
+            sys.meta_path.insert(0, self._installed)
             root = ModuleType("__app__")  # the package that the real worker imports v1 functions from
             root.__path__ = self._paths[:1]
             sys.modules["__app__"] = root
@@ -59,6 +70,7 @@ class AppModules:
             if self in self._running:
                 self._step_aside()
                 self._running.remove(self)
+                sys.meta_path.remove(self._installed)
                 for path in self._paths:
                     sys.path.remove(path)
                     sys.path_importer_cache.pop(path, None)
@@ -90,3 +102,32 @@ class AppModules:
             sys.modules.setdefault(name, module)
         if not cls._running:
             cls._displaced.clear()
+
+
+class _InstalledFirst(MetaPathFinder):
+    """Lets installed packages win over those of an app's folder.
+
+    The real worker has the folder last on `sys.path`. It cannot be last here: the folders of whoever runs the host are
+    there as well, such as that of the tests.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        packages = folder / ".python_packages" / "lib" / "site-packages"
+        standard = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+        places = {str(packages), *standard, *site.getsitepackages(), site.getusersitepackages()}
+        places |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        self._places = [str(packages), *(path for path in sys.path if path in places)]
+        self.names: dict[str, str] = {}
+        for path in sorted(folder.iterdir()):
+            name = path.stem if path.suffix == ".py" else path.name
+            is_code = path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
+            # A folder with function.json is imported as a part of `__app__`, where nothing else is.
+            if is_code and name.isidentifier() and not (path / "function.json").exists():
+                found = PathFinder.find_spec(name, self._places)
+                if found is not None and found.origin is not None:  # else it is a namespace package
+                    self.names[name] = found.origin
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return PathFinder.find_spec(fullname, self._places, target) if fullname in self.names else None

@@ -55,7 +55,7 @@ class AzureFunctionHost:
     `start` raises `OSError` if the port is taken, `ValueError` for an argument, host.json or local.settings.json that
     cannot be used, and `RuntimeError` if there is no function to serve. If some cannot be loaded, the others are
     served: `load_errors` tells which, and `not_served` what triggers and outputs this host has no part for. Both are
-    logged.
+    logged. A function with a function.json whose code cannot be loaded keeps its route, which answers 500, as in Azure.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class AzureFunctionHost:
 
     @property
     def functions(self) -> list[str]:
-        """The names of the functions that are served."""
+        """The names of the functions that have a route."""
         return list(self._loaded.functions)
 
     @property
@@ -224,9 +224,8 @@ class AzureFunctionHost:
             app.load_folder(stack)
         else:
             app.load_register(self._given)
-        if not app.functions:
-            reasons = "; ".join([*app.errors, *app.not_served]) or "no function_app.py, no folder with function.json"
-            raise RuntimeError(f"there is nothing to serve in {folder or repr(self._given)}: {reasons}")
+        if reason := app.nothing_to_serve():
+            raise RuntimeError(f"there is nothing to serve in {folder or repr(self._given)}: {reason}")
         return app, options
 
     def _make_keys(self, app: App) -> dict[str, str]:

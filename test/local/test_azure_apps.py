@@ -26,6 +26,15 @@ FUNCTION_JSON = {
 }
 
 
+IMPORT = "import azure.functions as func\n"
+
+
+def with_output(**binding: str) -> dict[str, Any]:
+    """A function.json with an output parameter."""
+    output = {"type": "http", "name": "out", "direction": "out", **binding}
+    return {"bindings": [FUNCTION_JSON["bindings"][0], output]}
+
+
 def app_host(name: str) -> Iterator[AzureFunctionHost]:
     with AzureFunctionHost(APPS / name) as host:
         yield host
@@ -182,6 +191,30 @@ def test_what_is_not_served_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         ("def main(req: 'unknown'): pass\n", FUNCTION_JSON, ["NameError"]),
         ("def main(req) -> dict: pass\n", FUNCTION_JSON, ["result is annotated"]),
         ("def main(req) -> None: pass\n", FUNCTION_JSON, ["result is annotated"]),
+        ("def main(req) -> str | None: pass\n", FUNCTION_JSON, ["result is annotated"]),
+        ("def main(req) -> 'list[str]': pass\n", FUNCTION_JSON, ["result is annotated"]),
+        ("def main(req: int | None): pass\n", FUNCTION_JSON, ["'req' is annotated"]),
+        ("import azure.functions as f\ndef main(req: f.Out[str]): pass\n", FUNCTION_JSON, ["'req' is annotated"]),
+        ("def main(req, context: str): pass\n", FUNCTION_JSON, ["'context' is annotated"]),
+        ("def main(req, context: 'str | None'): pass\n", FUNCTION_JSON, ["'context' is annotated"]),
+        ("def main(req, out): pass\n", with_output(direction="inout"), ["'out'", "'inout'", "needs 'out'"]),
+        ("def main(req, out): pass\n", with_output(direction="sideways"), ["'out'", "'sideways'"]),
+        ("def main(req, out: str): pass\n", with_output(), ["'out' is annotated"]),
+        (f"{IMPORT}def main(req, out: func.Out): pass\n", with_output(), ["'out' is annotated"]),
+        (f"{IMPORT}def main(req, out: func.Out[int]): pass\n", with_output(), ["'out' is annotated"]),
+        (f"{IMPORT}def main(req, out: func.Out['x']): pass\n", with_output(), ["NameError"]),
+        (f"{IMPORT}def main(req, out: func.Out[int]): pass\n", with_output(type="queue"), ["'out' is annotated"]),
+        (f"{IMPORT}def main(req, out: func.Out[int]): pass\n", with_output(type="own"), ["'out' is annotated"]),
+        (
+            GOOD,
+            {"bindings": [FUNCTION_JSON["bindings"][0], {**FUNCTION_JSON["bindings"][1], "direction": "in"}]},
+            ["'$return'", "'in'", "needs 'out'"],
+        ),
+        (
+            GOOD,
+            {"bindings": [{**FUNCTION_JSON["bindings"][0], "direction": "out"}, FUNCTION_JSON["bindings"][1]]},
+            ["'req'", "'out'", "needs 'in'"],
+        ),
         (
             GOOD,
             {"bindings": [{**FUNCTION_JSON["bindings"][0], "route": "{id:odd}"}, FUNCTION_JSON["bindings"][1]]},
@@ -203,6 +236,123 @@ def test_function_that_cannot_be_loaded(tmp_path: Path, code: str, declared: Any
         assert error.startswith(f"{path}: the function 'z_bad' cannot be loaded: ")
         assert all(part in error for part in told), error
         assert fetch(host, "/api/good").text == "good"
+
+
+@pytest.mark.parametrize(
+    "annotation", ["func.Out[str]", "func.Out[bytes]", "func.Out[func.HttpResponse]", "'func.Out[str]'"]
+)
+def test_output_of_a_type_of_the_sdk_is_served(tmp_path: Path, annotation: str) -> None:
+    """What the worker takes as an output's annotation is served."""
+    write_function(tmp_path, "f", f"{IMPORT}def main(req, out: {annotation}):\n    out.set('out')\n", with_output())
+    with AzureFunctionHost(tmp_path) as host:
+        assert (host.load_errors, fetch(host, "/api/f").text) == ([], "out")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import no_such_package\n",
+        "from .missing import word\n",
+        "from ... import too_far\n",
+        "def main(req)\n",
+        "def other(req): pass\n",
+        "def main(req: int): pass\n",
+    ],
+)
+def test_v1_function_that_cannot_be_imported_answers_500(
+    tmp_path: Path, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its route is there, with its key and its methods, and each call's log has the reason."""
+    declared = json.loads(json.dumps(FUNCTION_JSON).replace("anonymous", "function"))
+    declared["bindings"][0] |= {"route": "its/own", "methods": ["post"]}
+    write_function(tmp_path, "bad", code, declared)
+    write_function(tmp_path, "good")
+    with AzureFunctionHost(tmp_path) as host:
+        assert host.functions == ["bad", "good"]
+        (told,) = host.load_errors
+        key = {"x-functions-key": host.function_key("bad")}
+        assert fetch(host, "/api/its/own", headers=key).status_code == 404
+        assert fetch(host, "/api/its/own", "POST").status_code == 401
+        caplog.clear()
+        answer = fetch(host, "/api/its/own", "POST", headers=key)
+        assert (answer.status_code, answer.content, host.invocations("bad")) == (500, b"", 0)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]).startswith("the function cannot be loaded: ")
+    assert "'bad' cannot be loaded" in told
+
+
+def test_v1_app_of_which_nothing_can_be_imported(tmp_path: Path) -> None:
+    """An app whose functions would all answer 500 does not start."""
+    write_function(tmp_path, "bad", "import no_such_package\n")
+    with pytest.raises(RuntimeError, match="no_such_package"):
+        AzureFunctionHost(tmp_path).start()
+
+
+@pytest.mark.parametrize(
+    "globals_",
+    [
+        "from unittest.mock import call, MagicMock\nmock = MagicMock()\n",
+        "from flask import request, current_app, g, session\n",
+        "class Curious:\n    def __getattr__(self, name): raise SystemExit(name)\ncurious = Curious()\n",
+        "class Curious:\n    @property\n    def __class__(self): raise SystemExit\ncurious = Curious()\n",
+        "Blue = func.FunctionApp\nclass Own(func.Blueprint): pass\nblue = Own()\nclient = func\n",
+    ],
+    ids=["mocks", "proxies", "attributes", "class", "SDK"],
+)
+def test_other_globals_are_not_asked(tmp_path: Path, globals_: str) -> None:
+    """Whatever else an app's module has, only instances of the SDK's class are looked at."""
+    (tmp_path / "function_app.py").write_text(
+        f"{IMPORT}{globals_}app = func.FunctionApp('ANONYMOUS')\n@app.route()\ndef f(req): return 'served'\n"
+    )
+    with AzureFunctionHost(tmp_path) as host:
+        assert fetch(host, "/api/f").text == "served"
+
+
+def test_installed_package_wins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The app's folder is the last place where the worker looks for modules; a warning names both."""
+    for path, word in (("yaml/__init__.py", "own"), ("iniconfig.py", "own"), ("shared.py", "own")):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(f"WORD = {word!r}\n")
+    write_function(tmp_path, "http", "from . import own\nimport http\ndef main(req): return own.WORD + http.__file__\n")
+    (tmp_path / "http" / "own.py").write_text("WORD = 'relative '\n")
+    write_function(
+        tmp_path,
+        "f",
+        "import iniconfig, shared, yaml\nfrom __app__ import yaml as own\n"
+        "def main(req): return f'{yaml.__file__} {iniconfig.__file__} {shared.WORD} {own.WORD}'\n",
+    )
+    import iniconfig
+    import yaml
+
+    before = dict(sys.modules)
+    for module in list(sys.modules):
+        if module.partition(".")[0] in ("yaml", "iniconfig"):
+            del sys.modules[module]
+    try:
+        with AzureFunctionHost(tmp_path) as host:
+            assert fetch(host, "/api/f").text == f"{yaml.__file__} {iniconfig.__file__} own own"
+            assert fetch(host, "/api/http").text.startswith("relative /")
+    finally:
+        sys.modules.update(before)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == [
+        f"{tmp_path / name}: 'import {name}' gives the installed {module.__file__} instead, as in Azure"
+        for name, module in (("iniconfig", iniconfig), ("yaml", yaml))
+    ]
+
+
+def test_instance_as_entry_point_is_served_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Azure's worker reads a function's annotations, which an instance does not have."""
+    code = (
+        f"{IMPORT}class Greeter:\n    def __call__(self, req: func.HttpRequest) -> str: return 'hi'\nmain = Greeter()\n"
+    )
+    write_function(tmp_path, "f", code)
+    write_function(tmp_path, "g", code.replace("= Greeter()", "= Greeter().__call__"))
+    with AzureFunctionHost(tmp_path) as host:
+        assert [fetch(host, path).text for path in ("/api/f", "/api/g")] == ["hi", "hi"]
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning == ("The function 'f' is an instance of Greeter; Azure's worker cannot load it: make it a function")
 
 
 def test_v2_function_that_cannot_be_loaded(tmp_path: Path) -> None:
@@ -240,8 +390,16 @@ def test_return_that_goes_elsewhere(tmp_path: Path, http_output: bool, status: i
         ({"function_app.py": "x = 1\n"}, "needs one FunctionApp and has 0"),
         (
             {"function_app.py": "import azure.functions as func\na = func.FunctionApp()\nb = func.FunctionApp()\n"},
-            "needs one FunctionApp and has 2",
+            "needs one FunctionApp and has 2: a, b",
         ),
+        (
+            {"function_app.py": f"{IMPORT}app = func.FunctionApp()\napplication = app\n"},
+            "needs one FunctionApp and has 2: app, application",
+        ),
+        ({"function_app.py": f"{IMPORT}app = func.FunctionApp()\n"}, "the app in function_app.py has no functions"),
+        ({"function_app.py": "x = 1\n"}, "(looked at: function_app.py)"),
+        ({"main.py": "x = 1\n"}, "(looked at: function_app.py, */function.json)"),
+        ({"f/function.json": "{}", "g/function.json": "{}"}, "(looked at: function_app.py, f/function.json, g/"),
         (
             {
                 "function_app.py": "import azure.functions as func\napp = func.FunctionApp()\n"
@@ -254,6 +412,7 @@ def test_return_that_goes_elsewhere(tmp_path: Path, http_output: bool, status: i
 def test_app_with_nothing_to_serve(tmp_path: Path, files: dict[str, str], told: str) -> None:
     """An app of which nothing loads does not start, and the error names the folder, the file and the reason."""
     for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     with pytest.raises(RuntimeError) as raised:
         AzureFunctionHost(tmp_path).start()

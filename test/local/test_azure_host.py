@@ -50,6 +50,7 @@ def traces() -> dict[str, object]:
     return {
         "threads": set(threading.enumerate()),
         "path": list(sys.path),
+        "finders": list(sys.meta_path),
         "modules": {name for name in sys.modules if not name.startswith(("anyio", "uvicorn", "concurrent", "asyncio"))},
         "environment": dict(os.environ),
         "logs": logging.getLogRecordFactory(),
