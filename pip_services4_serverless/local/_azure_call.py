@@ -11,11 +11,16 @@ import uuid
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from datetime import UTC
+from email.utils import format_datetime
+from http.cookies import Morsel
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
+import dateutil.parser
 from azure.functions.meta import Datum
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,6 +33,8 @@ _contexts: "weakref.WeakValueDictionary[str, Context]" = weakref.WeakValueDictio
 
 # How the body is delimited is the server's business.
 _DELIMITERS = ("connection", "content-length", "transfer-encoding")
+# What logs under these names is the worker, not a function.
+_OF_THE_WORKER = ("azure_functions_worker", "azure.functions")
 
 
 class Context:
@@ -66,12 +73,18 @@ class Out:
 class FunctionLogs:
     """While one is entered, what a function logs carries `function_name` and `invocation_id`.
 
-    What it logs on the root logger is named `Function.<name>.User`, the category that Azure shows it under.
+    What it logs on the root logger is named `Function.<name>.User`, the category that Azure shows it under. With
+    `debug` the root logger lets debug records through meanwhile.
     """
 
     _lock = threading.Lock()
     _entered = 0
+    _debugging = 0
     _previous: Callable[..., logging.LogRecord]
+    _level: int
+
+    def __init__(self, *, debug: bool = False) -> None:
+        self._debug = debug
 
     def __enter__(self) -> None:
         with self._lock:
@@ -79,16 +92,27 @@ class FunctionLogs:
                 FunctionLogs._previous = staticmethod(logging.getLogRecordFactory())
                 logging.setLogRecordFactory(self._record)
             FunctionLogs._entered += 1
+            if self._debug:
+                if not FunctionLogs._debugging:
+                    FunctionLogs._level = logging.getLogger().level
+                    logging.getLogger().setLevel(logging.DEBUG)
+                FunctionLogs._debugging += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             FunctionLogs._entered -= 1
             if not FunctionLogs._entered and logging.getLogRecordFactory() == self._record:
                 logging.setLogRecordFactory(self._previous)
+            if self._debug:
+                FunctionLogs._debugging -= 1
+                if not FunctionLogs._debugging:
+                    logging.getLogger().setLevel(FunctionLogs._level)
 
     @classmethod
     def _record(cls, *args: Any, **kwargs: Any) -> logging.LogRecord:
         record = cls._previous(*args, **kwargs)
+        if record.name.startswith(_OF_THE_WORKER):
+            return record
         context = _current.get() or _contexts.get(getattr(_thread_local, "invocation_id", ""))
         if context is not None:
             record.function_name, record.invocation_id = context.function_name, context.invocation_id
@@ -126,8 +150,8 @@ async def invoke(
         response = _answer(function, result, arguments)
         outcome = "Succeeded"
         return response
-    except Exception:
-        log.exception("Exception while executing function: Functions.%s", function.name)
+    except Exception as error:
+        log.exception("Exception while executing function: Functions.%s\n%s", function.name, _exception_line(error))
         return Response(status_code=500)
     finally:
         spent = (time.perf_counter() - started) * 1000
@@ -137,9 +161,24 @@ async def invoke(
 
 
 def thread_limit() -> anyio.CapacityLimiter:
-    """How many sync functions run at a time, each in a thread of a pool; as many as in the real worker."""
-    count = os.environ.get("PYTHON_THREADPOOL_THREAD_COUNT") or min(32, (os.cpu_count() or 1) + 4)
-    return anyio.CapacityLimiter(int(count))
+    """How many sync functions run at a time, each in a thread of a pool; as many as in all of the real workers."""
+    threads = _count("PYTHON_THREADPOOL_THREAD_COUNT", min(32, (os.cpu_count() or 1) + 4))
+    return anyio.CapacityLimiter(threads * _count("FUNCTIONS_WORKER_PROCESS_COUNT", 1))
+
+
+def _count(setting: str, default: int) -> int:
+    text = os.environ.get(setting) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"the setting {setting} needs to be a number from 1 on, and is {text!r}")
+    return int(text)
+
+
+def _exception_line(error: Exception) -> str:
+    """What a traceback begins with in Azure's logs."""
+    try:
+        return f"Exception: {type(error).__name__}: {error}"
+    except Exception:
+        return "Exception: Unhandled exception in function. Could not serialize original exception message."
 
 
 async def _run(function: Function, context: Context, arguments: dict[str, Any], threads: anyio.CapacityLimiter) -> Any:
@@ -243,8 +282,34 @@ def _from_http(value: Mapping[str, Any]) -> Response:
     )
     for cookie in value["cookies"] or ():
         for morsel in cookie.values():
-            response.headers.append("set-cookie", morsel.OutputString())
+            response.headers.append("set-cookie", _set_cookie(morsel))
     return response
+
+
+def _set_cookie(cookie: Morsel[str]) -> str:
+    """A cookie as the front end writes it anew. Raises `ValueError` for a date or an age that it cannot read."""
+    parts = [f"{cookie.key}={quote(cookie.value, safe='')}"]
+    if cookie["expires"]:
+        try:
+            expires = dateutil.parser.parse(cookie["expires"])
+        except OverflowError as error:
+            raise ValueError(str(error)) from error
+        expires = expires.astimezone(UTC) if expires.tzinfo else expires.replace(tzinfo=UTC)
+        parts.append(f"expires={format_datetime(expires, usegmt=True)}")
+    if cookie["max-age"]:
+        age = int(float(cookie["max-age"]))  # seconds
+        if age < 0:
+            raise ValueError(f"the cookie {cookie.key!r} has a negative age")
+        parts.append(f"max-age={age}")
+    # These are there even if they were not given.
+    parts += [f"domain={cookie['domain']}", f"path={cookie['path']}"]
+    if cookie["secure"]:
+        parts.append("secure")
+    if (same_site := cookie["samesite"].lower()) in ("lax", "strict", "none"):
+        parts.append(f"samesite={same_site}")
+    if cookie["httponly"]:
+        parts.append("httponly")
+    return "; ".join(parts)
 
 
 def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response:

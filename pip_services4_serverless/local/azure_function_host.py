@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from pip_services4_components.config import ConfigParams
 
-from ._azure_app import App, Function, app_settings, logger, read_json
+from ._azure_app import App, Function, app_settings, is_true, logger, read_json
 from ._azure_call import FunctionLogs
 from ._azure_front import Fault, Front, Protocol
 
@@ -95,7 +95,7 @@ class AzureFunctionHost:
         with ExitStack() as stack:
             app, options = self._load(stack)
             app.keys = self._make_keys(app)
-            stack.enter_context(FunctionLogs())
+            stack.enter_context(FunctionLogs(debug=is_true("PYTHON_ENABLE_DEBUG_LOGGING")))
             front = Front(app, options, self._enforce_keys, self._gateway_timeout)
             server = _Server(front, app, self._port)
             self._url = f"http://127.0.0.1:{server.port}"

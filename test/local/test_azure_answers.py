@@ -148,6 +148,36 @@ def test_exception_is_an_empty_500(answers: AzureFunctionHost, function: str, ca
     assert ("secret reason" in caplog.text) == (function == "fails")
 
 
+class UnreadableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("a reason"), "Exception: ValueError: a reason"),
+        (
+            UnreadableError(),
+            "Exception: Unhandled exception in function. Could not serialize original exception message.",
+        ),
+    ],
+)
+def test_logged_traceback_begins_with_the_exception(
+    hosted: Any, error: Exception, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first line after the function's name has the exception's class and text, as in Azure's logs."""
+
+    def f(req: func.HttpRequest) -> str:
+        raise error
+
+    assert get(hosted(f), "f").status_code == 500
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.message.splitlines() == ["Exception while executing function: Functions.f", line]
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
 @pytest.mark.parametrize("kind", ["none", "dict", "bytes", "status"])
 def test_result_that_is_no_answer_is_a_500(answers: AzureFunctionHost, kind: str) -> None:
     """With $return, None, a dict, bytes and a status out of range are a 500."""
@@ -195,8 +225,40 @@ def test_http_response_is_passed_on(answers: AzureFunctionHost) -> None:
     assert headers["content-type"] == "text/x; charset=latin-1"
     assert headers["x-one"] == "1"
     assert headers.get_all("x-twice") == ["second"]
-    assert headers.get_all("set-cookie") == ["a=1; HttpOnly; Path=/", "b=2"]
+    assert headers.get_all("set-cookie") == ["a=1; domain=; path=/; httponly", "b=2; domain=; path="]
     assert headers["content-length"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (
+            "foo3=42; Domain=example.com; Expires=Thu, 12-Jan-2017 13:55:08 GMT; Path=/; Max-Age=10000000; Secure; "
+            "HttpOnly",
+            "foo3=42; expires=Thu, 12 Jan 2017 13:55:08 GMT; max-age=10000000; domain=example.com; path=/; secure; "
+            "httponly",
+        ),
+        ("foo=bar", "foo=bar; domain=; path="),
+        ("foo=bar; Domain=; Path=", "foo=bar; domain=; path="),
+        ("a=1; SameSite=Lax; Secure", "a=1; domain=; path=; secure; samesite=lax"),
+        ("a=1; Expires=2017-01-12T13:55:08", "a=1; expires=Thu, 12 Jan 2017 13:55:08 GMT; domain=; path="),
+        ("a=x+y/z=", "a=x%2By%2Fz%3D; domain=; path="),
+    ],
+)
+def test_cookie_is_written_anew(hosted: Any, given: str, sent: str) -> None:
+    """The front end reads a cookie and writes it in its own form."""
+    host = hosted(lambda req: func.HttpResponse("", headers={"Set-Cookie": given}))
+    assert get(host, "f").headers["set-cookie"] == sent
+
+
+@pytest.mark.parametrize(
+    "attribute", ["Expires=Dummy", "Expires=12-Jan-9999999999999", "Max-Age=Dummy", "Max-Age=-1", "Max-Age=inf"]
+)
+def test_cookie_that_cannot_be_read_is_a_500(hosted: Any, attribute: str) -> None:
+    """A date that is not a date, and an age that is not a number of seconds, fail the call."""
+    host = hosted(lambda req: func.HttpResponse("", headers={"Set-Cookie": f"foo=bar; {attribute}"}))
+    answer = get(host, "f")
+    assert (answer.status_code, answer.content, answer.headers.get("set-cookie")) == (500, b"", None)
 
 
 def test_204_has_no_body(answers: AzureFunctionHost) -> None:
@@ -354,6 +416,39 @@ def test_sync_runs_in_a_thread_pool_and_async_on_the_loop(answers: AzureFunction
     """A sync function does not block the event loop, an async one runs on it."""
     assert get(answers, "on_loop").text == "azure-function-host"
     assert get(answers, "in_thread").text not in ("azure-function-host", "MainThread")
+
+
+@pytest.mark.parametrize(("processes", "most"), [("", 1), ("3", 3)])
+def test_process_count_multiplies_what_runs_at_once(hosted: Any, processes: str, most: int) -> None:
+    """Each of FUNCTIONS_WORKER_PROCESS_COUNT workers has PYTHON_THREADPOOL_THREAD_COUNT threads."""
+    running = threading.Semaphore(0)
+    release = threading.Event()
+
+    def f(req: func.HttpRequest) -> str:
+        running.release()
+        release.wait(10)
+        return "done"
+
+    settings = {"PYTHON_THREADPOOL_THREAD_COUNT": "1", "FUNCTIONS_WORKER_PROCESS_COUNT": processes}
+    host = hosted(f, settings=settings)
+    callers = [threading.Thread(target=get, args=(host, "f")) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    try:
+        assert all(running.acquire(timeout=5) for _ in range(most))
+        assert not running.acquire(timeout=0.2)
+    finally:
+        release.set()
+        for caller in callers:
+            caller.join()
+
+
+@pytest.mark.parametrize("setting", ["PYTHON_THREADPOOL_THREAD_COUNT", "FUNCTIONS_WORKER_PROCESS_COUNT"])
+@pytest.mark.parametrize("value", ["0", "many"])
+def test_count_that_is_none_is_told(hosted: Any, setting: str, value: str) -> None:
+    """A setting that cannot be used is named."""
+    with pytest.raises(ValueError, match=f"{setting} needs to be a number from 1 on, and is '{value}'"):
+        hosted(lambda req: "", settings={setting: value})
 
 
 def test_sync_functions_run_side_by_side(hosted: Any) -> None:

@@ -534,6 +534,32 @@ def test_function_logs_under_its_name(answers: AzureFunctionHost, caplog: pytest
     assert logged["before"].name == "root"
 
 
+@pytest.mark.parametrize(("setting", "passed"), [("1", True), ("0", False)])
+def test_debug_records_pass_on_request(setting: str, passed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """PYTHON_ENABLE_DEBUG_LOGGING lets debug records through, until the last host that has it stops."""
+    app = func.FunctionApp("ANONYMOUS")
+    app.function_name("f")(app.route()(lambda req: logging.debug("in detail") or "done"))
+    level = logging.getLogger().level
+    settings = {"PYTHON_ENABLE_DEBUG_LOGGING": setting}
+    with AzureFunctionHost(app, settings=settings), AzureFunctionHost(APPS / "answers", settings=settings) as other:
+        other.stop()
+        with AzureFunctionHost(app, settings=settings) as host:
+            assert fetch(host, "/api/f").text == "done"
+    assert ("in detail" in [record.message for record in caplog.records]) == passed
+    assert logging.getLogger().level == level
+
+
+@pytest.mark.parametrize("name", ["azure.functions", "azure.functions.decorators", "azure_functions_worker"])
+def test_log_of_the_worker_is_not_a_functions(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What the SDK and the worker log while a function runs is theirs."""
+    app = func.FunctionApp("ANONYMOUS")
+    app.function_name("f")(app.route()(lambda req: logging.getLogger(name).warning("of the SDK") or "done"))
+    with AzureFunctionHost(app) as host:
+        fetch(host, "/api/f")
+    (record,) = [record for record in caplog.records if record.message == "of the SDK"]
+    assert (record.name, hasattr(record, "function_name")) == (name, False)
+
+
 @pytest.mark.usefixtures("answers")
 def test_host_does_not_touch_other_logs(caplog: pytest.LogCaptureFixture) -> None:
     """What is logged outside of functions stays as it is."""
