@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,13 +23,13 @@ from pip_services4_components.config import ConfigParams
 from support import fault_server as far_side
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE
 from support.fault_server import FaultServer
+from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
 
 from pip_services4_serverless.__main__ import main
 from pip_services4_serverless._cli import config_file
 from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
 
 DOCS = Path(__file__).parents[1] / "docs" / "command-line.md"
-PROGRAM = (sys.executable, "-m", "pip_services4_serverless")
 HELLO_AZURE = """
 import json
 import azure.functions as func
@@ -543,67 +542,6 @@ def test_config_file_refuses_with_the_toolkits_exception() -> None:
 # --- Processes ---
 
 
-class Process:
-    """A command in a process of its own, whose children and temporary files can be told from all others."""
-
-    def __init__(self, folder: Path, *arguments: str, program: tuple[str, ...] = PROGRAM) -> None:
-        self.temporary = folder / "temporary"
-        self.temporary.mkdir()
-        self._mark = f"PIP_SERVERLESS_TEST={folder}"
-        name, _, value = self._mark.partition("=")
-        # Python's own switches would hide what is not flushed, and bytecode that is out of date.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        environment |= {name: value, "TMPDIR": str(self.temporary), "AWS_ACCESS_KEY_ID": "made"}
-        environment["AWS_SECRET_ACCESS_KEY"] = "up"
-        self.errors = folder / "errors"
-        with self.errors.open("w") as errors:
-            self.process = subprocess.Popen(
-                [*program, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd=folder,
-                env=environment,
-                text=True,
-            )
-
-    def read_until(self, pattern: str) -> str:
-        """What is printed, up to the line with the pattern."""
-        assert self.process.stdout
-        lines = []
-        for line in self.process.stdout:
-            lines.append(line)
-            if re.search(pattern, line):
-                return "".join(lines)
-        raise AssertionError(f"it ended and printed {lines!r} and {self.errors.read_text()!r}")
-
-    def read_config(self) -> str:
-        """What `serve` prints for the first function."""
-        return self.read_until(CONFIG_IS_THERE.pattern)
-
-    def end(self, number: int) -> tuple[int, str]:
-        """Its exit status and what it said on standard error, after this signal."""
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> tuple[int, str]:
-        assert self.process.stdout
-        with self.process.stdout:
-            status = self.process.wait(10)
-        return status, self.errors.read_text()
-
-    def left(self) -> tuple[list[str], list[str]]:
-        """The processes that were started, and the temporary files, that are still there."""
-        processes = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if self._mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    processes.append((folder / "cmdline").read_text())
-            except OSError:  # ended meanwhile, or another user's
-                continue
-        return processes, os.listdir(self.temporary)
-
-
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts commands in a folder with an Azure app and a Lambda handler."""
@@ -627,7 +565,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         process.wait()
 
 
-CONFIG_IS_THERE = re.compile("auth_code|access_key")  # the last line that `serve` prints of a function
 DESCRIPTORS = {
     "azure": "pip-services:client:commandable-azurefunc:hello:1.0",
     "lambda": "pip-services:client:commandable-lambda:hello:1.0",
@@ -650,6 +587,48 @@ def test_served_function_answers_a_call_until_a_signal(
     assert status == 128 + number
     assert "Traceback" not in errors
     assert served.left() == ([], [])
+
+
+PRINTING = HELLO_AZURE.replace("import json", "import json, os, pathlib, time\nprint('- at import:')").replace(
+    "    return",
+    """    print("- in the function:", end="")
+    os.system("echo '- in a child:'")
+    while not pathlib.Path("go on").exists():
+        time.sleep(0.01)
+    return""",
+)
+
+
+def test_prints_go_to_standard_error_at_once(start: Callable[..., Process], run: Run, tmp_path: Path) -> None:
+    """Standard output is one YAML file whatever an app prints; prints are seen while it runs, also part of a line."""
+    (tmp_path / "app" / "function_app.py").write_text(PRINTING)
+    served = start("serve", "azure", "app")
+    config = tmp_path / "config.yml"
+    config.write_text(served.read_config())
+    ended: list[Ended] = []
+    calling = threading.Thread(
+        target=lambda: ended.append(run("call", "--config", str(config), "--cmd", "c", "name=Ada"))
+    )
+    calling.start()
+    try:
+        wait_until(lambda: "- in the function:- in a child:\n" in served.errors.read_text())
+    finally:
+        (tmp_path / "go on").touch()
+        calling.join()
+    assert ended == [(0, '{"greeting": "Hello, Ada!"}\n', "")]
+    assert served.errors.read_text().startswith("- at import:\n")
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.stdout
+    assert served.process.stdout.read() == ""
+    assert served.wait()[0] == 143
+
+
+def test_nothing_to_serve_names_the_files(run: Run, tmp_path: Path) -> None:
+    """It ends with 2, and says where it has looked for functions."""
+    ended = run("serve", "azure", str(tmp_path))
+    assert (ended.status, ended.out) == (2, "")
+    assert f"nothing to serve in {tmp_path}: no function_app.py, no folder with function.json" in ended.err
+    assert "(looked at: function_app.py, */function.json)" in ended.err
 
 
 class Here:
@@ -703,13 +682,6 @@ class Here:
         with self._logged:
             assert self._logged.wait_for(lambda: any(said.startswith(start) for said in self._messages), 10), start
             self._messages.clear()
-
-
-def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "it did not come in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture

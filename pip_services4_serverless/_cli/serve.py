@@ -13,10 +13,10 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pip_services4_commons.errors import ConfigException, InvocationException
 from pip_services4_components.config import ConfigParams
@@ -42,7 +42,7 @@ def serve(arguments: argparse.Namespace) -> int:
         # second and kept its size.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     server = _AzureServer(arguments) if arguments.provider == "azure" else _LambdaServer(arguments)
-    with _ended_by_signals():
+    with _own_output() as server.out, _ended_by_signals():
         watch = Watch(server.folders) if arguments.reload else None
         try:
             with _errors():
@@ -102,6 +102,7 @@ class _Server(ABC):
     kind: str
 
     def __init__(self) -> None:
+        self.out: TextIO = sys.stdout
         self._announced: set[str] = set()
 
     @abstractmethod
@@ -132,8 +133,8 @@ class _Server(ABC):
             else:
                 lines += ["", *self._component(name, config)]
         if lines:
-            sys.stdout.write("\n".join(lines) + "\n")
-            sys.stdout.flush()
+            self.out.write("\n".join(lines) + "\n")
+            self.out.flush()
 
     def _component(self, name: str, config: ConfigParams) -> Iterator[str]:
         yield f'- descriptor: "pip-services:client:{self.kind}:{name}:1.0"'
@@ -252,6 +253,41 @@ def _errors() -> Iterator[None]:
         yield
     except _CANNOT_SERVE as err:
         raise CommandError(WRONG_USAGE, ConfigException(None, "CANNOT_SERVE", str(err))) from err
+
+
+@contextmanager
+def _own_output() -> Iterator[TextIO]:
+    """Standard output, for what is announced alone.
+
+    What functions print goes to standard error, at once, and so does what their child processes print.
+    """
+    own = sys.stdout
+    own.flush()
+    if not _has_descriptor(own, 1) or not _has_descriptor(sys.stderr, 2):  # replaced within this process
+        with redirect_stdout(sys.stderr):
+            yield own
+        return
+    with (
+        open(os.dup(1), "w", encoding=own.encoding) as kept,
+        io.TextIOWrapper(
+            open(os.dup(2), "wb", buffering=0),
+            encoding=sys.stderr.encoding,
+            errors="backslashreplace",
+            write_through=True,
+        ) as unbuffered,
+        redirect_stdout(unbuffered),
+    ):
+        os.dup2(2, 1)
+        try:
+            yield kept
+        finally:
+            os.dup2(kept.fileno(), 1)
+
+
+def _has_descriptor(stream: TextIO | None, number: int) -> bool:
+    with suppress(OSError, ValueError, AttributeError):  # None, closed, or not a file
+        return stream.fileno() == number  # type: ignore[union-attr]
+    return False
 
 
 @contextmanager
