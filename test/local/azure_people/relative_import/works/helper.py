@@ -1,0 +1,1 @@
+ANSWER = '{"works": true}'
