@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import math
 import os
+import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from ._azure_app import App, Function, is_true
+from ._azure_app import App, Function, is_true, logger
 from ._azure_call import invoke, thread_limit
 
 BODY_LIMIT = 104_857_600  # bytes
@@ -83,6 +84,23 @@ class Front:
             task.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        outcome = "no response"
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal outcome
+            if message["type"] == "http.response.start":
+                outcome = str(message["status"])
+            await send(message)
+
+        try:
+            await self._respond(scope, receive, send_and_note)
+        finally:
+            spent = (time.perf_counter() - started) * 1000
+            path = scope["raw_path"].decode("ascii")  # without the query, which may hold a key
+            logger.info("%s %s: %s in %d ms", scope["method"], path, outcome, spent)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

@@ -126,6 +126,14 @@ class Route:
                 digits.append((5 if inside[0].catch_all else 3) - bool(inside[0].constraints))
         return digits
 
+    @property
+    def shown(self) -> str:
+        """The path with its parameters as `{name}`."""
+        path = self._literals[0]
+        for parameter, literal in zip(self._parameters, self._literals[1:], strict=True):
+            path += f"{{{parameter.name}}}{literal}"
+        return path
+
     def match(self, path: str) -> dict[str, str] | None:
         """The route values of a decoded path, or None where it is not this route's."""
         found = self._pattern.fullmatch(path.rstrip("/") or "/")

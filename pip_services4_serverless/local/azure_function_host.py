@@ -149,6 +149,14 @@ class AzureFunctionHost:
         """A function's URL. Raises `ValueError` if its route takes other values than those."""
         return self.url + self._function(name).route.path(route_values)
 
+    def url_template(self, name: str) -> str:
+        """A function's URL with its route parameters as `{name}`."""
+        return self.url + self._function(name).route.shown
+
+    def methods(self, name: str) -> list[str]:
+        """The HTTP methods that a function answers to, in alphabetical order; empty if it answers to all."""
+        return sorted(self._function(name).methods)
+
     def config(self, name: str, **route_values: object) -> ConfigParams:
         """The `connection.uri` and `credential.auth_code` that a client of this function is configured with."""
         opened_by_own = self._function(name).auth_level in ("anonymous", "function")

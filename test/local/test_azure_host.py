@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -80,7 +81,46 @@ def test_config_without_route_values_is_told(host: AzureFunctionHost) -> None:
         host.config("item")
 
 
-@pytest.mark.parametrize("method", ["config", "function_url", "function_key", "invocations"])
+@pytest.mark.parametrize(
+    ("route", "methods", "path", "listed"),
+    [
+        (None, None, "/api/f", []),
+        ("a/{id:int:min(1)}/b", ["PUT", "GET"], "/api/a/{id}/b", ["GET", "PUT"]),
+        ("{year=2020}/{month?}", ["POST"], "/api/{year}/{month}", ["POST"]),
+        ("files/{*path}", [], "/api/files/{path}", []),
+    ],
+)
+def test_url_template_and_methods_are_told(route: Any, methods: Any, path: str, listed: list[str]) -> None:
+    """Parameters are shown by name; a function that takes all methods lists none."""
+    app = func.FunctionApp()
+    app.function_name("f")(app.route(route=route, methods=methods)(lambda req: ""))
+    with AzureFunctionHost(app) as host:
+        assert (host.url_template("f"), host.methods("f")) == (host.url + path, listed)
+
+
+def test_each_request_is_logged(host: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
+    """A line has method, path, status and time, whoever answered it, and never the query."""
+    caplog.set_level(logging.INFO, "pip_services4_serverless.local.azure")
+    host.fail("open", status=503)
+    host.fail("open", drop=True)
+    assert fetch(host).status_code == 503
+    with pytest.raises(requests.ConnectionError):
+        fetch(host)
+    assert fetch(host, params={"code": "a key"}).status_code == 200
+    assert fetch(host, "admin").status_code == 401
+    assert requests.put(host.url + "/x%20y", timeout=10).status_code == 404
+    host.stop()
+    lines = [record.message for record in caplog.records if record.name == "pip_services4_serverless.local.azure"]
+    assert [re.sub(r"\d+ ms$", "N ms", line) for line in lines] == [
+        "GET /api/open: 503 in N ms",
+        "GET /api/open: no response in N ms",
+        "GET /api/open: 200 in N ms",
+        "GET /api/admin: 401 in N ms",
+        "PUT /x%20y: 404 in N ms",
+    ]
+
+
+@pytest.mark.parametrize("method", ["config", "function_url", "function_key", "invocations", "url_template", "methods"])
 def test_unknown_function_is_told_with_those_that_exist(host: AzureFunctionHost, method: str) -> None:
     """A wrong name raises with the names that there are."""
     with pytest.raises(LookupError, match="no function 'opne': there are 'open', 'item', 'admin'"):
