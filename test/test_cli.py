@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 import yaml
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
@@ -25,6 +26,7 @@ from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE
 from support.fault_server import FaultServer
 from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
 
+from pip_services4_serverless import __version__
 from pip_services4_serverless.__main__ import main
 from pip_services4_serverless._cli import config_file
 from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
@@ -539,6 +541,38 @@ def test_config_file_refuses_with_the_toolkits_exception() -> None:
         config_file.read("/no/file")
 
 
+# --- Help ---
+
+
+def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` tells the package's."""
+    with pytest.raises(SystemExit, match="0"):
+        run("--version")
+    assert capsys.readouterr().out == f"pip-serverless {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "defaults"),
+    [("", 0), ("call", 6), ("serve", 0), ("serve azure", 5), ("serve lambda", 4), ("demo", 0)],
+)
+def test_help_has_an_example_and_defaults(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, defaults: int
+) -> None:
+    """Each `--help` has an example that can be typed, and says what holds without an option."""
+    monkeypatch.setenv("COLUMNS", "250")
+    with pytest.raises(SystemExit, match="0"):
+        run(*command.split(), "--help")
+    text = capsys.readouterr().out
+    (example,) = re.findall(r"^example:\n  pip-serverless (.*?)(?: > .*)?$", text, re.MULTILINE)
+    assert example.startswith(command)
+    called = []
+    for name in ("call.call", "serve.serve", "serve.demo"):
+        monkeypatch.setattr(f"pip_services4_serverless._cli.{name}", lambda *_: called.append(1) or 0)
+    assert main(shlex.split(example)) == 0
+    assert called == [1]
+    assert text.count("(default: ") == defaults
+
+
 # --- Processes ---
 
 
@@ -643,13 +677,14 @@ class Here:
         caplog.set_level(logging.INFO, "pip_services4_serverless")
         caplog.set_level(logging.WARNING, "uvicorn")  # and back at the test's end
 
-    def serve(self, arguments: tuple[str, ...], drive: Callable[[], None]) -> int:
-        """Runs `serve` until `drive` is done; returns the exit status."""
+    def serve(self, arguments: tuple[str, ...], drive: Callable[[], None], ready: str | None = None) -> int:
+        """Runs `serve`, and `drive` once `ready` is printed, until that is done; returns the exit status."""
         failures: list[BaseException] = []
 
         def drive_and_end() -> None:
             try:
-                wait_until(lambda: CONFIG_IS_THERE.search(self.config.read_text()))
+                printed = re.compile(ready) if ready else CONFIG_IS_THERE
+                wait_until(lambda: self.config.exists() and printed.search(self.config.read_text()))
                 drive()
             except BaseException as error:
                 failures.append(error)
@@ -749,6 +784,121 @@ def test_function_with_route_parameters_has_no_configuration(here: Here, tmp_pat
     source.write_text(HELLO_AZURE + "\n@app.route(route='items/{id}')\ndef item(req):\n    return 'x'\n")
     assert here.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
     assert "# item: no configuration: the route 'items/{id}' needs a value for id" in here.config.read_text()
+
+
+def test_table_has_methods_and_urls(here: Here, tmp_path: Path) -> None:
+    """Each function is listed with its methods and its URL, route parameters as `{name}`, in comments of the YAML."""
+    source = tmp_path / "app" / "function_app.py"
+    routes = {"item": "items/{id:int}/{part?}", "files": "files/{*path}"}
+    source.write_text(
+        HELLO_AZURE
+        + "".join(
+            f"\n@app.route(route={route!r}, methods=['PUT', 'GET'])\ndef {name}(req):\n    return 'x'\n"
+            for name, route in routes.items()
+        )
+    )
+    assert here.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
+    text = here.config.read_text()
+    url = re.findall("host: (http.*)", text)[0]
+    assert text.split("\n#\n")[1].split("\n\n")[0].splitlines() == [
+        "# function  methods   URL",
+        f"# hello     any       {url}/api/hello",
+        f"# item      GET, PUT  {url}/api/items/{{id}}/{{part}}",
+        f"# files     GET, PUT  {url}/api/files/{{path}}",
+    ]
+    yaml.safe_load(text)
+
+
+def test_no_keys_are_asked_for_on_request(here: Here, tmp_path: Path) -> None:
+    """With `--no-keys` no key is printed or needed, and the URL alone is the configuration."""
+    answers = []
+    arguments = ("serve", "azure", str(tmp_path / "app"), "--no-keys")
+    assert here.serve(arguments, lambda: answers.append(greet(here.config)), ready='/api/hello"') == 143
+    assert answers == ["Hello, Ada!"]
+    (component,) = yaml.safe_load(here.config.read_text())
+    assert (component.keys(), component["connection"].keys()) == ({"descriptor", "connection"}, {"uri"})
+    assert "key:" not in here.config.read_text()
+
+
+def test_given_keys_open(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys come from options, which win over a file, which wins over the environment."""
+    monkeypatch.setenv("PIP_SERVERLESS_KEYS", "hello=a default=b _master=c=d")
+    (tmp_path / "keys").write_text("hello=e\ndefault=f\n\n")
+    options = ("--key-file", str(tmp_path / "keys"), "--key", "hello=own")
+    assert here.serve(("serve", "azure", str(tmp_path / "app"), *options), lambda: None) == 143
+    text = here.config.read_text()
+    assert re.findall(r"# (\w+) key: (.*)", text) == [("host", "f"), ("master", "c=d")]
+    assert yaml.safe_load(text)[0]["credential"] == {"auth_code": "own"}
+
+
+def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None:
+    """A function that is gone takes no other one's key along."""
+    source = tmp_path / "app" / "function_app.py"
+    source.write_text(HELLO_AZURE + "\n@app.route()\ndef other(req):\n    return 'x'\n")
+
+    def drive() -> None:
+        changed = tmp_path / "changed"
+        changed.write_text(HELLO_AZURE.replace("Hello", "Howdy"))
+        changed.replace(source)
+        here.wait_for_log("Loaded again")
+        assert greet(here.config) == "Howdy, Ada!"
+
+    assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "told"),
+    [
+        (("--key", AUTH_CODE), "", "--key needs NAME=VALUE"),
+        (("--key", f"={AUTH_CODE}"), "", "--key needs NAME=VALUE"),
+        (("--key-file", "keys"), "", "--key-file keys needs NAME=VALUE"),
+        (("--key-file", "missing"), "", "--key-file missing cannot be read: FileNotFoundError"),
+        ((), AUTH_CODE, "PIP_SERVERLESS_KEYS needs NAME=VALUE"),
+        (("--key", f"opne={AUTH_CODE}"), "", "keys are given for ['opne'], and there are"),
+    ],
+)
+def test_wrong_keys_are_refused_unshown(
+    run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, environment: str, told: str
+) -> None:
+    """A key that has no name, or the name of nothing, is refused, and its value is not shown."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_SERVERLESS_KEYS", environment)
+    (tmp_path / "keys").write_text(AUTH_CODE)
+    ended = run("serve", "azure", "app", *options)
+    assert (ended.status, ended.out) == (2, "")
+    assert told in ended.err
+    assert AUTH_CODE not in ended.err
+
+
+def test_each_request_is_logged(start: Callable[..., Process]) -> None:
+    """A line on standard error has method, path, status and time, also of refused requests, and never the query."""
+    served = start("serve", "azure", "app")
+    component = yaml.safe_load(served.read_config())[0]
+    url, key = component["connection"]["uri"], component["credential"]["auth_code"]
+    body = {"name": "Ada"}
+    for method, path in (("POST", f"?code={key}"), ("PUT", "/unknown"), ("GET", f"?code={AUTH_CODE}")):
+        requests.request(method, url + path, json=body, timeout=10)
+    wait_until(lambda: "GET /api/hello: 401" in served.errors.read_text())
+    lines = re.findall(r"^.* INFO .*: ([A-Z]+ /.*)$", served.errors.read_text(), re.MULTILINE)
+    assert [re.sub(r"\d+ ms$", "N ms", line) for line in lines] == [
+        "POST /api/hello: 200 in N ms",
+        "PUT /api/hello/unknown: 404 in N ms",
+        "GET /api/hello: 401 in N ms",
+    ]
+    assert key not in served.errors.read_text()
+    assert AUTH_CODE not in served.errors.read_text()
+    assert served.end(signal.SIGTERM)[0] == 143
+
+
+@pytest.mark.parametrize("arguments", [("--reload",), ("--port", "0"), ()])
+def test_app_is_served_from_the_current_folder(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    """Without PATH it is `.`; with one it may stand after the options."""
+    assert here.serve(("serve", "azure", *arguments, str(tmp_path / "app")), lambda: None) == 143
+    monkeypatch.chdir(tmp_path / "app")
+    here.config.unlink()
+    assert here.serve(("serve", "azure", *arguments), lambda: None) == 143
 
 
 def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, provider: str) -> None:

@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from .. import __version__
 from .failure import WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
@@ -67,9 +68,13 @@ def _parse(given: list[str]) -> argparse.Namespace:
     unknown = [argument.partition("=")[0] for argument in rest if argument.startswith("-") and argument != "-"]
     if unknown:
         raise _WrongUsageError(f"there is no option {' '.join(unknown)} (pip-serverless {arguments.command} --help)")
+    # argparse takes positional arguments only up to the next option.
     if arguments.command == "call":
-        arguments.parameters += rest  # argparse takes positional arguments only up to the next option
-    elif rest:
+        arguments.parameters += rest
+        return arguments
+    if "app" in arguments and rest and arguments.app is None:
+        arguments.app = rest.pop(0)
+    if rest:
         raise _WrongUsageError(f"there is one argument too many: {rest[0]}")
     return arguments
 
@@ -89,26 +94,54 @@ def _tell(error: ApplicationException, status: int, as_json: bool) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Without abbreviations: --auth-code KEY must not pass for --auth-code-file.
-    parser = _Parser(prog="pip-serverless", allow_abbrev=False, description="Calls and serves serverless functions.")
+    example = "call --uri http://127.0.0.1:7071/api/greeter --cmd greet name=Ada"
+    parser = _Parser(prog="pip-serverless", **_texts("Calls and serves serverless functions.", example))
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{call,serve,demo}")
-    call = commands.add_parser("call", allow_abbrev=False, help="call a function", description=_CALL, epilog=_STATUS)
-    _add_call(call)
-    serve = commands.add_parser("serve", allow_abbrev=False, help="run functions on this machine, until Ctrl-C")
+    example = "call --config config.yml --name greeter --cmd greet name=Ada times:=3"
+    _add_call(commands.add_parser("call", help="call a function", **_texts(_CALL, example, _STATUS)))
+    example = "serve azure my_app > config.yml"
+    serve = commands.add_parser("serve", help="run functions on this machine, until Ctrl-C", **_texts(_SERVE, example))
     kinds = serve.add_subparsers(dest="provider", required=True, metavar="{azure,lambda}")
-    azure = kinds.add_parser("azure", allow_abbrev=False, help="serve a function app", description=_SERVE)
-    azure.add_argument("app", metavar="PATH", help="the function app's folder")
-    aws = kinds.add_parser("lambda", allow_abbrev=False, help="serve Lambda functions", description=_SERVE)
+    example = "serve azure my_app --port 7071 --no-keys > config.yml"
+    azure = kinds.add_parser("azure", help="serve a function app", **_texts(_SERVE, example))
+    azure.add_argument("app", nargs="?", metavar="PATH", help="the function app's folder (default: .)")
+    azure.add_argument("--no-keys", action="store_true", help="ask for no keys, as `func start`")
+    azure.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="the key of a function, or the host's as `default` and `_master` (default: made up); other users of this "
+        "machine see it: better --key-file or PIP_SERVERLESS_KEYS",
+    )
+    azure.add_argument("--key-file", metavar="FILE", help="has such keys, one in a line (default: none)")
+    example = "serve lambda orders=functions/orders:app.handler > lambda.yml"
+    aws = kinds.add_parser("lambda", help="serve Lambda functions", **_texts(_SERVE, example))
     aws.add_argument("functions", nargs="+", metavar="NAME=PATH:module.handler", help="PATH is a folder or a file")
-    aws.add_argument("--region", default="us-east-1", help="the AWS region that they pretend to be in (us-east-1)")
-    aws.add_argument("--timeout", type=int, default=3, metavar="S", help="seconds that a call may take (3, as on AWS)")
+    aws.add_argument(
+        "--region", default="us-east-1", help="the AWS region that they pretend to be in (default: us-east-1)"
+    )
+    aws.add_argument(
+        "--timeout", type=int, default=3, metavar="S", help="seconds that a call may take (default: 3, as on AWS)"
+    )
     for provider in (azure, aws):
-        provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1; a free one if not given")
+        provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
         provider.add_argument(
-            "--reload", action="store_true", help="load again when code or settings under the path change"
+            "--reload", action="store_true", help="load again when code or settings under the path change (default: no)"
         )
-    commands.add_parser("demo", allow_abbrev=False, help="start both local hosts and call them through each client")
+    commands.add_parser("demo", help="start both local hosts and call them by each client", **_texts(_DEMO, "demo"))
     return parser
+
+
+def _texts(description: str, example: str, end: str = "") -> dict[str, Any]:
+    """What a command's parser shows, with one example, in lines as they are here."""
+    return {
+        "description": description,
+        "epilog": f"example:\n  pip-serverless {example}{end}",
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        "allow_abbrev": False,  # --auth-code KEY must not pass for --auth-code-file
+    }
 
 
 def _add_call(call: argparse.ArgumentParser) -> None:
@@ -126,18 +159,26 @@ def _add_call(call: argparse.ArgumentParser) -> None:
     options.add_argument("--region", help="Lambda: where the ARN does not tell")
     options.add_argument("--endpoint", metavar="URL", help="Lambda: in place of AWS's, as of an emulator")
     how = call.add_argument_group("how")
-    how.add_argument("--timeout", metavar="MS", help="for one attempt")
-    how.add_argument("--connect-timeout", metavar="MS", help="to connect")
-    how.add_argument("--total-timeout", metavar="MS", help="for all attempts and waits")
-    how.add_argument("--retries", metavar="N", help="further attempts after the first")
-    how.add_argument("--idempotent", action="store_const", const="true", help="the action may run more than once")
+    how.add_argument("--timeout", metavar="MS", help="for one attempt (default: Azure 10000, Lambda 60000)")
+    how.add_argument("--connect-timeout", metavar="MS", help="to connect (default: 10000)")
+    how.add_argument("--total-timeout", metavar="MS", help="for all attempts and waits (default: 0, no bound)")
+    how.add_argument("--retries", metavar="N", help="further attempts after the first (default: 3)")
+    how.add_argument(
+        "--idempotent", action="store_const", const="true", help="the action may run more than once (default: no)"
+    )
     how.add_argument("--one-way", action="store_true", help="Lambda: hand the call over, and print nothing")
-    how.add_argument("--trace-id", help="sent with the call, and told with an error")
+    how.add_argument("--trace-id", help="sent with the call, and told with an error (default: made up)")
     how.add_argument("--json-errors", action="store_true", help="tell an error as one line of JSON")
 
 
-_CALL = "Calls a function and prints its answer as JSON. Parameters may be piped in as one JSON object."
-_STATUS = (
-    "Exit status: 0; 1 an error of the function; 2 wrong usage or settings; 3 no connection or answer; 130 Ctrl-C."
-)
-_SERVE = "Serves until Ctrl-C. Prints a configuration for the clients, which call --config takes as it is."
+_CALL = "Calls a function and prints its answer as JSON.\nParameters may be piped in as one JSON object."
+_STATUS = """
+
+exit status:
+  0    the function answered
+  1    an error of the function
+  2    wrong usage or settings
+  3    no connection or answer
+  130  Ctrl-C"""
+_SERVE = "Serves until Ctrl-C.\nPrints a configuration for the clients, which call --config takes as it is."
+_DEMO = "Starts both local hosts, calls one service through each of the four clients, and checks every answer."

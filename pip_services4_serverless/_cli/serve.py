@@ -26,6 +26,7 @@ from .failure import FUNCTION_FAILED, WRONG_USAGE, CommandError
 if TYPE_CHECKING:
     from ..local import AzureFunctionHost
 
+KEYS_VARIABLE = "PIP_SERVERLESS_KEYS"
 _POLL_SECONDS = 0.3
 _WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files: a log may be among them
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -121,13 +122,17 @@ class _Server(ABC):
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
         """What clients are configured with by function, or why there is nothing."""
 
+    def table(self, names: list[str]) -> Iterator[str]:
+        """The rows of a table of some functions, if there is more to tell than their configuration."""
+        yield from ()
+
     def announce(self) -> None:
         """Prints what has not been printed yet."""
         lines = [] if self._announced else [f"# {fact}" for fact in self.facts()]
-        for name, config in self.configs():
-            if name in self._announced:
-                continue
-            self._announced.add(name)
+        new = {name: config for name, config in self.configs() if name not in self._announced}
+        lines += [f"# {row}".rstrip() for row in self.table(list(new))]
+        self._announced |= new.keys()
+        for name, config in new.items():
             if isinstance(config, str):
                 lines += ["", f"# {name}: {config}"]
             else:
@@ -160,30 +165,34 @@ class _AzureServer(_Server):
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
-        self._path = arguments.app
+        self._path = arguments.app or os.curdir
         self._port = arguments.port
         self._host: AzureFunctionHost | None = None
-        self._keys: dict[str, str] = {}
-        self.folders = {arguments.app}
+        self._asks_for_keys = not arguments.no_keys
+        self._keys = _keys(arguments)
+        self.folders = {self._path}
 
     def load(self) -> None:
         self.stop()
         try:
-            host = self._start(self._keys)
+            host = self._start(self._port, self._keys)
         except ValueError:
-            if not self._keys:
+            if not self._announced:
                 raise
-            # A function that has a key may be gone.
-            host = self._start({name: self._keys[name] for name in ("_master", "default")})
+            # A function that has a key may be gone; the others keep theirs. A host on another port, which no client
+            # calls, tells which there are.
+            names = {"_master", "default", *self._start(0, {}).functions}
+            self.stop()
+            host = self._start(self._port, {name: key for name, key in self._keys.items() if name in names})
         # A client goes on after a reload.
         self._port = int(host.url.rpartition(":")[2])
-        self._keys = {"_master": host.master_key, "default": host.host_key}
+        self._keys |= {"_master": host.master_key, "default": host.host_key}
         self._keys |= {name: host.function_key(name) for name in host.functions}
 
-    def _start(self, keys: dict[str, str]) -> AzureFunctionHost:
+    def _start(self, port: int, keys: dict[str, str]) -> AzureFunctionHost:
         from ..local import AzureFunctionHost
 
-        self._host = AzureFunctionHost(self._path, port=self._port, keys=keys)
+        self._host = AzureFunctionHost(self._path, port=port, keys=keys, enforce_keys=self._asks_for_keys)
         self._host.start()
         return self._host
 
@@ -194,8 +203,22 @@ class _AzureServer(_Server):
     def facts(self) -> Iterator[str]:
         if self._host is not None:
             yield f"Azure Functions host: {self._host.url}"
-            yield f"host key: {self._host.host_key}"
-            yield f"master key: {self._host.master_key}"
+            if self._asks_for_keys:
+                yield f"host key: {self._host.host_key}"
+                yield f"master key: {self._host.master_key}"
+            else:
+                yield "it asks for no keys"
+
+    def table(self, names: list[str]) -> Iterator[str]:
+        host = self._host
+        if host is None or not names:
+            return
+        rows = [(name, ", ".join(host.methods(name)) or "any", host.url_template(name)) for name in names]
+        rows.insert(0, ("function", "methods", "URL"))
+        widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+        yield ""
+        for name, methods, url in rows:
+            yield f"{name:{widths[0]}}  {methods:{widths[1]}}  {url}"
 
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
         host = self._host
@@ -203,9 +226,36 @@ class _AzureServer(_Server):
             return
         for name in host.functions:
             try:
-                yield name, host.config(name)
+                config = host.config(name)
+                yield name, config if self._asks_for_keys else _without_key(config)
             except ValueError as err:  # the route has parameters
                 yield name, f"no configuration: {err}"
+
+
+def _without_key(config: ConfigParams) -> ConfigParams:
+    return ConfigParams.from_tuples("connection.uri", config.get_as_string("connection.uri"))
+
+
+def _keys(arguments: argparse.Namespace) -> dict[str, str]:
+    """The keys that are given. Options win over a file, and a file over the environment; no message shows a value."""
+    sources = [(KEYS_VARIABLE, os.environ.get(KEYS_VARIABLE, "").split())]
+    if arguments.key_file:
+        try:
+            lines = Path(arguments.key_file).read_text("utf-8").splitlines()
+        except (OSError, ValueError) as err:
+            message = f"--key-file {arguments.key_file} cannot be read: {type(err).__name__}"
+            raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message)) from err
+        sources.append((f"--key-file {arguments.key_file}", [line.strip() for line in lines if line.strip()]))
+    sources.append(("--key", arguments.key))
+    keys = {}
+    for source, texts in sources:
+        for text in texts:
+            name, _, key = text.partition("=")
+            if not name or not key:
+                message = f"{source} needs NAME=VALUE, the name of a function, 'default' or '_master' and its key"
+                raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
+            keys[name] = key
+    return keys
 
 
 class _LambdaServer(_Server):
