@@ -1,11 +1,13 @@
 """LambdaHost answers as the Lambda Invoke API does, and tells what its functions did."""
 
+import base64
 import contextlib
 import json
 import logging
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -261,7 +263,76 @@ def test_logs_reach_this_process(
         (logging.INFO, "from stderr"),
         (logging.WARNING, "from logging of app"),
         (logging.INFO, "üüü"),
+        (logging.INFO, "no end"),
     ]
+
+
+def logged(host: LambdaHost, caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
+    """What a function's answered calls have logged."""
+    host.invocations(name)
+    return [record.getMessage() for record in caplog.records if record.name == f"{LOGS}.{name}"]
+
+
+@pytest.mark.parametrize("by", ["print", "stderr", "first stdout", "descriptor", "child", "/dev/stdout"])
+def test_output_without_a_newline_is_its_own_calls(
+    host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, by: str
+) -> None:
+    """Whoever writes it and where to, it is in the log when the call is answered, apart from the next call's."""
+    name = deploy("say")
+    caplog.set_level(logging.INFO, LOGS)
+    for number in range(2):
+        tail = invoke(name, {"by": by, "text": f"first\nrést {number}"}, LogType="Tail")["LogResult"]
+        assert logged(host, caplog, name) == ["first", f"rést {number}"]
+        assert base64.b64decode(tail).decode().endswith(f"Version: $LATEST\nfirst\nrést {number}")
+        caplog.clear()
+
+
+@pytest.mark.parametrize("by", ["print", "descriptor", "child"])
+@pytest.mark.parametrize("then", ["exit", "hang", "raise"])
+def test_output_of_a_call_that_fails_is_whole(
+    host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, by: str, then: str
+) -> None:
+    """What was written just before the process ended, was ended, or raised is in the log when the call is answered."""
+    name = deploy("say", timeout=1)
+    caplog.set_level(logging.INFO, LOGS)
+    for number in range(2):
+        answer = invoke(name, {"by": by, "text": f"last words {number}", "then": then})
+        assert answer["FunctionError"] == "Unhandled"
+        assert logged(host, caplog, name)[0] == f"last words {number}"
+        caplog.clear()
+
+
+def test_much_output_of_a_child_is_whole(
+    host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More than a pipe holds arrives, in order, before the answer."""
+    name = deploy("say")
+    caplog.set_level(logging.INFO, LOGS)
+    lines = [f"{number:05} {'x' * 100}" for number in range(1_000)]
+    invoke(name, {"by": "child", "text": "\n".join(lines)})
+    assert logged(host, caplog, name) == lines
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_output_of_a_child_that_is_left_behind_is_logged(
+    host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, ends: bool
+) -> None:
+    """A child that goes on does not hold the answer back, whether the function's process goes on too or not."""
+    name = deploy("leave", timeout=20)
+    caplog.set_level(logging.INFO, LOGS)
+    started = time.monotonic()
+    invoke(name, {"exit": ends})
+    assert time.monotonic() - started < 0.9, "ministack waits a second for the end of the output"
+    deadline = time.monotonic() + 10
+    while not logged(host, caplog, name):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert logged(host, caplog, name) == ["left"]
+
+
+def test_handler_has_only_its_own_children(deploy: Deploy, invoke: Invoke) -> None:
+    """A handler that waits for all of its children does not wait for one of the host's."""
+    assert invoke(deploy("wait_for_all"))["Payload"] == "none"
 
 
 def test_long_line_stays_whole(

@@ -33,8 +33,8 @@ def nothing(event, context):
 
 
 def environment(event, context):
-    """Answer with the environment."""
-    return dict(os.environ)
+    """Answer with the environment, and the process that started this one."""
+    return {**os.environ, "PARENT": str(os.getppid())}
 
 
 def fail(event, context):
@@ -77,6 +77,46 @@ def talk(event, context):
     logging.getLogger("app").warning("from logging of %s", "app")
     print("ü" * event["length"])
     sys.stdout.write("no end")
+
+
+def say(event, context):
+    """Write the text in the way that the test wants, and end as it wants."""
+    text = event["text"]
+    {
+        "print": lambda: print(text, end=""),
+        "stderr": lambda: print(text, end="", file=sys.stderr),
+        "first stdout": lambda: sys.__stdout__.write(text),
+        "descriptor": lambda: os.write(1, text.encode()),
+        "child": lambda: subprocess.run(["/bin/sh", "-c", 'printf "$0" >&2', text], check=True),
+        "/dev/stdout": lambda: subprocess.run(["/bin/sh", "-c", 'printf "$0" > /dev/stdout', text], check=True),
+    }[event["by"]]()
+    if event.get("then") == "exit":
+        os._exit(3)
+    if event.get("then") == "hang":
+        signal.pause()
+    if event.get("then") == "raise":
+        raise ValueError("no")
+
+
+def leave(event, context):
+    """Leave a child behind, which writes after the answer and then waits."""
+    subprocess.Popen(["/bin/sh", "-c", "sleep 0.2; echo left; exec sleep 60"])
+    if event.get("exit"):
+        os._exit(3)
+
+
+def wait_for_all(event, context):
+    """Answer with the children that this process has, without having started one."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return "none"
+
+
+def daemon(event, context):
+    """Start a process in a session of its own, which its parent does not live to see end."""
+    start = "from subprocess import *; print(Popen(['sleep', '60'], stdout=DEVNULL, start_new_session=True).pid)"
+    return int(subprocess.check_output([sys.executable, "-c", start]))
 
 
 def call(event, context):
