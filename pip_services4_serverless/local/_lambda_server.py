@@ -1,56 +1,51 @@
 """The process that `LambdaHost` starts: ministack on a socket that the host has opened, for as long as the host lives.
 
-Run as a script, so that it needs nothing of this package: `_lambda_server.py SOCKET_FD FOLDER`.
+Run as a script, so that it needs nothing of this package: `_lambda_server.py SOCKET_FD FOLDER HOST_PID`. It is two
+processes: one serves, the other watches, and ends all that the handlers have started.
 """
 
-import asyncio
 import contextlib
 import ctypes
-import http.server
 import os
+import select
 import shutil
 import signal
 import sys
-import threading
 import time
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_REAP_MILLISECONDS = 1000
 
 
-def _end_with_host(folder: str) -> None:
-    """Wait until the host closes its end of standard input, or is no more; then leave nothing behind."""
-    os.read(0, 1)
-    try:
-        # A dead process goes away only when its parent looks after it: be the parent of those that handlers started.
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        deadline = time.monotonic() + 1
-        while (others := _rest_of_group()) and time.monotonic() < deadline:
-            for pid in others:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            time.sleep(0.002)
-        shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.killpg(0, signal.SIGKILL)
+def main(socket_fd: str, folder: str, host_pid: str) -> int:
+    """Serve until the host asks for the end, by a byte on standard input, or is no more; then leave nothing behind."""
+    host = os.pidfd_open(int(host_pid))  # a child that the host forked may hold standard input open for longer
+    if os.getppid() != int(host_pid):
+        return 1
+    # Processes whose parent ends become children of this one, so that each is found, also in a session of its own.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    if not (server := os.fork()):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+        _serve(int(socket_fd))
+    os.close(int(socket_fd))
+    ends = select.poll()
+    for descriptor in (sys.stdin.fileno(), host, died := os.pidfd_open(server)):
+        ends.register(descriptor, select.POLLIN)
+    while not (ended := ends.poll(_REAP_MILLISECONDS)):
+        _reap()
+    _end_descendants()
+    if died in dict(ended):
+        return 1  # the host tells why: the folder has what ministack said
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
 
 
-def _rest_of_group() -> list[int]:
-    """The processes of functions, and those that they started."""
-    group = os.getpgrp()
-    found = []
-    for name in os.listdir("/proc"):
-        with contextlib.suppress(ValueError, ProcessLookupError):
-            if os.getpgid(int(name)) == group and int(name) != os.getpid():
-                found.append(int(name))
-    return found
+def _serve(socket_fd: int) -> None:
+    import asyncio
+    import http.server
 
-
-def main(socket_fd: str, folder: str) -> None:
-    """Serve ministack until the host ends it."""
-    threading.Thread(target=_end_with_host, args=(folder,), daemon=True).start()
     # Without this a function's process waits 40 ms for each event: for a delayed acknowledgement.
     http.server.BaseHTTPRequestHandler.disable_nagle_algorithm = True
 
@@ -64,5 +59,35 @@ def main(socket_fd: str, folder: str) -> None:
     asyncio.run(serve(app, config, shutdown_trigger=asyncio.Event().wait))
 
 
+def _reap() -> None:
+    """A dead process goes away only when its parent looks after it."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _end_descendants() -> None:
+    deadline = time.monotonic() + 1
+    while (others := _descendants()) and time.monotonic() < deadline:
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _reap()
+        time.sleep(0.002)
+
+
+def _descendants() -> list[int]:
+    """ministack, the processes of functions, and those that they started."""
+    children: dict[int, list[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            parent = file.read().rpartition(")")[2].split()[1]  # the name before it may hold anything
+            children.setdefault(int(parent), []).append(int(name))
+    found = [os.getpid()]
+    for pid in found:
+        found += children.get(pid, [])
+    return found[1:]
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

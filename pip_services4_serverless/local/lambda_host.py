@@ -27,7 +27,9 @@ from ._lambda_channel import Channel
 
 _SERVER = str(Path(__file__).with_name("_lambda_server.py"))
 _OLDEST_MINISTACK = (1, 5, 33)  # 1.4 starts a process for each call, and may run its handler twice
+_SERVER_LOG = "ministack.log"
 _ANSWER_SECONDS = 20.0
+_END_SECONDS = 3.0
 _ACCESS_ID, _ACCESS_KEY = "local", "local"
 
 # What could make ministack serve otherwise, or lead a handler to a real account, stays out of their environment.
@@ -48,15 +50,21 @@ class LambdaHost:
     """Runs AWS Lambda functions written in Python on loopback, to develop and test their clients against.
 
     Handlers run in processes of their own, with this interpreter and the packages that it sees, under AWS's own
-    runtime client, `awslambdaric`; the package `ministack` answers the Lambda API in front of them. What a handler
-    prints and logs goes to the logger `pip_services4_serverless.local.lambda.<name>`.
+    runtime client, `awslambdaric`; the package `ministack` answers the Lambda API in front of them. Everything that a
+    handler and its child processes write to standard output and error, and what the handler logs, goes line by line to
+    the logger `pip_services4_serverless.local.lambda.<name>`, before the call is answered.
 
     A context manager: leaving it ends the processes and the port and removes the temporary folder. So does the end
-    of this process, however it comes.
+    of this process, however it comes. Processes that handlers have started end with it.
+
+    `ministack` keeps about 4 KiB of each call, logs and metrics, until the host stops: 4 GB after a million calls.
 
     Args:
         port: The port on 127.0.0.1; 0 takes a free one.
         region: The AWS region that the functions pretend to be in.
+
+    Raises:
+        ValueError: The port is not a whole number from 0 to 65535.
 
     ```python
     client = CommandableLambdaClient("greeter")
@@ -70,10 +78,13 @@ class LambdaHost:
     """
 
     def __init__(self, *, port: int = 0, region: str = "us-east-1") -> None:
+        if type(port) is not int or not 0 <= port <= 65535:
+            raise ValueError(f"port: a whole number from 0 to 65535 is wanted, not {port!r}")
         self._wanted_port = port
         self._region = region
         self._port = 0
         self._folder = ""
+        self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._cleanup = contextlib.ExitStack()
         self._functions: dict[str, _Function] = {}
@@ -107,11 +118,10 @@ class LambdaHost:
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         self._channel = Channel(os.path.join(folder, "channel"), self._receive)
         self._cleanup.callback(self._channel.close)
-        log = Path(folder, "ministack.log")
-        with _listen(self._wanted_port) as listener, log.open("wb") as output:
+        with _listen(self._wanted_port) as listener, Path(folder, _SERVER_LOG).open("wb") as output:
             self._port = listener.getsockname()[1]
-            process = subprocess.Popen(
-                [sys.executable, "-P", _SERVER, str(listener.fileno()), folder],
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", _SERVER, str(listener.fileno()), folder, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -120,12 +130,8 @@ class LambdaHost:
                 cwd=folder,
                 start_new_session=True,  # Ctrl-C is for this process; and the others can be ended as a group
             )
-            self._cleanup.callback(_end, process)
-        try:
-            self._request("GET", "/_ministack/health")
-        except (OSError, http.client.HTTPException) as error:
-            said = log.read_text(errors="replace").strip()
-            raise RuntimeError(f"ministack did not start: {said or error}") from error
+            self._cleanup.callback(_end, self._process)
+        self._request("GET", "/_ministack/health", lost="ministack did not start")
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if not _KEPT_OUT.match(name)}
@@ -191,7 +197,7 @@ class LambdaHost:
         Raises:
             ValueError: An argument is wrong; the message names it.
             FileNotFoundError: The path or the handler's module does not exist.
-            RuntimeError: The host is not started, or ministack refused the function.
+            RuntimeError: The host is not started, or ministack refused the function, has ended or does not answer.
         """
         folder = _lambda_deployment.find_folder(path, handler)
         _lambda_deployment.check(name, environment or {}, timeout, concurrency, aliases)
@@ -316,19 +322,29 @@ class LambdaHost:
             level, message = logging.getLevelNamesMapping().get(match[1], level), match[2]
         logging.getLogger(f"pip_services4_serverless.local.lambda.{function.name}").log(level, "%s", message)
 
-    def _request(self, method: str, path: str, **body: Any) -> Any:
+    def _request(self, method: str, path: str, *, lost: str = "", **body: Any) -> Any:
         scope = (
             f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # tells the region; the rest is not looked at
         )
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
         address = self.endpoint.removeprefix("http://")
-        with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)) as connection:
-            connection.request(method, path, json.dumps(body) if body else None, headers)
-            answer = connection.getresponse()
-            content = answer.read()
+        try:
+            with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)) as connection:
+                connection.request(method, path, json.dumps(body) if body else None, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            said = Path(self._folder, _SERVER_LOG).read_text(errors="replace").strip()
+            raise RuntimeError(f"{lost or self._what_is_lost()}: {said or error}") from error
         if answer.status >= 400:
             raise RuntimeError(f"ministack refused {method} {path}: {content.decode(errors='replace')}")
         return json.loads(content or b"null")
+
+    def _what_is_lost(self) -> str:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process is not None and self._process.wait(_END_SECONDS) is not None:
+                return "ministack has ended; stop the host and start it again"
+        return "ministack did not answer"
 
 
 def _check_packages() -> None:
@@ -360,9 +376,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End ministack and the functions' processes: `_lambda_server.py` does it by itself, else by force."""
     try:
         if process.stdin is not None:
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # it has ended already
+                process.stdin.write(b".")  # closing is not enough: a forked child of this process may have it open
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(3)
+            process.wait(_END_SECONDS)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

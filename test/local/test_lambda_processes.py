@@ -82,6 +82,82 @@ def test_nothing_is_left_when_the_process_is_ended(run: Callable[..., Any], name
     assert_nothing_left(left)
 
 
+def test_nothing_is_left_when_a_forked_child_of_the_process_lives_on(run: Callable[..., Any]) -> None:
+    """It is the end of the process that started the host which counts, not of those that share its descriptors."""
+    process, left = run("import time\nprint(os.fork() or time.sleep(60), flush=True)\nwhile True: time.sleep(0.1)")
+    forked = int(process.stdout.readline())
+    try:
+        process.kill()
+        process.wait(5)
+        assert_nothing_left(left)
+    finally:
+        os.kill(forked, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", ["stop", "end"])
+def test_process_in_a_session_of_its_own_is_ended(run: Callable[..., Any], how: str) -> None:
+    """A process that a handler started ends with the host, though it has a session and its parent has ended."""
+    start = (
+        "import subprocess, time\n"
+        "host.deploy('daemon', Path(__file__).parent, 'app.daemon')\n"
+        "print(call(host, 'daemon', 'RequestResponse'), flush=True)\n"
+        f"{'host.stop()' if how == 'stop' else 'os._exit(0)'}\n"
+        "print('stopped', flush=True)\n"
+        "while True: time.sleep(0.1)"
+    )
+    process, left = run(start)
+    daemon = int(process.stdout.readline())
+    try:
+        if how == "stop":
+            assert process.stdout.readline() == "stopped\n"
+            assert not Path(f"/proc/{daemon}").exists()
+        assert_nothing_left({**left, "pids": [*left["pids"], daemon]})
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(daemon, signal.SIGKILL)
+
+
+def test_orphans_of_handlers_are_not_kept_as_zombies(host: LambdaHost) -> None:
+    """A process whose parent has ended goes away when it ends, while the host goes on."""
+    host.deploy("f", APPS, "app.daemon")
+    daemon = call(host, "f", "eu-central-1")
+    os.kill(daemon, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{daemon}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("port", [70_000, -1, "80", True])
+def test_port_that_is_none_is_told(port: Any) -> None:
+    """As an argument that is wrong."""
+    with pytest.raises(ValueError, match=f"port: a whole number from 0 to 65535 is wanted, not {port!r}"):
+        LambdaHost(port=port)
+
+
+@pytest.mark.parametrize("ask", ["deploy", "remove"])
+def test_server_that_has_ended_is_told(ask: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error says that ministack has ended, what it said last, and what to do; then a new start serves again."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "def end(*_):\n"
+        "    print('killed on purpose', flush=True)\n"
+        "    os._exit(3)\n"
+        "if '_lambda_server.py' in ' '.join(sys.orig_argv): signal.signal(signal.SIGUSR1, end)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    host = LambdaHost()
+    with host:
+        host.deploy("f", APPS, "app.environment")
+        os.kill(int(call(host, "f")["PARENT"]), signal.SIGUSR1)
+        message = r"(?s)ministack has ended; stop the host and start it again: .*killed on purpose"
+        with pytest.raises(RuntimeError, match=message):
+            host.deploy("g", APPS, "app.other") if ask == "deploy" else host.remove("f")
+    with host:
+        host.deploy("g", APPS, "app.other")
+        assert call(host, "g") == "other"
+
+
 @pytest.mark.parametrize("then", ["raise ValueError", "os._exit(1)"])
 def test_nothing_is_left_when_the_program_fails(run: Callable[..., Any], then: str) -> None:
     """An exception in the context and a hard exit end all that was started."""
@@ -94,7 +170,7 @@ def test_nothing_is_left_after_stop(run: Callable[..., Any]) -> None:
     """Once stop has returned there is no process of it, not even a dead one, and no port, folder or thread."""
     process, left = run("import threading; host.stop(); print(threading.active_count(), flush=True); sys.stdin.read()")
     assert process.stdout.readline() == "1\n"
-    assert len(left["pids"]) == 4
+    assert len(left["pids"]) == 7, "two of the server, two of each function, and a child of one"
     assert [pid for pid in left["pids"] if Path(f"/proc/{pid}").exists()] == []
     assert_nothing_left(left)
 

@@ -5,6 +5,7 @@ It prints all that its host has: processes, port and folder. Then it does what i
 
 # ruff: noqa: T201 - printing is how it tells
 
+import contextlib
 import http.client
 import json
 import logging
@@ -34,6 +35,18 @@ def call(host: LambdaHost, name: str, kind: str) -> Any:
     return json.loads(connection.getresponse().read() or "null")
 
 
+def descendants() -> list[int]:
+    """The processes that this one has started, those that they have started, and so on."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = [os.getpid()]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
 def main(then: str) -> None:
     """Run the functions, tell, and go on as asked."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
@@ -45,11 +58,8 @@ def main(then: str) -> None:
         host.deploy("busy", Path(__file__).parent, "app.stubborn", timeout=900)
         folder = call(host, "idle", "RequestResponse")["TMPDIR"]
         call(host, "busy", "Event")
-        busy = int(told.get(timeout=10).split()[1])
-        pids = [
-            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if os.getpgid(pid) == os.getpgid(busy)
-        ]
-        print(json.dumps({"pids": pids, "endpoint": host.endpoint, "folder": folder}), flush=True)
+        told.get(timeout=10)
+        print(json.dumps({"pids": descendants(), "endpoint": host.endpoint, "folder": folder}), flush=True)
         exec(then)  # noqa: S102 - of our own test
 
 
