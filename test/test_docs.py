@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import boto3
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
+from support import fault_server as far_side
+from support.clients import failure, open_client
+from support.fault_server import FaultServer
 
 import pip_services4_serverless
 from pip_services4_serverless._cli.failure import CODES
@@ -115,6 +121,37 @@ def test_no_option_is_documented_that_does_not_exist() -> None:
     """The table lists the options of the code, in its order."""
     documented = [row[0] for row in rows(README) if row[0].startswith("`options.")]
     assert documented == [f"`options.{name}`" for name in OPTIONS]
+
+
+@pytest.mark.parametrize("words", ["localstack", "sam local", "func start", "serverless-offline", "aws-lambda-rie"])
+def test_searches_for_other_emulators_find_the_page(words: str) -> None:
+    """People search the documentation for the emulator that they know."""
+    page = (ROOT / "docs" / "testing.md").read_text("utf-8")
+    assert words in page.partition("## Other emulators")[2].lower()
+
+
+def test_other_emulators_answer_as_the_page_says() -> None:
+    """An error without `X-Amz-Function-Error` is a result; a string that is not escaped is not valid JSON."""
+    error = {"errorType": "ValueError", "errorMessage": "no"}
+    with FaultServer() as server, open_client("lambda", server.url) as client:
+        server.script(far_side.answer(200, error), far_side.answer(200, b'"a "word""'))
+        assert client._call("get", "T", None) == error
+        assert failure(client).code == "DESERIALIZATION_FAILED"
+
+
+def test_boto3_runs_a_function_again_after_a_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as the README says."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    options = Config(read_timeout=0.2)
+    keys = {"aws_access_key_id": "made", "aws_secret_access_key": "up", "region_name": "eu-west-1"}
+    with FaultServer() as server:
+        server.script(*[far_side.silent()] * 6)
+        client = boto3.client("lambda", endpoint_url=server.url, config=options, **keys)
+        with pytest.raises(ReadTimeoutError):
+            client.invoke(FunctionName="dummies")
+        client.close()
+        assert {3: "three", 5: "five"}[server.executions] in README
+        assert "makes boto3 run a Lambda function three or five times,\ndepending on its version" in README
 
 
 def test_links_lead_somewhere() -> None:

@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ParamValidationError
+from moto import mock_aws
+from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
+from pip_services4_components.context import Context
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text("utf-8")
 BEFORE = Path(__file__).with_name("written_before")
@@ -71,3 +76,63 @@ def test_the_connection_classes(provider: str) -> None:
     config = ConfigParams.from_tuples(*CONNECTIONS[provider])
     was, now = (load(FILES[provider], migrate)["describe"](config) for migrate in (False, True))
     assert now == was
+
+
+def test_the_code_of_a_missing_connection(provider: str) -> None:
+    """Each package had its own; now there is one, and the page names all three."""
+    codes = []
+    for migrate in (False, True):
+        with pytest.raises(ConfigException) as caught:
+            load(FILES[provider], migrate)["describe"](ConfigParams())
+        codes.append(caught.value.code)
+    assert codes == [{"azure": "NO_CONNECTION_URI", "lambda": "NO_AWS_CONNECTION"}[provider], "NO_CONNECTION"]
+    assert all(f"`{code}`" in PAGE for code in codes)
+
+
+AWS = ("connection.region", "eu-west-1", "credential.access_id", "ID", "credential.access_key", "KEY")
+
+
+def test_the_cloudwatch_logger_does_not_work() -> None:
+    """As the page warns: with a new stream nothing is written or raised, with another one a trace id cannot be."""
+    from pip_services4_aws.log import CloudWatchLogger
+
+    def opened() -> CloudWatchLogger:
+        logger = CloudWatchLogger()
+        logger.configure(ConfigParams.from_tuples("group", "shop", "stream", "new", "interval", "60000", *AWS))
+        logger.open(None)
+        return logger
+
+    with mock_aws():
+        logs = boto3.client("logs", "eu-west-1", aws_access_key_id="ID", aws_secret_access_key="KEY")
+        logger = opened()
+        logger.info(None, "hello")
+        logger.dump()
+        assert not logger.is_open()
+        assert logs.get_log_events(logGroupName="shop", logStreamName="new")["events"] == []
+
+        logger = opened()  # there it is now
+        assert logger.is_open()
+        logger.info(Context.from_trace_id("T"), "hello")
+        message = "'str' object has no attribute 'get'"
+        with pytest.raises(AttributeError, match=message):
+            logger.dump()
+        logger.close(None)
+        logs.close()
+    assert "`CloudWatchLogger` does not become open when its log stream is new" in PAGE
+    assert f"`dump` raises `AttributeError: {message}`" in " ".join(PAGE.split())
+
+
+@pytest.mark.parametrize("value", ["shop", "7"])
+def test_the_cloudwatch_counters_do_not_work(value: str) -> None:
+    """As the page warns: a text is ignored, a number is refused by boto3."""
+    from pip_services4_aws.count import CloudWatchCounters
+
+    with mock_aws():
+        counters = CloudWatchCounters()
+        counters.configure(ConfigParams.from_tuples("source", value, "instance", value, *AWS))
+        counters.open(None)
+        counters.increment_one("calls")
+        with pytest.raises(ParamValidationError, match=f"value: {'7' if value == '7' else None}, type: "):
+            counters.dump()
+        counters.close(None)
+    assert "`CloudWatchCounters` reads `source` and `instance`, its namespace and its dimension, as integers" in PAGE
