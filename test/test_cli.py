@@ -665,6 +665,69 @@ def test_nothing_to_serve_names_the_files(run: Run, tmp_path: Path) -> None:
     assert "(looked at: function_app.py, */function.json)" in ended.err
 
 
+SERVICES = Path(__file__).parent / "local" / "lambda_services"
+
+
+class Service(NamedTuple):
+    """A Lambda function as people write them, the calls to it with what they answer, and what it then has logged."""
+
+    handler: str
+    calls: list[tuple[tuple[str, ...], Any]]
+    logged: list[str]
+
+
+# A failed call's answer is its error's type.
+LAMBDA_SERVICES = {
+    "orders": Service(
+        "orders.api.handler", [(('lines:={"tea": 3, "milk": 1}',), {"total": 4, "six": "0.9 of the package"})], []
+    ),
+    "report": Service(
+        "lambda_function.lambda_handler",
+        [(("steps:=3",), 3), (("steps:=1",), 1)],
+        ["loading...", "counting ...", "3 steps", "done", "counting .", "1 steps", "done"],
+    ),
+    "thumbnails": Service(
+        "main.handler",
+        [(('images:=["a", "b"]',), ["small-a", "small-b"])],
+        ["converting with sh", "no colours", "2 imagesshrinking a", "shrinking b"],
+    ),
+    "watchdog": Service(
+        "app.get",
+        [((), {"hit": True}), (("break:=true",), "Runtime.ExitError"), ((), {"hit": True})],
+        ["cache is broken, restarting"],
+    ),
+    "stock": Service(
+        "handler.reserve",
+        [
+            (("product=tea", "count:=1"), 1),
+            (("product=tea", "count:=3"), "OutOfStockError"),
+            (("product=milk", "count:=1"), "ShopError"),
+        ],
+        ["OutOfStockError: only 2 of tea are left", "ShopError"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAMBDA_SERVICES)
+def test_lambda_function_of_other_people(start: Callable[..., Process], run: Run, tmp_path: Path, name: str) -> None:
+    """It is served and called, each of its failures is told with its type, and its whole output is logged."""
+    handler, calls, logged = LAMBDA_SERVICES[name]
+    served = start("serve", "lambda", f"{name}={SERVICES / name}:{handler}")
+    config = tmp_path / "config.yml"
+    config.write_text(served.read_config())
+    for arguments, expected in calls:
+        ended = run("call", "--config", str(config), "--cmd", "run", "--json-errors", *arguments)
+        if ended.status:
+            error = json.loads(ended.err)
+            assert (ended.status, error["code"], error["details"]["error_type"]) == (1, "FUNCTION_ERROR", expected)
+        else:
+            assert json.loads(ended.out) == expected
+    status, errors = served.end(signal.SIGTERM)
+    assert status == 143
+    lines = re.findall(rf"^\S+ \S+ [A-Z]+ pip_services4_serverless\.local\.lambda\.{name}: (.*)$", errors, re.MULTILINE)
+    assert lines == logged
+
+
 class Here:
     """`serve` in this thread, where its coverage is measured, and what drives it in another one."""
 

@@ -1,0 +1,8 @@
+"""Stands for an old version of a package that is installed, too."""
+
+__version__ = "0.9 of the package"
+
+
+def iteritems(items):
+    """The items of a dict."""
+    return iter(items.items())

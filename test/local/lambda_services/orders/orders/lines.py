@@ -1,0 +1,8 @@
+"""The lines of an order."""
+
+import six
+
+
+def total(lines):
+    """The sum of the lines' prices, given by product."""
+    return sum(price for _, price in six.iteritems(lines))
