@@ -264,6 +264,7 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
         (("serve", "azure", "--port", "x", "."), "argument --port: invalid int value: 'x'"),
         (("serve", "azure", ".", "other"), "there is one argument too many: other"),
         (("serve", "lambda", "f"), "NAME=PATH:module.handler is wanted"),
+        (("serve", "lambda", "f=handler"), "handler: 'module.function' is wanted, not 'handler'"),
         (("serve", "lambda", "f=/no/folder:app.handler"), "path: there is no /no/folder"),
         (("serve", "azure", "/no/folder"), "/no/folder is no folder of a function app"),
     ],
@@ -726,6 +727,38 @@ def test_lambda_function_of_other_people(start: Callable[..., Process], run: Run
     assert status == 143
     lines = re.findall(rf"^\S+ \S+ [A-Z]+ pip_services4_serverless\.local\.lambda\.{name}: (.*)$", errors, re.MULTILINE)
     assert lines == logged
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import no_such_package", "Runtime.ImportModuleError: Unable to import module 'hello': No module named 'no_"),
+        ("def handler(", "Runtime.UserCodeSyntaxError: Syntax error in module 'hello': '(' was never closed"),
+        ("def other(event, context): pass", "Runtime.HandlerNotFound: Handler 'handler' missing on module 'hello'"),
+    ],
+)
+def test_handler_that_cannot_be_imported_is_not_served(
+    run: Run, start: object, tmp_path: Path, source: str, message: str
+) -> None:
+    """`serve lambda` says what is wrong instead of printing a configuration, and ends with 2."""
+    (tmp_path / "functions" / "hello.py").write_text(source)
+    ended = run("serve", "lambda", f"hello={tmp_path / 'functions'}:hello.handler")
+    assert (ended.status, ended.out) == (2, "")
+    *_, last = ended.err.splitlines()
+    assert last.startswith(f"pip-serverless: 'hello.handler' of 'hello' cannot be imported: {message}")
+
+
+def test_lambda_function_is_looked_for_in_the_working_folder(
+    start: Callable[..., Process], run: Run, tmp_path: Path
+) -> None:
+    """Without a path a handler is in the working folder, as in its subfolders."""
+    (tmp_path / "here.py").write_text(HELLO_LAMBDA)
+    served = start("serve", "lambda", "here=here.handler", "hello=functions.hello.handler")
+    served.read_config()
+    config = tmp_path / "config.yml"
+    config.write_text(served.read_config())
+    assert run("call", "--config", str(config), "--cmd", "greet", "name=Ada").out == '{"greeting": "Hello, Ada!"}\n'
+    assert served.end(signal.SIGTERM)[0] == 143
 
 
 class Here:

@@ -118,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     azure.add_argument("--key-file", metavar="FILE", help="has such keys, one in a line (default: none)")
     example = "serve lambda orders=functions/orders:app.handler > lambda.yml"
     aws = kinds.add_parser("lambda", help="serve Lambda functions", **_texts(_SERVE, example))
-    aws.add_argument("functions", nargs="+", metavar="NAME=PATH:module.handler", help="PATH is a folder or a file")
+    aws.add_argument(
+        "functions", nargs="+", metavar="NAME=[PATH:]module.handler", help="PATH is a folder or a file (default: .)"
+    )
     aws.add_argument(
         "--region", default="us-east-1", help="the AWS region that they pretend to be in (default: us-east-1)"
     )

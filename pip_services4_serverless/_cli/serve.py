@@ -30,7 +30,7 @@ KEYS_VARIABLE = "PIP_SERVERLESS_KEYS"
 _POLL_SECONDS = 0.3
 _WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files: a log may be among them
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FUNCTION = re.compile(r"([^=]+)=(.+):([^:]+)")
+_FUNCTION = re.compile(r"([^=]+)=(?:(.+):)?([^:]+)")
 _CANNOT_SERVE = (OSError, ValueError, RuntimeError, ImportError, LookupError)
 
 
@@ -275,6 +275,8 @@ class _LambdaServer(_Server):
         self._host.start()
         for name, path, handler in self._functions:
             self._host.deploy(name, path, handler, timeout=self._timeout)
+        for name in self._host.functions:
+            self._host.check(name)
 
     def stop(self) -> None:
         self._host.stop()
@@ -293,7 +295,7 @@ def _function(text: str) -> tuple[str, str, str]:
     if not match:
         message = f"NAME=PATH:module.handler is wanted, as in orders=functions/orders:app.handler, not {text!r}"
         raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
-    return match[1], match[2], match[3]
+    return match[1], match[2] or ".", match[3]
 
 
 @contextmanager

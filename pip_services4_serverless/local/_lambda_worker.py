@@ -1,7 +1,8 @@
 """The process of a function: the real awslambdaric, which also tells `LambdaHost` of its executions and logs.
 
 Run as a script, so that it needs nothing of this package: `_lambda_worker.py FILE`. The file is JSON:
-`[CHANNEL, KEY, FOLDER, HANDLER]`. A message to the host is a line `KEY:PID KIND TEXT` in the named pipe CHANNEL: kind
+`[CHANNEL, KEY, FOLDER, HANDLER, CHECK]`. An event that has the text CHECK only asks whether the handler can be
+imported. A message to the host is a line `KEY:PID KIND TEXT` in the named pipe CHANNEL: kind
 R is an execution, L a line of log, and + a piece of one that goes on.
 """
 
@@ -126,7 +127,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 def main(file: str) -> None:
     """Run the handler as `python -m awslambdaric HANDLER` in its folder does."""
-    path, key, folder, handler = json.loads(Path(file).read_text())
+    path, key, folder, handler, check = json.loads(Path(file).read_text())
     output = _Output(path, key)  # it forks, so it goes before what may start threads
     channel = _Channel(path, key)
 
@@ -138,6 +139,9 @@ def main(file: str) -> None:
 
     def count(client: Any) -> Any:
         request = next_invocation(client)
+        while len(request.event_body) < 2 * len(check) and check.encode() in request.event_body:
+            client.post_invocation_result(request.invoke_id, "null")
+            request = next_invocation(client)
         # As on AWS; and ministack waits 50 ms longer for a function that prints nothing.
         output.sync(f"START RequestId: {request.invoke_id} Version: {os.environ['AWS_LAMBDA_FUNCTION_VERSION']}")
         channel.send("R")

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -41,7 +42,10 @@ _LEVEL = re.compile(r"\[([A-Z]+)\](?:\t[^\t]*\t[^\t]*\t| )(.*)", re.DOTALL)
 @dataclass
 class _Function:
     name: str
+    handler: str = ""
+    timeout: int = 0
     arn: str = ""
+    check: str = field(default_factory=lambda: secrets.token_hex(16))
     qualifiers: list[str] = field(default_factory=lambda: ["$LATEST"])
     invocations: int = 0
 
@@ -205,11 +209,12 @@ class LambdaHost:
             raise RuntimeError("LambdaHost is not started")
         if name in self._functions:
             self.remove(name)
-        function = _Function(name)
+        function = _Function(name, handler, timeout)
         self._deployments.append(function)
         # Looked up by each process that starts: ministack repeats an `Event` with the package that it began with.
         code = Path(self._folder, f"{name}.json")
-        code.write_text(json.dumps([str(code.with_name("channel")), len(self._deployments) - 1, folder, handler]))
+        channel = str(code.with_name("channel"))
+        code.write_text(json.dumps([channel, len(self._deployments) - 1, folder, handler, function.check]))
         created = self._request(
             "POST",
             "/2015-03-31/functions",
@@ -232,6 +237,22 @@ class LambdaHost:
                 self._request("POST", f"/2015-03-31/functions/{name}/aliases", Name=alias, FunctionVersion=version)
             function.qualifiers += [version, *aliases]
         return function.arn
+
+    def check(self, name: str) -> None:
+        """Import a function's handler in a process of the function, which stays for its first call.
+
+        The handler is not called, and no invocation is counted.
+
+        Raises:
+            RuntimeError: The handler cannot be imported; the message says why. Or the function allows no calls.
+            LookupError: There is no such function; the message has those that there are.
+        """
+        function = self._function(name)
+        path = f"/2015-03-31/functions/{name}/invocations"
+        error = self._request("POST", path, seconds=function.timeout + _ANSWER_SECONDS, check=function.check)
+        if error is not None:
+            reason = f"{error.get('errorType')}: {error.get('errorMessage')}"
+            raise RuntimeError(f"{function.handler!r} of {name!r} cannot be imported: {reason}")
 
     @property
     def functions(self) -> list[str]:
@@ -322,14 +343,14 @@ class LambdaHost:
             level, message = logging.getLevelNamesMapping().get(match[1], level), match[2]
         logging.getLogger(f"pip_services4_serverless.local.lambda.{function.name}").log(level, "%s", message)
 
-    def _request(self, method: str, path: str, *, lost: str = "", **body: Any) -> Any:
+    def _request(self, method: str, path: str, *, lost: str = "", seconds: float = _ANSWER_SECONDS, **body: Any) -> Any:
         scope = (
             f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # tells the region; the rest is not looked at
         )
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
         address = self.endpoint.removeprefix("http://")
         try:
-            with contextlib.closing(http.client.HTTPConnection(address, timeout=_ANSWER_SECONDS)) as connection:
+            with contextlib.closing(http.client.HTTPConnection(address, timeout=seconds)) as connection:
                 connection.request(method, path, json.dumps(body) if body else None, headers)
                 answer = connection.getresponse()
                 content = answer.read()

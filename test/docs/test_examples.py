@@ -67,7 +67,7 @@ def blocks(text: str, where: str) -> list[Block]:
 def docstrings(path: Path) -> list[Block]:
     """The blocks in the docstrings of a module, in their order."""
     tree = ast.parse(path.read_text("utf-8"))
-    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     documented = sorted(
         (node for node in ast.walk(tree) if isinstance(node, kinds)), key=lambda n: getattr(n, "lineno", 0)
     )

@@ -154,6 +154,48 @@ def test_failure_is_a_function_error(
     assert answer["Payload"]["errorMessage"] == message
 
 
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        ("app.missing", "Runtime.HandlerNotFound: Handler 'missing' missing on module 'app'"),
+        ("unimportable.handler", "Runtime.ImportModuleError: Unable to import .*: No module named 'no_such_package'"),
+        ("unwritten.handler", r"Runtime.UserCodeSyntaxError: Syntax error in module .* \(unwritten.py, line 1\)"),
+        ("careless.handler", "KeyError: 'NO_SUCH_VARIABLE'"),
+        ("rude.handler", ".*bootstrap exited during init with code 3"),
+    ],
+)
+def test_handler_that_cannot_be_imported_is_told(host: LambdaHost, tmp_path: Path, handler: str, message: str) -> None:
+    """`check` says what is wrong with it, before anybody calls it."""
+    folder = tmp_path if (module := handler.partition(".")[0]) in BROKEN else APPS
+    if folder is tmp_path:
+        (tmp_path / f"{module}.py").write_text(BROKEN[module])
+    host.deploy("broken", folder, handler)
+    with pytest.raises(RuntimeError, match=f"'{handler}' of 'broken' cannot be imported: {message}"):
+        host.check("broken")
+    assert host.invocations("broken") == 0
+
+
+BROKEN = {
+    "unwritten": "def handler(event, context)",
+    "careless": "import os\nos.environ['NO_SUCH_VARIABLE']",
+    "rude": "import os\nos._exit(3)",
+}
+
+
+def test_check_calls_no_handler(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """It imports in the function's process, which then serves the calls, and does not count."""
+    name = deploy("fail")
+    host.check(name)
+    host.check(name)
+    assert host.invocations(name) == 0
+    name = deploy("echo")
+    host.check(name)
+    assert invoke(name, {"a": 1})["Payload"]["event"] == {"a": 1}
+    assert host.invocations(name) == 1
+    with pytest.raises(LookupError, match="No function 'nobody' is deployed"):
+        host.check("nobody")
+
+
 def test_exception_comes_with_its_stack(deploy: Deploy, invoke: Invoke) -> None:
     """The error document of a Python exception has the handler's stack."""
     payload = invoke(deploy("fail"), {"type": "KeyError", "message": "x"})["Payload"]
