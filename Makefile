@@ -34,7 +34,8 @@ types: install
 coverage: test
 	$(BIN)/python -m coverage report
 
-# 200,000 calls of each provider against a server that fails, and the counts of both sides. About ten minutes.
+# For each provider 200,000 calls against a server that fails, 100,000 interrupts and 500 forks, and the counts of both
+# sides. About fifteen minutes.
 soak: install
 	PYTHONPATH=test $(BIN)/python test/soak.py
 

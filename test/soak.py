@@ -1,6 +1,7 @@
-"""`make soak`: the long form of the load test, and what many open clients cost. Ends by itself, in some minutes.
+"""`make soak`: the long form of the tests of load, interrupts and forks, and what many open clients cost.
 
-Exit status 1 when a promise is broken, or not all calls were made.
+Ends by itself, in some minutes; with status 1 when a promise is broken, or when not all calls, interrupts or forks were
+made.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from contextlib import ExitStack
 from time import monotonic
 
 from support.clients import PROVIDERS, open_client
+from support.forks import fork_under_load
+from support.interrupts import interrupt_calls
 from support.load import TIMEOUT, Resources, Told, load_server, memory, run
 
 WARM_UP = 0.1  # of the calls
@@ -21,7 +24,7 @@ GROWTH = 5.0  # MiB allowed after it
 CLIENTS = 500
 
 
-def bar(calls: int) -> Callable[[int], None]:
+def bar(calls: int, unit: str = "calls") -> Callable[[int], None]:
     started, width, told = monotonic(), 40, [-1]
 
     def show(done: int) -> None:
@@ -31,7 +34,7 @@ def bar(calls: int) -> Callable[[int], None]:
         told[0] = percent
         filled = width * done // calls
         rate = done / max(monotonic() - started, 0.001)
-        line = f"[{'#' * filled}{'.' * (width - filled)}] {percent:3} %  {done:,} calls, {rate:,.0f}/s"
+        line = f"[{'#' * filled}{'.' * (width - filled)}] {percent:3} %  {done:,} {unit}, {rate:,.0f}/s"
         print(line, end="\r" if sys.stdout.isatty() and done < calls else "\n", flush=True)  # noqa: T201
 
     return show
@@ -76,6 +79,45 @@ def soak(provider: str, calls: int, threads: int, seconds: float) -> bool:
     return load.calls == calls and not any(wrong) and not any(leaked.values()) and growth < GROWTH
 
 
+def interrupt(provider: str, interrupts: int, seconds: float) -> bool:
+    """Interrupts calls and prints what became of them; whether every promise held."""
+    print(f"{provider}: {interrupts:,} interrupts by a timer's signal, at random moments of a call")  # noqa: T201
+    before, started = Resources(), monotonic()
+    with load_server(failing=0) as server:
+        with open_client(provider, server.url, timeout=TIMEOUT) as client:
+            seen = interrupt_calls(client, interrupts, seconds, progress=bar(interrupts, "interrupts"))
+        executed = server.executed()
+    gc.collect()
+    leaked = Resources().more_than(before)
+    wrong = seen.lost(executed), seen.doubled(executed), seen.mixed_up
+    say("interrupts", f"{seen.fired:,} in {monotonic() - started:.0f} s, within {seen.calls:,} calls")
+    say("seen by the caller", f"{seen.interrupted:,}")
+    say("swallowed by a destructor", f"{seen.swallowed:,}")
+    say("calls that hung later", seen.hangs)
+    say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
+    say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
+    for error in seen.others[:3]:
+        say("raw", repr(error))
+    if seen.fired < interrupts:
+        say("ended early", f"after {seconds:.0f} s; --seconds allows more")
+    broken = any(wrong) or seen.hangs or seen.others or any(leaked.values())
+    return seen.fired == interrupts and seen.swallowed < 0.02 * seen.fired and not broken
+
+
+def fork(provider: str, forks: int, seconds: float) -> bool:
+    """Forks under load and prints what became of the children; whether each one called."""
+    print(f"{provider}: {forks:,} forks while threads call")  # noqa: T201
+    started = monotonic()
+    with load_server(failing=0) as server:
+        seen = fork_under_load(provider, server.url, forks, seconds)
+        executed = server.executed()
+    doubled = sum(count > 1 for count in executed.values())
+    say("forks", f"{seen.children:,} in {monotonic() - started:.0f} s, among {seen.calls:,} calls")
+    say("children failed, hung", f"{seen.failed}, {seen.hung}")
+    say("wrong, doubled", f"{seen.wrong}, {doubled}")
+    return seen.children == forks and not (seen.failed or seen.hung or seen.wrong or doubled)
+
+
 def many_clients(provider: str) -> None:
     """Prints what a client costs that is open and idle."""
     with ExitStack() as clients:
@@ -92,11 +134,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=200_000, help="of each provider")
     parser.add_argument("--threads", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=600, help="at most, for the calls of a provider")
+    parser.add_argument("--seconds", type=float, default=600, help="at most, for each part of a provider")
+    parser.add_argument("--interrupts", type=int, default=100_000, help="of each provider's calls")
+    parser.add_argument("--forks", type=int, default=500, help="for each provider")
     options = parser.parse_args()
     for provider in PROVIDERS:
         many_clients(provider)
     kept = [soak(provider, options.calls, options.threads, options.seconds) for provider in PROVIDERS]
+    kept += [interrupt(provider, options.interrupts, options.seconds) for provider in PROVIDERS]
+    kept += [fork(provider, options.forks, options.seconds) for provider in PROVIDERS]
     print("every promise held" if all(kept) else "NOT EVERY PROMISE WAS SHOWN TO HOLD")  # noqa: T201
     return int(not all(kept) or threading.active_count() > 1)
 

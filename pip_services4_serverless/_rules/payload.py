@@ -48,7 +48,7 @@ def _to_bytes(value: Any) -> bytes:
 
 
 def _culprit(params: Mapping[str, Any]) -> str | None:
-    """The name of the parameter that does not serialise; None where they fail only together."""
+    """The name of the parameter that does not serialise; empty where they cannot be listed, None where none fails."""
     name = None
     try:
         for name in params:

@@ -92,9 +92,14 @@ def told(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
 
     The wire's own exception counts where requests has put its own around it.
     """
+    code = _code_of(err, failures)
+    if code is None:  # an interrupt, for one, which may come while an exception of the wire is handled
+        return None
     wrapped = err.__context__
-    origin = wrapped if isinstance(wrapped, WireError) and not isinstance(err, WireError) else err
-    for classes, code in failures:
-        if isinstance(origin, classes):
-            return code, origin
-    return None
+    if isinstance(wrapped, WireError) and not isinstance(err, WireError):
+        return _code_of(wrapped, failures) or code, wrapped
+    return code, err
+
+
+def _code_of(err: BaseException, failures: Failures) -> str | None:
+    return next((code for classes, code in failures if isinstance(err, classes)), None)

@@ -1,7 +1,7 @@
 """Many calls at once against a server that fails one in ten at random, and the comparing of what each side counted.
 
-Short in test_load.py, long in test/soak.py. `python -m support.load` is the server: in one process both would share a
-lock, and the client's memory could not be told from the server's.
+Short in test_load.py, long in test/soak.py. `python -m support.load 0.1` is the server: in one process both would share
+a lock, and the client's memory could not be told from the server's.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ _FAILURES = (
 _REFUSALS = (fault.answer(429), fault.answer(503, headers={"Retry-After": "0"}), fault.reset_while_reading())
 
 
-def serve() -> None:
-    """Serves until standard input ends, then tells which questions were executed, and how often."""
+def serve(failing: float) -> None:
+    """Serves until standard input ends, then tells which questions were executed, and how often.
+
+    `failing` is the share of the requests that fail, of 1.
+    """
     executed: Counter[int] = Counter()
     lock = threading.Lock()
 
@@ -63,7 +66,7 @@ def serve() -> None:
     good, failures = recorded(fault.echo()), [recorded(step) for step in _FAILURES]
 
     def choose(_: Request) -> Step:
-        if random.random() >= 0.1:  # noqa: S311
+        if random.random() >= failing:  # noqa: S311
             return good
         return random.choice((*failures, *_REFUSALS))  # noqa: S311
 
@@ -89,9 +92,9 @@ class LoadServer:
 
 
 @contextmanager
-def load_server() -> Iterator[LoadServer]:
+def load_server(failing: float = 0.1) -> Iterator[LoadServer]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-m", "support.load"]
+    command = [sys.executable, "-m", "support.load", str(failing)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -204,4 +207,4 @@ def memory() -> float:
 
 
 if __name__ == "__main__":
-    serve()
+    serve(float(sys.argv[1]))
