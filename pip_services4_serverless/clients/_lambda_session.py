@@ -227,7 +227,8 @@ def invoke(client: Any, function: str, payload: bytes, one_way: bool, timeout: f
         status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
         name = str(error.get("Code") or "")  # the status once more, where the answer names no error
         headers = metadata.get("HTTPHeaders", {})
-        return Answer(status, headers, message.encode(), "" if name.isdigit() else name)
+        body = message.encode("utf-8", "surrogatepass")  # JSON may write half a pair of surrogates
+        return Answer(status, headers, body, "" if name.isdigit() else name)
     status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
     body, stream = b"", data.get("Payload")
     if stream is not None and (failed or not one_way):
@@ -246,7 +247,8 @@ def answer_of(response: Response, one_way: bool, secrets: Secrets) -> Answer:
     name = headers.get("x-amzn-errortype") or fields.get("code") or fields.get("Code") or fields.get("__type") or ""
     name = name.partition(":")[0].rpartition("#")[2]
     message = fields.get("message", fields.get("Message", ""))
-    return Answer(status, headers, message.encode("utf-8", "replace"), "" if name.isdigit() else name)
+    body = message.encode("utf-8", "surrogatepass")
+    return Answer(status, headers, body, "" if name.isdigit() else name)
 
 
 def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:

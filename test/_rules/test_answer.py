@@ -97,6 +97,12 @@ def test_a_secret_is_masked_however_it_is_written(body: bytes) -> None:
     assert "abc+d/f" not in str(json.loads(shown) if shown[:1] in b"{[" else shown)
 
 
+def test_a_secret_beside_half_a_pair_of_surrogates_is_masked() -> None:
+    """JSON may write one; it must not end the masking."""
+    body = rb'{"message": "\ud800", "key": "abc\u002bd/f"}'
+    assert json.loads(masked(body, ["abc+d/f"])) == {"message": "\ud800", "key": "***"}
+
+
 def test_a_secret_that_json_escapes_is_masked() -> None:
     """A quotation mark is one of the characters that a key may have."""
     assert masked(json.dumps({"key": 'a"b\\cdef'}).encode(), ['a"b\\cdef']) == b'{"key": "***"}'

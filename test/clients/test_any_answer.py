@@ -32,11 +32,13 @@ header_names = st.sampled_from(
         "X-Any",
     ]
 )
+json_text = st.text() | st.text(st.characters())  # JSON may write half a pair of surrogates, which is not UTF-8
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers() | st.floats() | json_text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(json_text, inner, max_size=4),
     max_leaves=8,
 )
+error_names = header_text | st.sampled_from(["ServiceException:http://x", "a:b:c", "404", "#", ":", "TooManyRequests"])
 error_fields = st.sampled_from(
     [
         "code",
@@ -96,7 +98,7 @@ def check(both: tuple[FaultServer, dict[str, Any]], step: Step) -> None:
 
 @QUICK
 @given(
-    status=st.integers(200, 599),
+    status=st.integers(200, 599) | st.integers(100, 999),
     headers=st.lists(st.tuples(header_names, header_text), max_size=4),
     body=bodies,
     chunk_size=st.sampled_from([0, 0, 0, 1, 7]),
@@ -110,6 +112,23 @@ def test_any_answer_is_a_value_or_an_application_exception(
 ) -> None:
     """Any status, headers and body."""
     check(both, server.answer(status, body, headers=headers, chunk_size=chunk_size, close=True))
+
+
+@QUICK
+@given(status=st.integers(300, 599), name=error_names, message=json_text, code=json_values)
+def test_any_error_of_the_provider_is_an_application_exception(
+    both: tuple[FaultServer, dict[str, Any]], status: int, name: str, message: str, code: Any
+) -> None:
+    """Whatever name it has in its header, and whatever its body says."""
+    body = {"message": message, "Message": message, "__type": name, "code": code}
+    headers = {"x-amzn-errortype": name}
+    check(both, server.answer(status, json.dumps(body).encode(), headers=headers, close=True))
+
+
+@pytest.mark.parametrize("name", ["message", "Message", "errorMessage", "code", "__type"])
+def test_half_a_pair_of_surrogates_in_an_error(both: tuple[FaultServer, dict[str, Any]], name: str) -> None:
+    """It is valid JSON, and nothing that UTF-8 can write."""
+    check(both, server.answer(500, b'{"%b":"\\ud800"}' % name.encode()))
 
 
 @QUICK
