@@ -126,12 +126,13 @@ class Signer:
     ) -> str:
         scope = f"{timestamp[:8]}/{place}/aws4_request"
         path, query, host = self._of_url(url)
-        signed = {"host": host}
+        signed: dict[str, str] = {}
         for name, value in headers:
             name = name.lower()
             if name not in _NOT_SIGNED:
                 value = " ".join(value.split())
-                signed[name] = f"{signed[name]},{value}" if name in signed and name != "host" else value
+                signed[name] = f"{signed[name]},{value}" if name in signed else value
+        signed.setdefault("host", host)
         names = ";".join(sorted(signed))
         lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
         canonical = "\n".join((method, path, query, lines, names, sha256(body).hexdigest()))
