@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: install demo test check lint types coverage soak audit pythons docs docgen package docker-check bench clean
+.PHONY: install demo test check lint types coverage soak audit pythons niquests docs docgen package docker-check bench clean
 
 install: $(VENV)/.installed
 
@@ -60,6 +60,19 @@ pythons: $(VENV)/.package
 
 $(VENV)/.package: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[package]'
+	touch $@
+
+# The clients' tests with niquests installed, in an environment of its own: it puts urllib3-future in urllib3's place.
+# botocore's own connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
+niquests: $(VENV)/beside-niquests/.installed
+	$(dir $<)bin/python -m pytest -q -W ignore::pytest.PytestUnraisableExceptionWarning \
+		test/_rules $(wildcard test/_wire) test/clients
+
+$(VENV)/beside-niquests/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --editable . hypothesis pytest trustme
+	$(@D)/bin/python -m pip install --quiet niquests
+	$(@D)/bin/python -c 'import urllib3; from importlib.metadata import version; assert urllib3.__version__ == version("urllib3-future")'
 	touch $@
 
 # There is no engine in this: each RUN of the Dockerfiles, in a fresh folder.
