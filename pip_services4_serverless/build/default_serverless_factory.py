@@ -3,7 +3,12 @@ from __future__ import annotations
 from pip_services4_components.build import Factory
 from pip_services4_components.refer import Descriptor
 
-from ..clients import CommandableAzureFunctionClient, CommandableLambdaClient
+from ..clients import (
+    AsyncCommandableAzureFunctionClient,
+    AsyncCommandableLambdaClient,
+    CommandableAzureFunctionClient,
+    CommandableLambdaClient,
+)
 
 
 class DefaultServerlessFactory(Factory):
@@ -11,6 +16,8 @@ class DefaultServerlessFactory(Factory):
 
     - `pip-services:client:commandable-azurefunc:*:1.0`: `CommandableAzureFunctionClient`
     - `pip-services:client:commandable-lambda:*:1.0`: `CommandableLambdaClient`
+    - `pip-services:client:async-commandable-azurefunc:*:1.0`: `AsyncCommandableAzureFunctionClient`
+    - `pip-services:client:async-commandable-lambda:*:1.0`: `AsyncCommandableLambdaClient`
 
     A descriptor without a name gives a client without one, which sends the commands as they are.
 
@@ -23,6 +30,12 @@ class DefaultServerlessFactory(Factory):
 
     CommandableAzureFunctionClientDescriptor = Descriptor("pip-services", "client", "commandable-azurefunc", "*", "1.0")
     CommandableLambdaClientDescriptor = Descriptor("pip-services", "client", "commandable-lambda", "*", "1.0")
+    AsyncCommandableAzureFunctionClientDescriptor = Descriptor(
+        "pip-services", "client", "async-commandable-azurefunc", "*", "1.0"
+    )
+    AsyncCommandableLambdaClientDescriptor = Descriptor(
+        "pip-services", "client", "async-commandable-lambda", "*", "1.0"
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,4 +46,12 @@ class DefaultServerlessFactory(Factory):
         self.register(
             self.CommandableLambdaClientDescriptor,
             lambda locator: CommandableLambdaClient(locator.get_name()),
+        )
+        self.register(
+            self.AsyncCommandableAzureFunctionClientDescriptor,
+            lambda locator: AsyncCommandableAzureFunctionClient(locator.get_name()),
+        )
+        self.register(
+            self.AsyncCommandableLambdaClientDescriptor,
+            lambda locator: AsyncCommandableLambdaClient(locator.get_name()),
         )
