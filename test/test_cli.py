@@ -554,7 +554,7 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("command", "defaults"),
-    [("", 0), ("call", 6), ("serve", 0), ("serve azure", 5), ("serve lambda", 4), ("demo", 0)],
+    [("", 0), ("call", 6), ("serve", 0), ("serve azure", 5), ("serve lambda", 5), ("demo", 0)],
 )
 def test_help_has_an_example_and_defaults(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, defaults: int
