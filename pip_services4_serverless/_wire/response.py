@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from typing import Self
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from .errors import ConnectionLostError, ContentDecodingError, ResponseTooLargeError
 
 MAX_HEAD = 256 * 1024  # bytes of a response that are neither its body nor a chunk of it
 _GZIP = b"\x1f\x8b"
+_INFLATE_INPUT = 64 * 1024  # bytes at a time: zlib copies what it leaves
 _INFLATE_STEP = 1024 * 1024  # bytes; so much more than the limit a decompression bomb may fill
+# Decompressing is bounded by the limit alone, and not by time, so that these must not multiply it.
+_MAX_ENCODINGS = 5
+_MAX_MEMBERS = 10_000
 
 
 class Headers(Mapping[str, str]):
@@ -19,18 +26,26 @@ class Headers(Mapping[str, str]):
 
     __slots__ = ("_by_name",)
 
-    def __init__(self, pairs: list[tuple[bytes, bytes]] | Mapping[str, str]) -> None:
+    def __init__(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
         self._by_name: dict[str, tuple[str, str]] = {}
-        if isinstance(pairs, Mapping):
-            self._by_name.update((name.lower(), (name, value)) for name, value in pairs.items())
-            return
-        for raw_name, raw_value in pairs:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            key = name.lower()
-            if key in self._by_name:
-                name, before = self._by_name[key]
-                value = f"{before}, {value}"
-            self._by_name[key] = name, value
+        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+            self._add(name, value)
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[str]) -> Self:
+        """Of lines that llhttp has checked: each is a name, a colon and a value."""
+        headers = cls()
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers._add(name, value.lstrip(" \t").rstrip(" "))
+        return headers
+
+    def _add(self, name: str, value: str) -> None:
+        key = name.lower()
+        if key in self._by_name:
+            name, before = self._by_name[key]
+            value = f"{before}, {value}"
+        self._by_name[key] = name, value
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name.lower()][1]
@@ -82,6 +97,15 @@ class Response:
         """Nothing to do, as `release_conn`."""
 
 
+class _Event(Enum):
+    BEGIN = 1
+    HEAD = 2
+    END = 3
+
+
+_BEGIN, _HEAD, _END = _Event
+
+
 class ResponseReader:
     """Makes one response of the bytes that follow one request.
 
@@ -93,6 +117,8 @@ class ResponseReader:
     __slots__ = (
         "_body",
         "_ends_with_connection",
+        "_events",
+        "_head",
         "_head_only",
         "_headers",
         "_limit",
@@ -109,9 +135,11 @@ class ResponseReader:
     def __init__(self, limit: int, head_only: bool = False) -> None:
         self._limit = limit
         self._head_only = head_only
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._reason = b""
+        self._events: list[bytes | _Event] = []
+        self._parser: HttpResponseParser | None = HttpResponseParser(_Events(self._events))
+        self._head = bytearray()  # of the message that is being read
+        self._headers = Headers()
+        self._reason = ""
         self._status = 0  # until the head of the final response is complete
         self._body: list[bytes] = []
         self._size = 0  # bytes of body
@@ -128,29 +156,38 @@ class ResponseReader:
             ConnectionLostError: this is not an HTTP response.
             ResponseTooLargeError: the body is over the limit.
         """
-        if self._parser is None:
-            self.has_excess = True
-            return self.complete
-        self._overhead += len(data)
-        before = self._size
-        try:
-            self._parser.feed_data(data)
-        except HttpParserCallbackError as err:
-            self._parser = None
-            raise err.__context__ or ConnectionLostError("The response cannot be read") from None
-        except (HttpParserError, HttpParserUpgrade) as err:
-            self._parser = None
-            if not self.complete:  # otherwise it is about what comes after the response
-                words = "an upgrade that nobody asked for" if isinstance(err, HttpParserUpgrade) else str(err)
-                raise ConnectionLostError(f"The response is not valid HTTP: {words}") from None
-            self.has_excess = True
-        if self.complete:
-            self._parser = None  # it refers to this object, too
-        self._overhead -= self._size - before
+        if data.endswith((b"\r", b"\n")):
+            # llhttp skips line breaks behind a response without a word: only the last byte may complete it.
+            self._parse(data[:-1])
+            self._parse(data[-1:])
+        else:
+            self._parse(data)
         # A chunk of one byte comes in up to 16; an endless head, trailer or extension of a chunk would come in more.
         if self._overhead > MAX_HEAD + 16 * self._size and not self.complete:
             raise ConnectionLostError(f"The response's head is over {MAX_HEAD} bytes")
         return self.complete
+
+    def _parse(self, data: bytes) -> None:
+        if self._parser is None or self.complete:
+            self.has_excess = True
+            return
+        if not self._status:
+            self._head += data
+        before = self._size
+        failure = None
+        try:
+            self._parser.feed_data(data)
+        except HttpParserError as err:
+            failure = str(err)
+        except HttpParserUpgrade:
+            failure = "an upgrade that nobody asked for"
+        self._take_events()
+        self._overhead += len(data) - (self._size - before)
+        if failure is not None:
+            self._parser = None
+            if not self.complete:  # otherwise it is about what comes after the response
+                raise ConnectionLostError(f"The response is not valid HTTP: {failure}")
+            self.has_excess = True
 
     def end(self) -> None:
         """Takes the end of the connection.
@@ -176,74 +213,87 @@ class ResponseReader:
             ContentDecodingError: the body of a 2xx response is not what its `Content-Encoding` says.
             ResponseTooLargeError: the body is over the limit once it is decompressed.
         """
-        headers = Headers(self._headers)
         body = (self._body[0] if len(self._body) == 1 else b"".join(self._body)) if self.complete else b""
-        encoding = headers.get("content-encoding")
+        encoding = self._headers.get("content-encoding")
         if encoding and body:
             try:
                 body = _decoded(body, encoding, self._limit)
             except zlib.error as err:
                 if 200 <= self._status < 300:
-                    raise ContentDecodingError(f"The response's body is not valid {encoding[:20]!r}") from err
+                    raise ContentDecodingError("The response's body is not what its Content-Encoding says") from err
                 body = b""
-        return Response(self._status, self._reason.decode("latin-1"), headers, body)
+        return Response(self._status, self._reason, self._headers, body)
 
-    # --- What httptools calls ---
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            self.has_excess = True
-            return
-        self._headers = []
-        self._reason = b""
-
-    def on_status(self, reason: bytes) -> None:
-        if not self.complete:
-            self._reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._status:  # a trailer is none of the response's headers
-            self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        if self.complete or self._parser is None:
-            return
-        status = self._parser.get_status_code()
-        if 100 <= status < 200:
-            return  # an interim response; the final one comes after it
-        self._status = status
-        framed = False
-        for name, value in self._headers:
-            name = name.lower()
-            if name == b"content-length":
-                framed = True
-                if int(value) > self._limit and not self._head_only:
+    def _take_events(self) -> None:
+        for event in self._events:
+            if self.complete:
+                # The end of a message whose head was all that counted is nothing behind it.
+                self.has_excess = self.has_excess or event is not _END
+            elif isinstance(event, bytes):
+                self._size += len(event)
+                if self._size > self._limit:
                     raise ResponseTooLargeError(f"The response's body is over {self._limit} bytes")
-            elif name == b"transfer-encoding":
-                framed = framed or value.lower().rpartition(b",")[2].strip() == b"chunked"
-        self._ends_with_connection = not framed
+                self._body.append(event)
+            elif event is _HEAD:
+                self._take_head()
+            elif event is _END and self._status:  # an interim response ends as well
+                self.complete = True
+        self._events.clear()
+
+    def _take_head(self) -> None:
+        """llhttp has checked it: lines end with CR and LF, and there are no empty ones but before and behind it."""
+        head = self._head.lstrip(b"\r\n")
+        end = head.index(b"\r\n\r\n")
+        line, *lines = head[:end].decode("latin-1").split("\r\n")
+        version, number, *reason = line.split(" ", 2)
+        status = int(number)
+        if status < 100 or status == 101:
+            raise ConnectionLostError("The response is not valid HTTP: its status is none that was asked for")
+        if status < 200:  # an interim response; the final one comes after it
+            self._head = head[end + 4 :]
+            return
+        self._status = status
+        self._reason = reason[0] if reason else ""
+        self._headers = headers = Headers.of_lines(lines)
         if self._head_only:
             self.complete = True
-
-    def on_body(self, data: bytes) -> None:
-        if self._head_only or self.has_excess:
-            self.has_excess = True
             return
-        self._size += len(data)
-        if self._size > self._limit:
+        length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+        has_body = status not in (204, 304)  # those have none, whatever their heads say
+        if has_body and length and int(length) > self._limit:
             raise ResponseTooLargeError(f"The response's body is over {self._limit} bytes")
-        self._body.append(data)
+        # Nobody asked for another, and llhttp would take the chunks for a body that ends with the connection.
+        if coding and coding.lower() != "chunked":
+            raise ConnectionLostError("The response's Transfer-Encoding is not supported")
+        is_framed = bool(length or coding)
+        self._ends_with_connection = has_body and not is_framed
+        # A body that must not be there may still be on its way, and would be taken for the next response.
+        is_exact = is_framed if has_body else not coding and (not length or int(length) == 0)
+        self.keep_alive = is_exact and version == "HTTP/1.1"
+        if connection := headers.get("connection"):
+            tokens = [token.strip() for token in connection.lower().split(",")]
+            is_lasting = self.keep_alive or "keep-alive" in tokens
+            self.keep_alive = is_exact and is_lasting and "close" not in tokens
 
-    def on_message_complete(self) -> None:
-        if self._status and not self.complete and self._parser is not None:
-            self.complete = True
-            self.keep_alive = self._parser.should_keep_alive()
+
+class _Events:
+    """What llhttp calls: no function in Python, in which a signal could raise. What a callback raises is lost where the
+    call is made in an `except` block: httptools hands it on as a context, and Python puts another in its place."""
+
+    def __init__(self, events: list[bytes | _Event]) -> None:
+        append = self.on_body = events.append
+        self.on_message_begin = partial(append, _BEGIN)
+        self.on_headers_complete = partial(append, _HEAD)
+        self.on_message_complete = partial(append, _END)
 
 
 def _decoded(body: bytes, encodings: str, limit: int) -> bytes:
     """The body without its encodings; one that we do not know, and did not ask for, is left as it is."""
-    for encoding in reversed(encodings.split(",")):
-        match encoding.strip().lower():
+    names = encodings.lower().split(",")
+    if len(names) > _MAX_ENCODINGS:
+        raise zlib.error("too many encodings")
+    for name in reversed(names):
+        match name.strip():
             case "gzip" | "x-gzip":
                 body = _inflated(body, 16 + zlib.MAX_WBITS, limit)
             case "deflate":
@@ -256,18 +306,22 @@ def _decoded(body: bytes, encodings: str, limit: int) -> bytes:
 
 def _inflated(body: bytes, window: int, limit: int) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    while body:
+    size = position = 0
+    for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(window)
         while not member.eof:
-            piece = member.decompress(body, _INFLATE_STEP)
-            body = member.unconsumed_tail
+            data = body[position : position + _INFLATE_INPUT]
+            piece = member.decompress(data, _INFLATE_STEP)
+            taken = len(data) - len(member.unconsumed_tail) - len(member.unused_data)
+            position += taken
             size += len(piece)
             if size > limit:
                 raise ResponseTooLargeError(f"The response's body is over {limit} bytes once it is decompressed")
             pieces.append(piece)
-            if not piece and not body and not member.eof:
+            if not piece and not taken and not member.eof:
                 raise zlib.error("incomplete")
         # A gzip body may have several members. What else is behind one is padding, and no part of the body.
-        body = member.unused_data if member.unused_data.startswith(_GZIP) else b""
-    return b"".join(pieces)
+        next_member = body[position : position + len(_GZIP)]
+        if not next_member or not _GZIP.startswith(next_member):
+            return b"".join(pieces)
+    raise zlib.error("too many members")
