@@ -84,8 +84,8 @@ def _proxy_of(url: str) -> Proxy:
     return Proxy(host, port or _DEFAULT_PORTS[parts.scheme], parts.scheme == "https", authorization)
 
 
-# Reading a CA bundle takes longer than all the rest of connecting: one context for each, and for its change time.
-_contexts: dict[str, tuple[int, ssl.SSLContext]] = {}
+# Reading a CA bundle takes longer than all the rest of connecting: one context for each state of each.
+_contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
@@ -96,16 +96,18 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
     """
     known = _contexts.get(ca_bundle)
     try:
-        changed_at = os.stat(ca_bundle).st_mtime_ns
+        status = os.stat(ca_bundle)
     except OSError:
         if known is None:
             raise
         return known[1]
-    if known is None or known[0] != changed_at:
+    # The time alone does not show a file that was moved into its place with its time kept.
+    state = status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
+    if known is None or known[0] != state:
         is_folder = os.path.isdir(ca_bundle)
         context = ssl.create_default_context(
             cafile=None if is_folder else ca_bundle, capath=ca_bundle if is_folder else None
         )
         context.set_alpn_protocols(["http/1.1"])
-        known = _contexts[ca_bundle] = (changed_at, context)
+        known = _contexts[ca_bundle] = (state, context)
     return known[1]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _READ_SIZE = 64 * 1024  # bytes
+_RECORD_SIZE = 16 * 1024  # bytes
 
 
 class TlsInTls:
@@ -23,20 +23,19 @@ class TlsInTls:
     def do_handshake(self) -> None:
         """Goes on with the handshake; raises `SSLWantReadError` or `SSLWantWriteError` to be called again."""
         self._run(self._inner.do_handshake)
-        self._flush()
+        if not self._flush():
+            raise ssl.SSLWantWriteError
 
     def send(self, data: Any) -> int:
         """Sends some of the data; how much."""
-        self._flush()
-        sent = self._run(lambda: self._inner.write(memoryview(data)[: 16 * 1024]))
-        # What cannot leave now leaves before anything else is sent or received.
-        with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            self._flush()
+        if not self._flush():
+            raise ssl.SSLWantWriteError
+        sent = self._run(lambda: self._inner.write(memoryview(data)[:_RECORD_SIZE]))
+        self._flush()  # what cannot leave now leaves before anything else is sent
         return sent
 
     def recv(self, size: int) -> bytes:
         """What was received; nothing at the end."""
-        self._flush()
         try:
             return self._run(lambda: self._inner.read(size))
         except ssl.SSLZeroReturnError:
@@ -59,14 +58,24 @@ class TlsInTls:
             try:
                 return step()
             except ssl.SSLWantReadError:
-                self._flush()
-                data = self._outer.recv(_READ_SIZE)
+                is_flushed = self._flush()
+                try:
+                    data = self._outer.recv(_READ_SIZE)
+                except ssl.SSLWantReadError:
+                    if is_flushed:
+                        raise
+                    raise ssl.SSLWantWriteError from None
                 if data:
                     self._received.write(data)
                 else:
                     self._received.write_eof()
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Sends what was written; False where some of it cannot leave now."""
         self._unsent += self._to_send.read()
         while self._unsent:
-            self._unsent = self._unsent[self._outer.send(self._unsent) :]
+            try:
+                self._unsent = self._unsent[self._outer.send(self._unsent) :]
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return False
+        return True

@@ -1,0 +1,304 @@
+"""Certificates, proxies, and what stands between: the ways to the far side."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from support import fault_server as fault
+from support.certificates import authority
+from support.fault_server import FaultServer, Step
+from support.proxy import Proxy
+
+from pip_services4_serverless._wire import ConnectionPool, Endpoint, NotSentError, ResponseTimeoutError
+from pip_services4_serverless._wire.endpoint import tls_context
+
+LIMIT = 64 << 20  # bytes
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> str:
+    """The trusted authority, in a file that a test may change."""
+    path = tmp_path / "bundle.pem"
+    authority().cert_pem.write_to_path(path)
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bundle: str) -> str:
+    """The same as a folder of certificates, under the name that OpenSSL looks for."""
+    path = tmp_path / "certificates"
+    path.mkdir()
+    digest = subprocess.run(
+        ["openssl", "x509", "-hash", "-noout", "-in", bundle],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (path / f"{digest.stdout.strip()}.0").write_bytes(Path(bundle).read_bytes())
+    return str(path)
+
+
+@contextmanager
+def pool_of(url: str, bundle: str, proxy: str | None = None, timeout: float = 10) -> Iterator[ConnectionPool]:
+    endpoint = Endpoint.of_url(url, bundle, proxy)
+    pool = ConnectionPool(
+        endpoint, max_connections=4, connect_timeout=timeout, timeout=timeout, idle_timeout=60, limit=LIMIT
+    )
+    with contextlib.closing(pool):
+        yield pool
+
+
+def call(pool: ConnectionPool, body: bytes = b"{}") -> bytes:
+    target = f"http://{pool.endpoint.authority}/api" if pool.endpoint.sends_whole_url else "/api"
+    return pool.request("POST", target, {}, body).body
+
+
+# --- CA bundles ---
+
+
+@pytest.mark.parametrize("kind", ["bundle", "folder"])
+def test_a_file_and_a_folder_are_trusted(kind: str, request: pytest.FixtureRequest) -> None:
+    """And nothing but what is in them."""
+    path = request.getfixturevalue(kind)
+    with FaultServer("good") as server, pool_of(server.url, path) as pool:
+        assert call(pool) == b"{}"
+    with FaultServer("unknown_ca") as server, pool_of(server.url, path) as pool:
+        with pytest.raises(NotSentError, match="certificate"):
+            call(pool)
+        assert server.executions == 0
+
+
+def test_a_bundle_that_is_replaced_counts_from_the_next_connection_on(bundle: str) -> None:
+    """Also when it is moved into its place with the time and size that the old one had."""
+    status = os.stat(bundle)
+    other = Path(bundle).with_name("other.pem")
+    trustme.CA().cert_pem.write_to_path(other)
+    with FaultServer("good") as server, pool_of(server.url, bundle) as pool:
+        assert call(pool) == b"{}"
+        good = Path(bundle).read_bytes()
+        os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.replace(other, bundle)
+        pool._idle.clear()
+        with pytest.raises(NotSentError, match="certificate"):
+            call(pool)
+        other.write_bytes(good)
+        os.replace(other, bundle)
+        assert call(pool) == b"{}"
+        assert server.executions == 2
+
+
+def test_a_bundle_that_is_removed_is_known_still(bundle: str) -> None:
+    """Once it was read, calls go on; where it never was, nothing is sent."""
+    with FaultServer("good") as server:
+        with pool_of(server.url, bundle) as pool:
+            call(pool)
+            os.unlink(bundle)
+            pool._idle.clear()
+            assert call(pool) == b"{}"
+        with pool_of(server.url, bundle + ".2") as pool, pytest.raises(NotSentError):
+            call(pool)
+        assert server.executions == 2
+
+
+NOT_A_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", NOT_A_CERTIFICATE], ids=["empty", "text", "broken"])
+def test_a_bundle_without_certificates_sends_nothing(content: bytes, bundle: str) -> None:
+    """Nothing raw comes of it, and it is read anew when it is good again."""
+    good = Path(bundle).read_bytes()
+    Path(bundle).write_bytes(content)
+    with FaultServer("good") as server, pool_of(server.url, bundle) as pool:
+        with pytest.raises(NotSentError):
+            call(pool)
+        assert server.executions == 0
+        Path(bundle).write_bytes(good)
+        assert call(pool) == b"{}"
+
+
+def test_one_context_is_shared_and_checks_names(bundle: str) -> None:
+    """Reading a bundle takes longer than all the rest of connecting."""
+    context = tls_context(bundle)
+    assert context is tls_context(bundle)
+    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+
+
+# --- Proxies ---
+
+
+@pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
+@pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
+def test_proxies_carry_large_bodies_both_ways(target: str | None, proxy_tls: str | None, bundle: str) -> None:
+    """Four ways to go, TLS in TLS among them; the connection is used again."""
+    body = os.urandom(3_000_000)
+    with ExitStack() as resources:
+        server = resources.enter_context(FaultServer(target))
+        proxy = resources.enter_context(Proxy("Basic dXNlcjpwYTpzcw==", proxy_tls))
+        url = proxy.url.replace("://", "://user:pa%3Ass@")
+        pool = resources.enter_context(pool_of(server.url, bundle, url))
+        for content in (b"{}", body, b"[]"):
+            assert call(pool, content) == content
+        assert server.connections == 1
+        address = f"127.0.0.1:{server.port}"
+        assert proxy.asked == [f"CONNECT {address}" if target else f"POST http://{address}/api"]
+        # What goes through the tunnel must not bring the proxy's password along.
+        assert all(request.headers["Proxy-Authorization"] is None for request in server.requests) == bool(target)
+
+
+@pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
+@pytest.mark.parametrize("proxy_tls", ["unknown_ca", "wrong_host", "expired"])
+def test_an_https_proxy_is_verified_as_the_target_is(target: str | None, proxy_tls: str, bundle: str) -> None:
+    """With the same authorities, for either target, before it is asked for anything."""
+    with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
+        with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
+            call(pool)
+        assert (proxy.seen, server.connections) == (b"", 0)
+
+
+@pytest.mark.parametrize("target", ["unknown_ca", "wrong_host", "expired"])
+@pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
+def test_a_target_behind_a_proxy_is_verified(target: str, proxy_tls: str | None, bundle: str) -> None:
+    """The tunnel is no reason to trust it."""
+    with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
+        with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
+            call(pool)
+        assert server.executions == 0
+
+
+@pytest.mark.parametrize(
+    "established",
+    [
+        b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nNo!",
+        b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nmore than that",
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\n\r\n",
+        b"220 smtp.example\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000,
+    ],
+)
+def test_a_proxy_that_makes_no_tunnel_sends_nothing(established: bytes, bundle: str) -> None:
+    """Whatever it says instead."""
+    with FaultServer("good") as server, Proxy(established=established) as proxy:
+        with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError):
+            call(pool)
+        assert server.executions == 0
+
+
+@pytest.mark.parametrize(
+    "established",
+    [
+        b"HTTP/1.0 200 Connection established\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 OK\r\nConnection: close\r\n\r\n",
+    ],
+)
+def test_a_tunnel_stands_whatever_its_head_says_of_a_body(established: bytes, bundle: str) -> None:
+    """The response to `CONNECT` has none."""
+    with FaultServer("good") as server, Proxy(established=established) as proxy:
+        with pool_of(server.url, bundle, proxy.url) as pool:
+            assert [call(pool), call(pool)] == [b"{}", b"{}"]
+        assert len(proxy.asked) == 1
+
+
+@pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
+@pytest.mark.parametrize("then", ["linger", "hold"])
+def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: str, bundle: str) -> None:
+    """TLS in TLS as well: a server that answers and does not read is heard before the time is over."""
+
+    def act(connection: fault.Connection) -> None:
+        connection.stopping.wait(0.3)  # until all that is between is full
+        connection.send(b"".join(fault.wire(413)))
+        connection.stopping.wait() if then == "hold" else connection.linger()
+
+    with FaultServer("good") as server, Proxy(tls=proxy_tls) as proxy, pool_of(server.url, bundle, proxy.url) as pool:
+        server.default = Step("early", act, at="head")
+        started, cpu = time.monotonic(), time.process_time()
+        assert pool.request("POST", "/api", {}, b"x" * 50_000_000).status == 413
+        assert time.monotonic() - started < 5
+        assert server.executions == 0
+        assert time.process_time() - cpu < 3
+
+
+def test_a_stall_within_tls_in_tls_ends_at_its_bound_and_costs_no_time(bundle: str) -> None:
+    """Neither a request that is not read nor a response that does not come is waited for by turning round and round."""
+    with FaultServer("good") as server, Proxy(tls="good") as proxy:
+        for step, body in ((fault.silent(), b"{}"), (fault.never_reads(), b"x" * 20_000_000)):
+            server.default = step
+            with pool_of(server.url, bundle, proxy.url, timeout=1) as pool:
+                started, cpu = time.monotonic(), time.thread_time()
+                with pytest.raises(
+                    ResponseTimeoutError if step.name == "silent" else (ResponseTimeoutError, NotSentError)
+                ):
+                    call(pool, body)
+                assert time.monotonic() - started < 1.5
+                assert time.thread_time() - cpu < 0.5
+
+
+def test_an_ipv6_literal_is_called_and_named_in_brackets(bundle: str) -> None:
+    """As the target, in `Host` and in `CONNECT`, and as the proxy."""
+    endpoint = Endpoint.of_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
+    assert (endpoint.host, endpoint.port, endpoint.authority) == ("::1", 8443, "[::1]:8443")
+    assert endpoint.proxy
+    assert (endpoint.proxy.host, endpoint.proxy.port) == ("::2", 3128)
+    with FaultServer("good") as server, Proxy() as proxy:
+        with pool_of(f"https://[::1]:{server.port}", bundle, proxy.url) as pool:
+            assert call(pool) == b"{}"
+        assert proxy.asked == [f"CONNECT [::1]:{server.port}"]
+        assert server.requests[0].headers["Host"] == f"[::1]:{server.port}"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("proxy.example", ("proxy.example", 80, False)),
+        ("proxy.example:3128", ("proxy.example", 3128, False)),
+        ("HTTP://Proxy.example", ("proxy.example", 80, False)),
+        ("https://proxy.example/", ("proxy.example", 443, True)),
+    ],
+)
+def test_proxies_are_read_as_people_write_them(url: str, expected: tuple[str, int, bool]) -> None:
+    """With and without a scheme or a port."""
+    proxy = Endpoint.of_url("http://target", "", url).proxy
+    assert proxy is not None
+    assert (proxy.host, proxy.port, proxy.is_tls) == expected
+
+
+UNUSABLE = (
+    *("socks5://user:hunter2@h:1", "socks5h://h", "ftp://u:hunter2@h"),
+    *("http://u:hunter2@:1", "http://u:hunter2@h:x", "http://[hunter2"),
+)
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
+def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
+    """When the endpoint is made, which is at `open`."""
+    with pytest.raises(ValueError, match="proxy") as caught:
+        Endpoint.of_url("http://target", "", url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_proxy_shows_no_password() -> None:
+    """Where locals are printed."""
+    endpoint = Endpoint.of_url("http://target", "", "http://user:hunter2@h")
+    assert "hunter2" not in repr(endpoint)
+    assert "dXNlcjpodW50ZXIy" not in repr(endpoint)
+
+
+def test_the_wire_imports_neither_requests_nor_boto3() -> None:
+    """The layer stands by itself."""
+    code = "import sys, pip_services4_serverless._wire; print(*{'requests', 'urllib3', 'boto3'} & set(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == ""
