@@ -1,0 +1,167 @@
+"""A function that works longer than a NAT remembers: real network namespaces, as far as the machine allows them.
+
+The client's namespace reaches the server's through a third one, which translates addresses and forgets a connection
+after `FORGETS` seconds without a packet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+FORGETS = 2  # seconds
+WORKS = 4  # seconds
+TIMEOUT = 5  # seconds
+HERE = Path(__file__)
+
+
+def run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout
+
+
+NAT = """
+table ip nat {
+  chain post { type nat hook postrouting priority 100; oifname "far" masquerade; }
+}
+table ip filter {
+  chain forward {
+    type filter hook forward priority 0; policy accept;
+    ct state invalid drop
+    iifname "far" ct state new drop
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def nat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The prefix of the names of the three namespaces: `-client`, `-nat` and `-server`."""
+    name = f"nat{os.getpid()}"
+    client, middle, server = f"{name}-client", f"{name}-nat", f"{name}-server"
+    rules = tmp_path_factory.mktemp("nat") / "rules"
+    rules.write_text(NAT)
+
+    def within(namespace: str, *command: str) -> str:
+        return run("ip", "netns", "exec", namespace, *command)
+
+    try:
+        try:
+            for namespace in (client, middle, server):
+                run("ip", "netns", "add", namespace)
+                within(namespace, "ip", "link", "set", "lo", "up")
+            links = (
+                (client, "out", "10.99.1.2/24", "near", "10.99.1.1/24"),
+                (server, "in", "10.99.2.2/24", "far", "10.99.2.1/24"),
+            )
+            for namespace, theirs, address, ours, gateway in links:
+                run(
+                    "ip",
+                    "link",
+                    "add",
+                    theirs,
+                    "netns",
+                    namespace,
+                    "type",
+                    "veth",
+                    "peer",
+                    "name",
+                    ours,
+                    "netns",
+                    middle,
+                )
+                within(namespace, "ip", "address", "add", address, "dev", theirs)
+                within(middle, "ip", "address", "add", gateway, "dev", ours)
+                within(namespace, "ip", "link", "set", theirs, "up")
+                within(middle, "ip", "link", "set", ours, "up")
+            within(client, "ip", "route", "add", "default", "via", "10.99.1.1")
+            within(client, "sysctl", "-w", "net.ipv4.tcp_keepalive_probes=1")
+            within(middle, "sysctl", "-w", "net.ipv4.ip_forward=1")
+            within(middle, "nft", "-f", str(rules))
+            for setting in ("loose=0", f"timeout_established={FORGETS}", f"timeout_unacknowledged={FORGETS}"):
+                within(middle, "sysctl", "-w", f"net.netfilter.nf_conntrack_tcp_{setting}")
+        except (OSError, subprocess.SubprocessError) as err:
+            reason = getattr(err, "stderr", "") or str(err)
+            pytest.skip(f"this machine allows no network namespaces with a NAT: {reason.strip()[:200]}")
+        yield name
+    finally:
+        for namespace in (client, middle, server):
+            subprocess.run(["ip", "netns", "del", namespace], capture_output=True, timeout=20)  # noqa: S607
+
+
+def within(namespace: str, role: str, *arguments: str) -> subprocess.Popen[str]:
+    command = ["ip", "netns", "exec", namespace, sys.executable, str(HERE), role, *arguments]
+    path = os.pathsep.join((str(HERE.parents[1]), str(HERE.parents[2])))
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}
+    )
+
+
+def call(nat: str, keepalive: float, then: str = "") -> str:
+    """How a call ends that was executed. `then` is a command for the NAT while the function works."""
+    with within(f"{nat}-server", "serve") as server:
+        assert server.stdout
+        try:
+            port = server.stdout.readline().strip()
+            with within(f"{nat}-client", "call", f"http://10.99.2.2:{port}", str(keepalive)) as client:
+                assert server.stdout.readline() == "executed\n"
+                if then:
+                    run("ip", "netns", "exec", f"{nat}-nat", *then.split())
+                told, _ = client.communicate(timeout=30)
+        finally:
+            server.kill()
+        return told.strip()
+
+
+def test_keepalive_decides_whether_a_long_function_is_heard(nat: str) -> None:
+    """Both executed: without it the NAT has forgotten the connection when the response comes, and the call waits until
+    its timeout; with it the kernel's probes keep it known."""
+    with ThreadPoolExecutor(2) as threads:
+        without, with_ = threads.map(lambda keepalive: call(nat, keepalive), (0, 0.4))
+    assert (without, with_) == ("ResponseTimeoutError", "done")
+
+
+def test_a_connection_that_the_kernel_gives_up_is_lost_and_no_timeout(nat: str) -> None:
+    """Unanswered probes end it with ETIMEDOUT, long before the call's own time is over."""
+    started = time.monotonic()
+    assert call(nat, 0.4, "ip link set far down") == "ConnectionLostError"
+    assert time.monotonic() - started < TIMEOUT - 1
+
+
+def serve() -> None:
+    """Answers one call after `WORKS` seconds, beyond what a NAT remembers."""
+    import socket
+
+    with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 - in a namespace of its own
+        print(listener.getsockname()[1], flush=True)  # noqa: T201
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            print("executed", flush=True)  # noqa: T201
+            time.sleep(WORKS)
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"done"')
+            sys.stdin.read()
+
+
+def call_once(url: str, keepalive: float) -> None:
+    from pip_services4_serverless._wire import ConnectionPool, Endpoint, WireError
+
+    endpoint = Endpoint.of_url(url, "", keepalive=keepalive)
+    pool = ConnectionPool(
+        endpoint, max_connections=1, connect_timeout=TIMEOUT, timeout=TIMEOUT, idle_timeout=60, limit=99
+    )
+    try:
+        print(json.loads(pool.request("POST", "/", {}, b"{}").body))  # noqa: T201
+    except WireError as err:
+        print(type(err).__name__)  # noqa: T201
+
+
+if __name__ == "__main__":
+    serve() if sys.argv[1] == "serve" else call_once(sys.argv[2], float(sys.argv[3]))
