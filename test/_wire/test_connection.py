@@ -418,12 +418,12 @@ def test_a_connection_that_is_dropped_closes_without_a_warning(tls: str | None, 
     """As an interrupt between two instructions leaves it; also where it was never made."""
     with FaultServer(tls) as server:
         endpoint = Endpoint.of_url(server.url, bundle)
+        connection = Connection()
         try:
-            connection = Connection(endpoint, time.monotonic() + 5)
+            connection.open(endpoint, time.monotonic() + 5)
         except NotSentError:
             assert tls not in (None, "good")
-        else:
-            del connection
+        del connection
         server.wait_for(closed=1)
 
 
