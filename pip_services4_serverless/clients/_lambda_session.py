@@ -39,6 +39,15 @@ _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
 
+def _renew_lock() -> None:
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)  # the thread that held it is not in the child
+
+
 class OpenedLambda(NamedTuple):
     """What is found out at opening."""
 

@@ -1,6 +1,7 @@
-"""Forks while threads call, each child making a call of its own. A program, for its forks copy the whole process.
+"""Forks while threads call, or open clients; each child makes a call. A program, for its forks copy the whole process.
 
-`python -m support.forks azure http://127.0.0.1:8080 50` forks 50 times and writes what became of the children as JSON.
+`python -m support.forks call azure http://127.0.0.1:8080 50` forks 50 times and writes what became of the children as
+JSON. With `open` the threads, and each child before its call, open clients of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,14 +38,14 @@ class Forks(NamedTuple):
     wrong: int  # of them, without the answer to their question
 
 
-def fork_under_load(provider: str, url: str, forks: int, seconds: float) -> Forks:
-    """Forks so many times, in another process.
+def fork_under_load(provider: str, url: str, forks: int, seconds: float, under: str = "call") -> Forks:
+    """Forks so many times, in another process, while threads `call` or `open`.
 
     Raises:
         subprocess.TimeoutExpired: not done after `seconds`.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-m", "support.forks", provider, url, str(forks)]
+    command = [sys.executable, "-m", "support.forks", under, provider, url, str(forks)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, timeout=seconds, check=True)
     return Forks(**json.loads(done.stdout))
 
@@ -56,23 +58,23 @@ def _right(client: FunctionClient, question: int) -> bool:
         return False
 
 
-def _child(client: FunctionClient, question: int) -> None:
+def _child(ask: Callable[[int], bool], question: int) -> None:
     status = 2
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it waits for
         signal.alarm(PATIENCE)
-        status = 0 if _right(client, question) else 1
+        status = 0 if ask(question) else 1
     finally:
         os._exit(status)
 
 
-def _fork(client: FunctionClient, forks: int) -> Forks:
+def _fork(ask: Callable[[int], bool], forks: int) -> Forks:
     stop, children, failed, hung = threading.Event(), 0, 0, 0
     questions, right = itertools.count(), itertools.count()
 
     def work() -> None:
         while not stop.is_set():
-            if _right(client, next(questions)):
+            if ask(next(questions)):
                 next(right)
 
     workers = [threading.Thread(target=work) for _ in range(THREADS)]
@@ -82,7 +84,7 @@ def _fork(client: FunctionClient, forks: int) -> Forks:
         for number in range(forks):
             child = os.fork()
             if child == 0:
-                _child(client, CHILDREN + number)
+                _child(ask, CHILDREN + number)
             ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             children += 1
             hung += ended == -signal.SIGALRM
@@ -97,8 +99,18 @@ def _fork(client: FunctionClient, forks: int) -> Forks:
     return Forks(children, failed, hung, calls, calls - next(right))
 
 
+def _main(under: str, provider: str, url: str, forks: str) -> None:
+    def with_own(question: int) -> bool:
+        with open_client(provider, url, timeout=1000) as own:
+            return _right(own, question)
+
+    with open_client(provider, url, timeout=1000) as client:
+        ask = with_own if under == "open" else lambda question: _right(client, question)
+        ask(CHILDREN - 1)  # imports what is imported late: Python cannot import it in a child of a fork meanwhile
+        print(json.dumps(_fork(ask, int(forks))._asdict()))  # noqa: T201
+
+
 if __name__ == "__main__":
     # Python 3.12 and later warn of what this is about: a fork of a process with threads.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-    with open_client(sys.argv[1], sys.argv[2], timeout=1000) as opened:
-        print(json.dumps(_fork(opened, int(sys.argv[3]))._asdict()))  # noqa: T201
+    _main(*sys.argv[1:])
