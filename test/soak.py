@@ -92,7 +92,7 @@ def interrupt(provider: str, interrupts: int, seconds: float) -> bool:
     wrong = seen.lost(executed), seen.doubled(executed), seen.mixed_up
     say("interrupts", f"{seen.fired:,} in {monotonic() - started:.0f} s, within {seen.calls:,} calls")
     say("seen by the caller", f"{seen.interrupted:,}")
-    say("swallowed by a destructor", f"{seen.swallowed:,}")
+    say("dropped by Python itself", f"{seen.swallowed:,}")
     say("calls that hung later", seen.hangs)
     say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
     say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
