@@ -477,16 +477,9 @@ def test_the_limit_counts_what_is_sent(size: int) -> None:
             assert read(OK + head + content).body == body
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        gzip.compress(b"", mtime=0) * 200_000,  # 4 MB of members with nothing in them
-        gzip.compress(b"") + b"\x1f\x8b" * 1_000_000,
-    ],
-    ids=["members", "beginnings"],
-)
-def test_many_members_cost_no_time(body: bytes) -> None:
+def test_many_members_cost_no_time() -> None:
     """Each would have copied what is behind it."""
+    body = gzip.compress(b"", mtime=0) * 200_000  # 4 MB
     started = time.process_time()
     with pytest.raises(ContentDecodingError):
         read(gzipped(body), limit=100 << 20)
@@ -502,16 +495,6 @@ def test_many_encodings_cost_no_time() -> None:
     with pytest.raises(ContentDecodingError):
         read(gzipped(body, ", ".join(["gzip"] * 50)), limit=100 << 20)
     assert time.process_time() - started < 0.5
-
-
-def test_a_large_body_that_does_not_compress_is_decoded_in_linear_time() -> None:
-    """What zlib has not yet taken is not copied at each step."""
-    body = os.urandom(32 << 20)
-    packed = gzip.compress(body, 0)
-    reader = fed(gzipped(packed), limit=100 << 20)
-    started = time.process_time()
-    assert reader.response().body == body
-    assert time.process_time() - started < 0.35
 
 
 # --- Exceptions in callbacks ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,35 @@ def test_an_early_refusal_is_seen_and_the_request_not_sent_again(provider: str, 
         for number in range(1, 9):
             assert failure(client, params=params).code == "PAYLOAD_TOO_LARGE"
             assert (server.connections, server.executions) == (number, 0)
+
+
+# --- Deadlines ---
+
+
+def reads_slowly(connection: fault.Connection) -> None:
+    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    while not connection.stopping.wait(0.05):
+        connection._socket.recv(16384)
+
+
+@pytest.mark.parametrize("bound", ["timeout", "total_timeout"])
+@pytest.mark.parametrize("where", ["handshake", "tunnel", "request", "response"])
+def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
+    provider: str, where: str, bound: str, bundle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connecting counts for both: with a longer `connect_timeout` it ends at them, and is an error of connecting."""
+    params = {"text": "x" * 5_900_000} if where == "request" else {}
+    with ExitStack() as resources:
+        server = resources.enter_context(FaultServer({"handshake": "drip", "tunnel": "good"}.get(where)))
+        if where == "tunnel":
+            monkeypatch.setenv("https_proxy", resources.enter_context(Proxy(interval=0.05)).url)
+        server.default = Step("slow", reads_slowly, at="connection") if where == "request" else fault.drip("body")
+        options = {"timeout": 10_000, "total_timeout": 10_000, "retries": 0} | {bound: 400}
+        client = resources.enter_context(open_client(provider, server.url, **options))
+        started = time.monotonic()
+        code = failure(client, params=params).code
+        assert 0.39 <= time.monotonic() - started < 0.8
+        assert code == ("CANNOT_CONNECT" if where in ("handshake", "tunnel") else "CALL_TIMEOUT")
 
 
 # --- CA bundles ---
