@@ -35,9 +35,14 @@ class Headers(Mapping[str, str]):
     def of_lines(cls, lines: Iterable[str]) -> Self:
         """Of lines that llhttp has checked: each is a name, a colon and a value."""
         headers = cls()
+        by_name = headers._by_name
         for line in lines:
             name, _, value = line.partition(":")
-            headers._add(name, value.lstrip(" \t").rstrip(" "))
+            key, value = name.lower(), value.lstrip(" \t").rstrip(" ")
+            if key in by_name:
+                headers._add(name, value)
+            else:
+                by_name[key] = name, value
         return headers
 
     def _add(self, name: str, value: str) -> None:
@@ -242,7 +247,7 @@ class ResponseReader:
 
     def _take_head(self) -> None:
         """llhttp has checked it: lines end with CR and LF, and there are no empty ones but before and behind it."""
-        head = self._head.lstrip(b"\r\n")
+        head = self._head if self._head.startswith(b"HTTP") else self._head.lstrip(b"\r\n")
         end = head.index(b"\r\n\r\n")
         line, *lines = head[:end].decode("latin-1").split("\r\n")
         version, number, *reason = line.split(" ", 2)
