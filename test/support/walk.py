@@ -1,11 +1,12 @@
 """Counts the Python functions that one call runs, whose they are, and how often the owner changes.
 
-`PYTHONPATH=test python -m support.walk` prints the figures of docs/how-a-call-flows.md; with `-v` each function as well.
+`PYTHONPATH=test python -m support.walk` prints the figures of docs/how-a-call-flows.md; with `-v` each function too.
 """
 
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -70,7 +71,7 @@ def walk(provider: str) -> Walk:
 def changes(steps: list[Step]) -> int:
     """How often a function belongs to another owner than the one before it."""
     owners = [step.owner for step in steps if step.owner != "other"]
-    return sum(one != other for one, other in zip(owners, owners[1:], strict=False))
+    return sum(one != other for one, other in pairwise(owners))
 
 
 def _step(frame: FrameType) -> Step:
