@@ -94,7 +94,8 @@ class AsyncConnection(Channel):
     def _on_readable(self) -> None:
         if self._waiting is not None:
             _answer(self._waiting, True)
-        else:
+        # The loop may tell once more of what was read meanwhile.
+        elif self._sock is not None and self._is_readable(0.0):
             self.close()  # idle: the far side closed it, or sent what nobody asked for
 
     def close(self) -> None:

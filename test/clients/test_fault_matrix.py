@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
 from support import fault_server as server
-from support.clients import failure, open_client
+from support.clients import KINDS, failure, open_client
 from support.fault_server import FaultServer
 from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, written
 
@@ -19,11 +19,11 @@ SLACK = 0.25  # seconds that a busy machine may add to an attempt
 BACKOFF = 0.1  # seconds at most before the second attempt
 
 CELLS = [
-    pytest.param(fault, provider, idempotent, id=f"{fault.name}-{provider}-{'idempotent' if idempotent else 'default'}")
+    pytest.param(fault, kind, idempotent, id=f"{fault.name}-{kind.id}-{'idempotent' if idempotent else 'default'}")
     for fault in FAULTS
-    for provider in ("azure", "lambda")
+    for kind in KINDS
     for idempotent in (False, True)
-    if fault.outcomes(provider)
+    if fault.outcomes(kind)
 ]
 
 

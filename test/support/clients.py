@@ -11,6 +11,10 @@ from pip_services4_commons.errors import ApplicationException
 from pip_services4_components.config import ConfigParams
 
 from pip_services4_serverless.clients import (
+    AsyncAzureFunctionClient,
+    AsyncCommandableAzureFunctionClient,
+    AsyncCommandableLambdaClient,
+    AsyncLambdaClient,
     AzureFunctionClient,
     CommandableAzureFunctionClient,
     CommandableLambdaClient,
@@ -18,7 +22,26 @@ from pip_services4_serverless.clients import (
     LambdaClient,
 )
 
+from .driven import Driven
+
+
+class Kind(str):
+    """A provider, whose client is asynchronous or not. Equals the provider's name."""
+
+    is_async = False
+
+    @property
+    def id(self) -> str:
+        """What tells the kinds apart in the names of tests."""
+        return f"{self}-async" if self.is_async else str(self)
+
+
+class AsyncKind(Kind):
+    is_async = True
+
+
 PROVIDERS = ("azure", "lambda")
+KINDS = (Kind("azure"), Kind("lambda"), AsyncKind("azure"), AsyncKind("lambda"))
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:dummies"
 
 # Recognisable wherever they leak.
@@ -27,8 +50,29 @@ ACCESS_ID = "AKIDACCESSKEYIDHUNTER"
 ACCESS_KEY = "AwsSecretKey-hunter2-B"
 SESSION_TOKEN = "AwsSessionToken-hunter2-C"
 
-BARE_CLIENTS: dict[str, type[Any]] = {"azure": AzureFunctionClient, "lambda": LambdaClient}
-CLIENTS: dict[str, type[Any]] = {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient}
+
+
+class _Clients(dict[str, Any]):
+    """By provider; an asynchronous kind's are driven as if they were blocking."""
+
+    def __init__(self, blocking: dict[str, Any], asynchronous: dict[str, Any]) -> None:
+        super().__init__(blocking)
+        self._asynchronous = asynchronous
+
+    def __getitem__(self, kind: str) -> Any:
+        if isinstance(kind, Kind) and kind.is_async:
+            return lambda *args: Driven(self._asynchronous[kind](*args))
+        return super().__getitem__(kind)
+
+
+BARE_CLIENTS = _Clients(
+    {"azure": AzureFunctionClient, "lambda": LambdaClient},
+    {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient},
+)
+CLIENTS = _Clients(
+    {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient},
+    {"azure": AsyncCommandableAzureFunctionClient, "lambda": AsyncCommandableLambdaClient},
+)
 
 
 def config_for(provider: str, url: str, **options: Any) -> ConfigParams:
