@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from support.clients import KINDS
+from support.clients import PROVIDERS
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
@@ -21,8 +21,8 @@ for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(params=KINDS, ids=lambda kind: kind.id)
+@pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider in turn, with its blocking and its asynchronous client."""
-    kind: str = request.param
-    return kind
+    """Each provider in turn, with its blocking client; `every_kind` has the asynchronous ones as well."""
+    name: str = request.param
+    return name

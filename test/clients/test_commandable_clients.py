@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from pip_services4_commons.errors import ConfigException, NotFoundException, UnknownException
 from pip_services4_components.context import Context
-from support.clients import CLIENTS, config_for, open_client
+from support.clients import CLIENTS, PROVIDERS, config_for, every_kind, open_client
 from support.fault_server import FaultServer, answer
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
+
+provider = every_kind
 
 
 @pytest.mark.defect(13)
@@ -62,6 +64,7 @@ def test_the_flag_is_that_of_the_opening(provider: str) -> None:
         assert [request.json()["cmd"] for request in server.requests] == ["dummies.get", "get"]
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_may_set_the_flag(provider: str) -> None:
     """Which the configuration goes before."""
 
@@ -114,6 +117,7 @@ def test_an_empty_command_is_refused(provider: str, name: str, cmd: Any) -> None
         assert counters.counts()[f"{name}.exec_errors"] == 1
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_calls_commands_by_methods(provider: str) -> None:
     """As in the documentation of the two classes."""
 

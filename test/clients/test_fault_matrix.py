@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
 from support import fault_server as server
-from support.clients import KINDS, failure, open_client
+from support.clients import KINDS, every_kind, failure, open_client
 from support.fault_server import FaultServer
 from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, written
 
 from pip_services4_serverless.clients import FunctionClient
+
+provider = every_kind
 
 SLACK = 0.25  # seconds that a busy machine may add to an attempt
 BACKOFF = 0.1  # seconds at most before the second attempt

@@ -34,7 +34,17 @@ from pip_services4_observability.count import CompositeCounters, LogCounters
 from pip_services4_observability.log import CompositeLogger, ConsoleLogger, LogLevel
 from pip_services4_observability.trace import CompositeTracer, LogTracer, NullTracer
 from pip_services4_rpc.trace import InstrumentTiming
-from support.clients import ARN, AUTH_CODE, BARE_CLIENTS, CLIENTS, config_for, failure, open_client
+from support.clients import (
+    ARN,
+    AUTH_CODE,
+    BARE_CLIENTS,
+    CLIENTS,
+    PROVIDERS,
+    config_for,
+    every_kind,
+    failure,
+    open_client,
+)
 from support.fault_server import (
     Connection,
     FaultServer,
@@ -49,6 +59,8 @@ from support.fault_server import (
     wire,
 )
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
+
+provider = every_kind
 
 OTHER_PROVIDER = {"azure": "lambda", "lambda": "azure"}
 
@@ -658,6 +670,7 @@ def test_an_interrupt_ends_a_wait(provider: str) -> None:
         assert monotonic() - start < 5
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_programming_error_passes_through(provider: str) -> None:
     """It is nobody's answer, and nothing that another attempt would mend."""
     attempts = []
@@ -823,6 +836,7 @@ def test_a_failed_call_is_counted_traced_and_logged_as_an_error_once(provider: s
         ]
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_interrupted_call_is_counted_as_failed(provider: str) -> None:
     """Its time is not left open."""
     counters = RecordingCounters()
@@ -887,6 +901,7 @@ def test_the_toolkits_own_observers_work(
 # --- Subclasses ---
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
     """In its `__init__`; a configuration goes before them, and one without options brings them back."""
 
@@ -918,6 +933,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert [getattr(BARE_CLIENTS["lambda"](), field) for field in fields] == [10000, 60000]
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_of_the_reference_pages_works(provider: str) -> None:
     """As it is written there, with an interface beside the client and instrumentation by hand."""
 

@@ -42,6 +42,15 @@ class AsyncKind(Kind):
 
 PROVIDERS = ("azure", "lambda")
 KINDS = (Kind("azure"), Kind("lambda"), AsyncKind("azure"), AsyncKind("lambda"))
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.id)
+def every_kind(request: pytest.FixtureRequest) -> Kind:
+    """Each provider in turn, with its blocking and its asynchronous client: a module's `provider`, by assignment."""
+    kind: Kind = request.param
+    return kind
+
+
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:dummies"
 
 # Recognisable wherever they leak.
@@ -49,7 +58,6 @@ AUTH_CODE = "FunctionKey-hunter2-A"
 ACCESS_ID = "AKIDACCESSKEYIDHUNTER"
 ACCESS_KEY = "AwsSecretKey-hunter2-B"
 SESSION_TOKEN = "AwsSessionToken-hunter2-C"
-
 
 
 class _Clients(dict[str, Any]):
