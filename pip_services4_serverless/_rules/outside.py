@@ -7,6 +7,7 @@ the thread happens to be. Code of the caller's, which may raise any class as wel
 from __future__ import annotations
 
 import os
+from inspect import CO_VARARGS
 from types import FrameType, TracebackType
 
 import pip_services4_serverless
@@ -44,6 +45,8 @@ def _handles_signal(frame: FrameType, before: FrameType) -> bool:
     """A handler is called with a signal's number and the very frame that it interrupts."""
     code = frame.f_code
     arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+    if code.co_flags & CO_VARARGS:
+        arguments += frame.f_locals.get(code.co_varnames[code.co_argcount + code.co_kwonlyargcount], ())
     return any(argument is before for argument in arguments)
 
 

@@ -74,8 +74,13 @@ def raise_in_thread(number: int, frame: Any) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(TimeIsUp))
 
 
+def raise_with_any_arguments(*arguments: Any) -> None:
+    raise TimeIsUp
+
+
 HANDLERS = {
     "signal": raise_it,
+    "signal, any arguments": raise_with_any_arguments,
     "signal, built-in class": raise_what_python_raises,
     "signal, object": Handler(),
     "thread": raise_in_thread,
