@@ -30,6 +30,7 @@ from pip_services4_commons.errors import (
     UnknownException,
     UnsupportedException,
 )
+from pip_services4_components.context import IContext
 
 from .answer import Answer
 
@@ -53,6 +54,7 @@ class Situation(NamedTuple):
 SITUATIONS: Mapping[str, Situation] = {
     # The caller's or the owner's mistake
     "NO_COMMAND": Situation(UnknownException, 500, Resend.NEVER),
+    "WRONG_CONTEXT": Situation(BadRequestException, 400, Resend.NEVER),
     "NOT_OPENED": Situation(InvalidStateException, 500, Resend.NEVER),
     "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Resend.NEVER),
     "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Resend.NEVER),
@@ -147,6 +149,19 @@ def call_error(
     """The exception of a row of `SITUATIONS`."""
     situation = SITUATIONS[code]
     return _filled(situation.exception, trace_id, code, message, status or situation.status, details)
+
+
+def check_context(context: object) -> None:
+    """Refuses what is not a context: a dict above all, passed where the context was forgotten.
+
+    Raises:
+        BadRequestException: `WRONG_CONTEXT`.
+    """
+    if context is None or isinstance(context, str | IContext):
+        return
+    hint = ": the context comes before the parameters" if isinstance(context, Mapping) else ""
+    message = f"The context must be an IContext, a trace id as a str, or None, not {type(context).__name__}{hint}"
+    raise call_error("WRONG_CONTEXT", None, message)
 
 
 def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, Self
+
 from .._context import CallContext
 from .._rules.options import Options
 from ..connect import AzureConnectionParams, AzureConnectionResolver
@@ -17,6 +19,26 @@ class AzureFunction(HttpClient):
         super().__init__(name)
         self._connection = AzureConnectionParams()
         self._connection_resolver = AzureConnectionResolver()
+
+    @classmethod
+    def from_uri(cls, uri: str, auth_code: str | None = None, *, name: str | None = None, **options: Any) -> Self:
+        """A client for scripts: configured, not yet open.
+
+        Args:
+            uri: the function's URL; a key may be in it (`?code=`).
+            auth_code: the function's key, or None.
+            name: of the service, for commandable clients.
+            options: as under `options.*` of the configuration: `timeout=5000`.
+
+        Raises:
+            ConfigException: `WRONG_OPTION`.
+
+        ```python
+        client = AzureFunctionClient.from_uri("http://localhost:7071/api/orders", timeout=5000)
+        assert not client.is_open()
+        ```
+        """
+        return cls._configured(name, {"connection.uri": uri, "credential.auth_code": auth_code}, options)
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         uri, key = self._connection.get_function_uri(), self._connection.get_auth_code()

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from .._context import CallContext, trace_id_of
-from .._rules.errors import Provider, call_error
+from .._rules.errors import Provider, call_error, check_context
 from ..connect import AwsConnectionParams, AwsConnectionResolver
 from ._serverless_client import ServerlessClient
 
@@ -37,6 +37,36 @@ class LambdaFunction(ServerlessClient):
         self._connection = AwsConnectionParams()
         self._connection_resolver = AwsConnectionResolver()
 
+    @classmethod
+    def from_arn(
+        cls,
+        arn: str,
+        region: str | None = None,
+        endpoint: str | None = None,
+        *,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """A client for scripts: configured, not yet open. The keys are those that AWS's own chain finds.
+
+        Args:
+            arn: the function's ARN, a partial ARN, or its name.
+            region: where the ARN and AWS's settings do not say it.
+            endpoint: another endpoint, as an emulator's.
+            name: of the service, for commandable clients.
+            options: as under `options.*` of the configuration: `timeout=5000`.
+
+        Raises:
+            ConfigException: `WRONG_OPTION`.
+
+        ```python
+        client = LambdaClient.from_arn("orders", region="eu-west-1", retries=1)
+        assert not client.is_open()
+        ```
+        """
+        settings = {"connection.arn": arn, "connection.region": region, "connection.uri": endpoint}
+        return cls._configured(name, settings, options)
+
     @property
     def _opened(self) -> bool:
         return self.is_open()
@@ -53,6 +83,7 @@ class LambdaFunction(ServerlessClient):
         Raises:
             BadRequestException: `WRONG_INVOCATION_TYPE`.
         """
+        check_context(context)
         if invocation_type not in ("RequestResponse", "Event"):
             message = f"The invocation type must be RequestResponse or Event, not {invocation_type!r}"
             raise call_error("WRONG_INVOCATION_TYPE", trace_id_of(context), message)

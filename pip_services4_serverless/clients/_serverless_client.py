@@ -6,7 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from pip_services4_components.config import ConfigParams, IConfigurable
 from pip_services4_components.refer import DependencyResolver, IReferenceable, IReferences
@@ -19,9 +19,10 @@ from pip_services4_rpc.trace import InstrumentTiming
 from .._context import CallContext, as_context, trace_id_of
 from .._rules.attempts import CallPolicy
 from .._rules.call import Call
-from .._rules.errors import Provider, call_error
-from .._rules.options import Options
+from .._rules.errors import Provider, call_error, check_context
+from .._rules.options import OPTIONS, Options
 from ..connect._connection_params import is_readable_on_the_way
+from ..connect._refusals import refuse
 from ._closing import AsyncClosing, Closing
 from ._observers import OwnCounters, OwnTracer
 from ._transport import Transport
@@ -82,14 +83,18 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     # --- Lifecycle ---
 
-    def configure(self, config: ConfigParams) -> None:
+    def configure(self, config: ConfigParams | Mapping[str, Any]) -> None:
         """Takes the configuration; a second call replaces what the first set, from the next `open` on.
+
+        Args:
+            config: `ConfigParams`, or a dict of the same keys, flat (`connection.uri`) or nested.
 
         Raises:
             ConfigException: `WRONG_OPTION`, naming the key.
         """
         if self._defaults is None:  # a subclass may have set its own
             self._defaults = self._options()
+        config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         options = self._defaults.configured(config)
         with self._lifecycle:  # an `open` in another thread takes all of it from one configuration
             self._connect_timeout = options.connect_timeout
@@ -103,6 +108,21 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._prefix_commands = options.prefix_commands
             self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
+
+    @classmethod
+    def _configured(cls, name: str | None, settings: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+        """A configured client that is not yet open.
+
+        Raises:
+            ConfigException: `WRONG_OPTION`, naming an option that there is not.
+        """
+        for option in options:
+            if option not in OPTIONS:
+                refuse(None, "WRONG_OPTION", f"options.{option}", f"does not exist; there are {', '.join(OPTIONS)}")
+        client = cls() if name is None else cls(name)
+        given = {key: value for key, value in settings.items() if value is not None}
+        client.configure(ConfigParams({**given, **{f"options.{key}": value for key, value in options.items()}}))
+        return client
 
     def _options(self) -> Options:
         return Options(
@@ -129,12 +149,14 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """True from `open` to `close`."""
         return self._state is not None
 
-    def open(self, context: CallContext) -> None:
+    def open(self, context: CallContext = None) -> None:
         """Resolves connection and credential and makes ready to call. Opening an open client does nothing.
 
         Raises:
+            BadRequestException: `WRONG_CONTEXT`.
             ConfigException: nothing to connect to, no credential, a wrong setting; it names the key.
         """
+        check_context(context)
         with self._lifecycle:
             if self._state is not None:
                 return
@@ -153,8 +175,13 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._logger.warn(as_context(context), message, type(self).__name__, options.timeout, self._LONGEST_REQUEST)
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
-    def close(self, context: CallContext) -> None:
-        """Ends waits between attempts and frees the connections; attempts in flight may finish. Twice is fine."""
+    def close(self, context: CallContext = None) -> None:
+        """Ends waits between attempts and frees the connections; attempts in flight may finish. Twice is fine.
+
+        Raises:
+            BadRequestException: `WRONG_CONTEXT`.
+        """
+        check_context(context)
         with self._lifecycle:
             opened, self._state = self._state, None
             if opened is None:
@@ -185,6 +212,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 return result
         ```
         """
+        check_context(context)
         context = as_context(context)
         self._logger.trace(context, "Executing %s method", name)
         self._counters.increment_one(f"{name}.exec_count")
@@ -201,8 +229,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """A call that has made no attempt yet.
 
         Raises:
-            ApplicationException: `NO_COMMAND`, `NOT_OPENED`, or what `Call` raises.
+            ApplicationException: `WRONG_CONTEXT`, `NO_COMMAND`, `NOT_OPENED`, or what `Call` raises.
         """
+        check_context(context)
         trace_id = trace_id_of(context) or os.urandom(16).hex()
         if not isinstance(cmd, str) or not cmd:
             raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")

@@ -99,7 +99,9 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     if parts is None:
         refuse(context, "WRONG_URI", key, "is no URL")
     if parts.scheme not in ("http", "https"):
-        refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://, not {parts.scheme[:20]!r}")
+        # Without what may be a key or a password.
+        shown = "" if "@" in url else f", not as {url.partition('?')[0].partition('#')[0][:80]!r}"
+        refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
     if not parts.hostname:
         refuse(context, "WRONG_URI", key, "has no host")
     if _NOT_IN_HOST.search(parts.hostname.partition("%25")[0] if ":" in parts.hostname else parts.hostname):

@@ -517,3 +517,23 @@ def test_a_dot_in_a_function_name_is_taken(name: str) -> None:
     called = requests.Request("POST", uri).prepare().url
 
     assert unquote(urlsplit(called or "").path) == f"/api/{name}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("shop.azurewebsites.net/api/prices?code=hunter2", "'shop.azurewebsites.net/api/prices'"),
+        ("localhost:7071/api/f", "'localhost:7071/api/f'"),
+        ("ftp://host/f#hunter2", "'ftp://host/f'"),
+        ("ftp://user:hunter2@host/f", ""),
+    ],
+)
+def test_a_url_without_a_scheme_is_shown(uri: str, shown: str) -> None:
+    """A host without a scheme is the usual slip; what may be a key or a password is left out."""
+    with pytest.raises(ConfigException) as caught:
+        AzureConnectionParams.from_tuples("uri", uri).validate()
+
+    assert caught.value.code == "WRONG_PROTOCOL"
+    assert "must begin with http:// or https://" in caught.value.message
+    assert shown in caught.value.message
+    assert "hunter2" not in caught.value.message

@@ -1,0 +1,127 @@
+"""Clients in a script: imported from the package, made in one line, opened and closed by `with`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import BadRequestException, ConfigException
+from pip_services4_components.context import Context
+from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, CLIENTS, config_for, every_kind, open_client
+from support.driven import Driven
+from support.fault_server import FaultServer
+
+import pip_services4_serverless as package
+from pip_services4_serverless import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
+from pip_services4_serverless.clients import AsyncLambdaClient
+
+provider = every_kind
+
+
+def test_the_clients_are_importable_from_the_package() -> None:
+    """All of them, and nothing is imported before it is asked for."""
+    from pip_services4_serverless import clients
+
+    assert package.__all__ == clients.__all__
+    assert all(getattr(package, name) is getattr(clients, name) for name in clients.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'NoClient'"):
+        _ = package.NoClient
+    code = "import sys, pip_services4_serverless; print('pip_services4_serverless.clients' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_an_azure_function_in_five_lines() -> None:
+    """With its key, which is not in the URL that is called."""
+    with FaultServer() as server:
+        with AzureFunctionClient.from_uri(f"{server.url}/api/f?code={AUTH_CODE}", timeout=5000) as client:
+            assert client.call("greet", params={"name": "Ada"})["name"] == "Ada"
+        assert not client.is_open()
+        (request,) = server.requests
+        assert (request.path, request.headers["x-functions-key"]) == ("/api/f", AUTH_CODE)
+
+
+def test_a_lambda_function_in_five_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the keys of AWS's own chain."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_ID)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
+    with FaultServer() as server, LambdaClient.from_arn(ARN, endpoint=server.url) as client:
+        assert client.call("greet", "trace-1", {"name": "Ada"})["trace_id"] == "trace-1"
+    client = AsyncLambdaClient.from_arn("greeter", "eu-west-1", server.url, retries=0)
+    assert (client._retries, client.is_open()) == (0, False)
+
+
+def test_a_commandable_client_has_its_name() -> None:
+    """By keyword, as the connection comes first."""
+    with FaultServer() as server:
+        with CommandableAzureFunctionClient.from_uri(f"{server.url}/api/f", AUTH_CODE, name="orders") as client:
+            client.call_command("get", None)
+        assert server.requests[0].json()["cmd"] == "orders.get"
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    """Where it is written, with those that exist."""
+    with pytest.raises(ConfigException) as caught:
+        AzureFunctionClient.from_uri("http://localhost/f", timout=5000)
+    assert caught.value.code == "WRONG_OPTION"
+    assert "options.timout" in caught.value.message
+    assert "total_timeout" in caught.value.message
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_dict_configures(provider: str, nested: bool) -> None:
+    """Flat or nested, as YAML gives it."""
+    with FaultServer() as server:
+        flat = dict(config_for(provider, server.url, retries=0))
+        deep: dict[str, Any] = {}
+        for key, value in flat.items():
+            section, _, name = key.partition(".")
+            deep.setdefault(section, {})[name] = value
+        client = CLIENTS[provider]("dummies")
+        client.configure(deep if nested else flat)
+        client.open()
+        try:
+            assert client.call("get", params={"a": 1})["a"] == 1
+        finally:
+            client.close()
+
+
+NO_CONTEXTS: list[Any] = [{"a": 1}, {}, 5, ["x"], b"trace", object()]
+
+
+@pytest.mark.parametrize("wrong", NO_CONTEXTS, ids=repr)
+def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str, wrong: Any) -> None:
+    """A dict above all: the context was forgotten, and the parameters stand in its place."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        entries: list[Any] = [
+            lambda: client.call("get", wrong),
+            lambda: client._call("get", wrong),
+            lambda: client.call_command("get", wrong),  # type: ignore[attr-defined]
+            lambda: client._instrument(wrong, "x"),
+            lambda: client.open(wrong),
+            lambda: client.close(wrong),
+        ]
+        if provider == "lambda":
+            entries.append(lambda: client.call_one_way("get", wrong))  # type: ignore[attr-defined]
+            entries.append(lambda: client._invoke("Event", "get", wrong, None))  # type: ignore[attr-defined]
+        else:
+            entries.append(lambda: client._invoke("get", wrong, None))  # type: ignore[attr-defined]
+        for entry in entries:
+            with pytest.raises(BadRequestException) as caught:
+                entry()
+            assert (caught.value.code, caught.value.status) == ("WRONG_CONTEXT", 400)
+            assert type(wrong).__name__ in caught.value.message
+            assert ("before the parameters" in caught.value.message) is isinstance(wrong, dict)
+        assert client.is_open()
+        assert server.executions == 0
+
+
+@pytest.mark.parametrize("context", [None, "", "trace", Context.from_trace_id("trace")])
+def test_a_context_is_taken(provider: str, context: Any) -> None:
+    """An `IContext`, a trace id, or none."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        assert isinstance(client, Driven) or client.is_open()
+        client.call("get", context)
+        assert server.requests[0].json()["trace_id"] or not context
