@@ -12,6 +12,7 @@ from ._transport import Transport
 class AzureFunction(HttpClient):
     """What the blocking and the asynchronous client of an Azure Function share."""
 
+    _KEYS = AzureConnectionParams.KEYS
     _MAX_PAYLOAD = 100 * 1024 * 1024  # the front end's limit
     _LONGEST_REQUEST = 230_000  # its load balancer's idle timeout
 

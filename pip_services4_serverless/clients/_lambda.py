@@ -11,6 +11,7 @@ from ._serverless_client import ServerlessClient
 class LambdaFunction(ServerlessClient):
     """What the blocking and the asynchronous client of an AWS Lambda function share."""
 
+    _KEYS = AwsConnectionParams.KEYS
     _MAX_PAYLOAD = 6 * 1024 * 1024
     _MAX_EVENT = 1024 * 1024
     _PROVIDER = Provider(

@@ -21,6 +21,7 @@ from .._rules.attempts import CallPolicy
 from .._rules.call import Call
 from .._rules.errors import Provider, call_error, check_context
 from .._rules.options import OPTIONS, Options
+from .._rules.spelling import misspelled
 from ..connect._connection_params import is_readable_on_the_way
 from ..connect._refusals import refuse
 from ._closing import AsyncClosing, Closing
@@ -53,6 +54,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     _connection: Any
 
     _CLOSING: ClassVar[type[Closing | AsyncClosing]]
+    _KEYS: ClassVar[frozenset[str]] = frozenset()  # of its `connection` and `credential` sections
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
     _LONGEST_REQUEST: ClassVar[int] = 0  # ms after which the provider's front end ends a request; 0 where it does not
@@ -64,6 +66,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._counters: CompositeCounters = OwnCounters()
         self._tracer: CompositeTracer = OwnTracer()
         self._defaults: Options | None = None
+        self._ignored: tuple[tuple[str, str], ...] = ()  # settings that look like ours, and our names of them
         self._lifecycle = threading.RLock()
         self._state: Opened | None = None
 
@@ -96,6 +99,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._defaults = self._options()
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         options = self._defaults.configured(config)
+        # One set for both sections: the published packages put credentials under `connection`, too.
+        keys = {*self._KEYS, "discovery_key", "store_key"}
+        ignored = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
         with self._lifecycle:  # an `open` in another thread takes all of it from one configuration
             self._connect_timeout = options.connect_timeout
             self._timeout = options.timeout
@@ -106,6 +112,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._idle_timeout = options.idle_timeout
             self._tcp_keepalive = options.tcp_keepalive
             self._prefix_commands = options.prefix_commands
+            self._ignored = ignored
             self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
 
@@ -170,6 +177,11 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
+        if self._ignored:
+            told = ", ".join(f"{key} (is it {right}?)" for key, right in self._ignored)
+            self._logger.warn(
+                as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, told
+            )
         if 0 < self._LONGEST_REQUEST < options.timeout:
             message = "options.timeout of %s is %d ms, but the provider ends each request after %d ms"
             self._logger.warn(as_context(context), message, type(self).__name__, options.timeout, self._LONGEST_REQUEST)
@@ -237,7 +249,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")
         opened = self._state
         if opened is None:
-            raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
+            never = ", and was never configured" if self._defaults is None else ""
+            raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open{never}", cmd=cmd)
         limit, secrets = self._payload_limit(one_way), opened.transport.secrets
         return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets)
 

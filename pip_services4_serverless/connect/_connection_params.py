@@ -27,6 +27,8 @@ _SECTION = re.compile(r"(connections?|credentials?)\.")
 class ServerlessConnectionParams(ConfigParams):
     """Connection and credential of one function, in one flat map. Shows no secret when printed."""
 
+    # What is read of a `connection` or a `credential` section.
+    KEYS: ClassVar[frozenset[str]] = frozenset()
     # Of all providers: one's key may stand in the section that another reads.
     SECRETS: ClassVar[frozenset[str]] = frozenset(
         {"auth_code", "access_key", "client_key", "secret_key", "session_token"}

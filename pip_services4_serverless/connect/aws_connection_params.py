@@ -43,6 +43,10 @@ class AwsConnectionParams(ServerlessConnectionParams):
     ```
     """
 
+    KEYS = frozenset(
+        {"arn", "uri", "endpoint", "access_id", "client_id", "access_key", "client_key", "secret_key", "session_token"}
+    ) | frozenset(_PARTS)
+
     def get_partition(self) -> str:
         """The ARN's partition: `aws`, `aws-cn`, `aws-us-gov`..."""
         return self._part("partition") or "aws"

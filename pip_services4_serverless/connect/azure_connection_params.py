@@ -28,6 +28,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
     ```
     """
 
+    KEYS = frozenset({"uri", "protocol", "app_name", "function_name", "auth_code"})
+
     def get_protocol(self) -> str | None:
         """`http` or `https`."""
         return self._first("protocol")

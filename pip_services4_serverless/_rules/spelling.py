@@ -1,0 +1,40 @@
+"""Settings that nobody reads but that look like one of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from pip_services4_components.config import ConfigParams
+
+_LIKENESS = 0.65  # of a key, between 0 and 1; `url` and `uri` have 0.67
+_SECTION_LIKENESS = 0.85
+_PLURALS = {"connections": "connection", "credentials": "credential"}
+_SECTIONS = ("options", "connection", "connections", "credential", "credentials", "dependencies")
+
+
+def misspelled(config: ConfigParams, known: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
+    """Each such setting with the right name.
+
+    Args:
+        config: a client's configuration.
+        known: the keys by section (`options`, `connection`, `credential`).
+    """
+    from difflib import get_close_matches  # late: most configurations need none of it
+
+    for key in sorted(config.get_keys()):
+        section, _, rest = key.partition(".")
+        if not rest:
+            continue
+        if section not in _SECTIONS:
+            for right in get_close_matches(section, _SECTIONS, 1, _SECTION_LIKENESS):
+                yield key, f"{right}.{rest}"
+            continue
+        if section in _PLURALS:  # with the number or name of each of them
+            prefix, _, name = rest.rpartition(".")
+            prefix = f"{section}.{prefix}." if prefix else f"{section}."
+        else:
+            prefix, name = f"{section}.", rest
+        names = known.get(_PLURALS.get(section, section), ())
+        if "." not in name and name not in names:
+            for right in get_close_matches(name.lower(), names, 1, _LIKENESS):
+                yield key, f"{prefix}{right}"

@@ -1,0 +1,67 @@
+"""Settings that look like ours and are not."""
+
+from __future__ import annotations
+
+import pytest
+from pip_services4_components.config import ConfigParams
+from pip_services4_observability.log import LogLevel
+from support.clients import CLIENTS, config_for
+from support.recorders import RecordingLogger, references_to
+
+from pip_services4_serverless._rules.spelling import misspelled
+from pip_services4_serverless.clients import AzureFunctionClient, LambdaClient
+
+KNOWN = {"options": {"timeout", "idempotent", "retries"}, "connection": {"uri"}, "credential": {"auth_code"}}
+
+
+@pytest.mark.parametrize(
+    ("key", "right"),
+    [
+        ("options.timout", "options.timeout"),
+        ("options.Idempotent", "options.idempotent"),
+        ("option.idempotent", "options.idempotent"),
+        ("credential.authcode", "credential.auth_code"),
+        ("credentials.second.authcode", "credentials.second.auth_code"),
+        ("connection.url", "connection.uri"),
+        ("conection.uri", "connection.uri"),
+    ],
+)
+def test_a_slip_has_its_right_name(key: str, right: str) -> None:
+    """In the section where it stands."""
+    assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == [(key, right)]
+
+
+@pytest.mark.parametrize(
+    "key", ["options.timeout", "options.page_size", "options.commands.get.timout", "connection.host", "my.timout", "x"]
+)
+def test_a_key_of_the_owners_own_is_left_alone(key: str) -> None:
+    """It is read, or it looks like nothing of ours."""
+    assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == []
+
+
+def test_no_key_of_ours_is_taken_for_a_slip() -> None:
+    """Of any provider, in either section."""
+    for client in (AzureFunctionClient(), LambdaClient()):
+        for key in client._connection.KEYS:
+            client.configure(ConfigParams.from_tuples(f"connection.{key}", "x", f"credential.{key}", "x"))
+            assert client._ignored == ()
+
+
+def test_slips_are_warned_of_once(provider: str) -> None:
+    """In one warning at `open`; configured right, there is none."""
+    logger = RecordingLogger()
+    client = CLIENTS[provider]("dummies")
+    client.set_references(references_to(logger=logger))
+    config = config_for(provider, "http://127.0.0.1:9")
+    config.put("options.timout", 5)
+    config.put("option.idempotent", True)
+    client.configure(config)
+    client.open()
+    client.close()
+    (warning,) = logger.messages(LogLevel.Warn)
+    assert "options.timout (is it options.timeout?)" in warning
+    assert "option.idempotent (is it options.idempotent?)" in warning
+    client.configure(config_for(provider, "http://127.0.0.1:9"))
+    client.open()
+    client.close()
+    assert len(logger.messages(LogLevel.Warn)) == 1
