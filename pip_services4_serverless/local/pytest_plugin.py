@@ -1,20 +1,89 @@
-"""The pytest plugin: local hosts as fixtures. Loaded by pytest in every session, so it imports nothing by itself."""
+"""The pytest plugin: local hosts and clients as fixtures, and the types of these fixtures.
+
+Loaded by pytest in every session, so it imports nothing by itself.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:
+    from pip_services4_components.config import ConfigParams
+
     from . import AzureFunctionHost, LambdaHost
+
+__all__ = ["AzureClientFixture", "AzureFunctionHostFixture", "LambdaClientFixture", "LambdaHostFixture"]
+
+_HANDLERS = "pip_services4_serverless.local.lambda"
+_HOST: pytest.StashKey[LambdaHost] = pytest.StashKey()
+
+
+class _Client(Protocol):
+    def configure(self, config: Any) -> None: ...
+    def open(self, context: Any) -> None: ...
+    def close(self, context: Any) -> None: ...
+
+
+C = TypeVar("C", bound=_Client)
+
+
+class AzureFunctionHostFixture(Protocol):
+    """The type of the fixture `azure_function_host`."""
+
+    def __call__(self, app: Any, **options: Any) -> AzureFunctionHost:
+        """Serve a function app until the test ends."""
+
+
+class LambdaHostFixture(Protocol):
+    """The type of the fixture `lambda_host`."""
+
+    def __call__(self, name: str, path: str | os.PathLike[str], handler: str, **options: Any) -> LambdaHost:
+        """Deploy a function until the test ends."""
+
+
+class AzureClientFixture(Protocol):
+    """The type of the fixture `azure_client`."""
+
+    def __call__(self, app: Any, client: Callable[[], C], function: str | None = None, **options: Any) -> C:
+        """Open a client until the test ends."""
+
+
+class LambdaClientFixture(Protocol):
+    """The type of the fixture `lambda_client`."""
+
+    def __call__(
+        self, path: str | os.PathLike[str] | LambdaHost, handler: str, client: Callable[[], C], **options: Any
+    ) -> C:
+        """Open a client until the test ends."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let what handlers print be in the report of a failing test: the records are of level INFO."""
+    logger = logging.getLogger(_HANDLERS)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+        config.add_cleanup(lambda: logger.setLevel(logging.NOTSET))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Take in what handlers have printed before the report of the test that called them is made."""
+    try:
+        return (yield)
+    finally:
+        if host := item.session.stash.get(_HOST, None):
+            for name in host.functions:
+                host.invocations(name)
 
 
 @pytest.fixture
-def azure_function_host() -> Iterator[Callable[..., AzureFunctionHost]]:
+def azure_function_host() -> Iterator[AzureFunctionHostFixture]:
     """Serves function apps until the test ends: `azure_function_host(app, **options)` returns a started host.
 
     `app` is a folder or a `FunctionApp`, `options` are those of `AzureFunctionHost`. The server is a thread of the
@@ -36,15 +105,16 @@ def azure_function_host() -> Iterator[Callable[..., AzureFunctionHost]]:
 
 
 @pytest.fixture(scope="session")
-def _lambda_server() -> Iterator[LambdaHost]:
+def _lambda_server(request: pytest.FixtureRequest) -> Iterator[LambdaHost]:
     from . import LambdaHost
 
     with LambdaHost() as host:
+        request.session.stash[_HOST] = host
         yield host
 
 
 @pytest.fixture
-def lambda_host(_lambda_server: LambdaHost) -> Iterator[Callable[..., LambdaHost]]:
+def lambda_host(_lambda_server: LambdaHost) -> Iterator[LambdaHostFixture]:
     """Deploys Lambda functions until the test ends: `lambda_host(name, path, handler, **options)` returns their host.
 
     The arguments are those of `LambdaHost.deploy`. One server serves the whole session; the functions are the test's.
@@ -67,3 +137,83 @@ def lambda_host(_lambda_server: LambdaHost) -> Iterator[Callable[..., LambdaHost
     yield deploy
     for name in _lambda_server.functions:
         _lambda_server.remove(name)
+
+
+def _open(clients: ExitStack, client: Callable[[], C], config: ConfigParams, options: dict[str, Any]) -> C:
+    for name, value in options.items():
+        config.put(f"options.{name}", value)
+    opened = client()
+    opened.configure(config)
+    opened.open(None)
+    clients.callback(opened.close, None)
+    return opened
+
+
+@pytest.fixture
+def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[AzureClientFixture]:
+    """Opens clients until the test ends: `azure_client(app, client, function=None, **options)` returns an open client.
+
+    `app` is a folder or a `FunctionApp`, which is then served, or a host that is started. `client` is the client's
+    class, or anything that makes a client without arguments. `function` is needed if the app has more than one.
+    `options` are the client's `options.*`.
+
+    ```python
+    class Greeter(CommandableAzureFunctionClient):
+        def __init__(self):
+            super().__init__("greeter")
+
+
+    def test_greets_with_azure_client(azure_client):
+        client = azure_client("functions/greeter", Greeter, timeout=2000)
+        assert client.call_command("greet", "123", {"name": "Ada"}) == {"greeting": "Hello, Ada!"}
+    ```
+    """
+    from . import AzureFunctionHost
+
+    def open_client(app: Any, client: Callable[[], C], function: str | None = None, **options: Any) -> C:
+        host = app if isinstance(app, AzureFunctionHost) else azure_function_host(app)
+        if function is None:
+            if len(host.functions) != 1:
+                raise ValueError(f"function: one of {', '.join(sorted(host.functions))} is wanted")
+            (function,) = host.functions
+        return _open(clients, client, host.config(function), options)
+
+    with ExitStack() as clients:
+        yield open_client
+
+
+@pytest.fixture
+def lambda_client(lambda_host: LambdaHostFixture) -> Iterator[LambdaClientFixture]:
+    """Opens clients until the test ends: `lambda_client(path, handler, client, **options)` returns an open client.
+
+    `path` and `handler` are those of `LambdaHost.deploy`; or a host that is started, and the name of a function that is
+    deployed on it. `client` is the client's class, or anything that makes a client without arguments. `options` are the
+    client's `options.*`.
+
+    ```python
+    class Greeter(CommandableLambdaClient):
+        def __init__(self):
+            super().__init__("greeter")
+
+
+    def test_greets_with_lambda_client(lambda_client):
+        client = lambda_client("functions/greeter", "app.handler", Greeter, timeout=2000)
+        assert client.call_command("greet", "123", {"name": "Ada"}) == {"greeting": "Hello, Ada!"}
+    ```
+    """
+    from . import LambdaHost
+
+    deployed = 0
+
+    def open_client(
+        path: str | os.PathLike[str] | LambdaHost, handler: str, client: Callable[[], C], **options: Any
+    ) -> C:
+        if isinstance(path, LambdaHost):
+            return _open(clients, client, path.config(handler), options)
+        nonlocal deployed
+        deployed += 1
+        name = f"lambda_client_{deployed}"
+        return _open(clients, client, lambda_host(name, path, handler).config(name), options)
+
+    with ExitStack() as clients:
+        yield open_client

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,7 +45,7 @@ def test_documented_example_passes(pytester: pytest.Pytester) -> None:
         r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
     ):
         pytester.path.joinpath(name).write_text(text, "utf-8")
-    pytester.runpytest("-W", "error").assert_outcomes(passed=6)
+    pytester.runpytest("-W", "error").assert_outcomes(passed=8)
 
 
 def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: pytest.Pytester) -> None:
@@ -101,6 +103,138 @@ def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: 
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])))
     assert not Path(folder).exists()
+
+
+CLIENTS = """
+    from pathlib import Path
+
+    import pytest
+    from pip_services4_commons.errors import InvalidStateException, NotFoundException
+    from pip_services4_serverless.clients import AzureFunctionClient, CommandableLambdaClient, LambdaClient
+
+    clients = []
+
+    class HelloAzure(AzureFunctionClient):
+        def hello(self):
+            return self._call("hello", "T", {})
+
+    class HelloLambda(LambdaClient):
+        def hello(self):
+            return self._call("hello", "T", {})
+"""
+
+
+def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
+    """A client is configured for its function, with options; it is closed after the test, also one that fails."""
+    project.makepyfile(
+        CLIENTS
+        + """
+    def test_clients(azure_client, lambda_client):
+        azure, aws = azure_client(".", HelloAzure, timeout=4000), lambda_client(".", "handlers.handler", HelloLambda)
+        clients.extend([azure, aws])
+        assert [client.hello() for client in clients] == ["hello", "hello"]
+        assert azure._timeout == 4000
+        raise AssertionError("as it should")
+
+    def test_they_are_closed():
+        assert len(clients) == 2
+        for client in clients:
+            with pytest.raises(InvalidStateException):
+                client.hello()
+
+    def test_several_of_one_test(lambda_client):
+        made = [lambda_client(".", "handlers.handler", HelloLambda) for _ in range(2)]
+        assert [client.hello() for client in made] == ["hello", "hello"]
+
+    def test_on_hosts_of_its_own(azure_function_host, lambda_host, azure_client, lambda_client):
+        azure, aws = azure_function_host("."), lambda_host("hello", ".", "handlers.handler")
+        client = azure_client(azure, HelloAzure, "hello")
+        azure.fail("hello", status=404)
+        with pytest.raises(NotFoundException):
+            client.hello()
+        commandable = lambda_client(aws, "hello", lambda: CommandableLambdaClient("hello"))
+        assert commandable.call_command("x", "T", {}) == "hello"
+        assert aws.invocations("hello") == 1
+
+    def test_function_is_named(azure_client, tmp_path):
+        app = Path("function_app.py").read_text()
+        (tmp_path / "function_app.py").write_text(app + "\\n" + app[app.index("@app"):].replace("hello", "other"))
+        with pytest.raises(ValueError, match="function: one of hello, other is wanted"):
+            azure_client(tmp_path, HelloAzure)
+        assert azure_client(tmp_path, HelloAzure, function="other").hello() == "other"
+    """
+    )
+    project.runpytest("-W", "error").assert_outcomes(passed=4, failed=1)
+
+
+def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester) -> None:
+    """What it has printed is in the report of the test that called it, without any option."""
+    project.makepyfile(
+        CLIENTS
+        + """
+    @pytest.mark.parametrize("number", range(3))
+    def test_fails(lambda_client, number):
+        assert lambda_client(".", "talking.handler", HelloLambda).hello() == number
+    """,
+        talking="def handler(event, context):\n    print('said by the handler', end='')",
+    )
+    result = project.runpytest("-W", "error")
+    result.assert_outcomes(failed=3)
+    said = "INFO *pip_services4_serverless.local.lambda.*said by the handler"
+    result.stdout.fnmatch_lines(["*Captured log call*", said] * 3)
+    assert result.stdout.str().count("said by the handler") == 3
+    assert logging.getLogger("pip_services4_serverless.local.lambda").level == logging.NOTSET
+
+
+def test_fixtures_have_types(tmp_path: Path) -> None:
+    """A test that is annotated with them passes mypy --strict, and knows the class of the client that it gets."""
+    (tmp_path / "test_typed.py").write_text("""
+from pip_services4_serverless.clients import AzureFunctionClient, LambdaClient
+from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.local.pytest_plugin import (
+    AzureClientFixture,
+    AzureFunctionHostFixture,
+    LambdaClientFixture,
+    LambdaHostFixture,
+)
+
+
+class OnAzure(AzureFunctionClient):
+    pass
+
+
+class OnLambda(LambdaClient):
+    pass
+
+
+class Plain:
+    def configure(self, config: object) -> None: ...
+    def open(self, context: object) -> None: ...
+    def close(self, context: object) -> None: ...
+
+
+def test(
+    azure_function_host: AzureFunctionHostFixture,
+    lambda_host: LambdaHostFixture,
+    azure_client: AzureClientFixture,
+    lambda_client: LambdaClientFixture,
+) -> None:
+    azure: AzureFunctionHost = azure_function_host(".", enforce_keys=False)
+    aws: LambdaHost = lambda_host("hello", ".", "app.handler", timeout=5)
+    first: OnAzure = azure_client(azure, OnAzure, function="hello", timeout=500)
+    second: OnLambda = lambda_client(".", "app.handler", OnLambda)
+    third: OnLambda = lambda_client(aws, "hello", OnLambda, retries=0)
+    plain: Plain = azure_client(".", Plain)
+    wrong: int = lambda_client(".", "app.handler", Plain)
+""")
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "test_typed.py"]
+    config = Path(__file__).parents[2] / "pyproject.toml"
+    checked = subprocess.run(
+        [*mypy, "--config-file", str(config)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert re.findall(r"error: (.*)", checked.stdout) == [
+        'Incompatible types in assignment (expression has type "Plain", variable has type "int")  [assignment]'
+    ], checked.stdout + checked.stderr
 
 
 UNUSED = f"""
