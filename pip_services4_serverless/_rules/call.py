@@ -12,7 +12,7 @@ from pip_services4_commons.errors import ApplicationException
 from .answer import Answer
 from .attempts import Attempts, CallPolicy
 from .decoding import decode
-from .errors import Failure, Provider, Resend, call_error, failure_of, no_answer
+from .errors import Failure, Provider, Resend, Target, call_error, failure_of, no_answer, say_which
 from .payload import encode
 from .secrets import mask_bytes, mask_error
 
@@ -43,13 +43,25 @@ class Call:
         provider: what is special about the provider's answers.
         limit: the most bytes of payload that the provider takes.
         secrets: what no error may show.
+        target: what errors say that was called.
         clock: seconds, as `time.monotonic`.
 
     Raises:
         BadRequestException: `SERIALIZATION_FAILED` or `PAYLOAD_TOO_LARGE`.
     """
 
-    __slots__ = ("_answer", "_attempts", "_failure", "_handled", "_provider", "_secrets", "cmd", "payload", "trace_id")
+    __slots__ = (
+        "_answer",
+        "_attempts",
+        "_failure",
+        "_handled",
+        "_provider",
+        "_secrets",
+        "_target",
+        "cmd",
+        "payload",
+        "trace_id",
+    )
 
     def __init__(
         self,
@@ -60,12 +72,14 @@ class Call:
         provider: Provider,
         limit: int,
         secrets: Sequence[str],
+        target: Target,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.cmd = cmd
         self.trace_id = trace_id
         self._provider = provider
         self._secrets = secrets
+        self._target = target
         self._attempts = Attempts(policy, clock)
         self._answer: Any = None
         self._failure: Failure | None = None
@@ -119,6 +133,7 @@ class Call:
                 return decode(self._answer, self.trace_id)
             raise failure.error from failure.cause
         except ApplicationException as err:
+            say_which(failure or Failure(err, Resend.NEVER), self._target, self.cmd, self._attempts.made)
             # The one place where an error leaves: the far side may have repeated the key in any part of its answer.
             mask_error(err, self._secrets, self._handled)
             raise

@@ -131,6 +131,8 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 
+_LONGEST_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
+_PACKAGE = __name__.partition(".")[0]
 _EXCERPT = 200  # characters of a foreign error body that are worth showing
 
 
@@ -141,6 +143,17 @@ class Failure(NamedTuple):
     resend: Resend
     retry_after: float | None = None  # seconds that the far side asked for
     cause: BaseException | None = None
+    is_restored: bool = False  # the error is the far side's own, whose message and details stay as they are
+    response_body: str = ""  # what the far side said that is not an error of pip-services
+
+
+class Target(NamedTuple):
+    """Which function a client calls: what an error tells of its call."""
+
+    client: str  # its class
+    kind: str  # `url` or `function`
+    address: str  # without a query
+    credential: str = ""  # how the key is sent, without the key
 
 
 def call_error(
@@ -164,6 +177,28 @@ def check_context(context: object) -> None:
     raise call_error("WRONG_CONTEXT", None, message)
 
 
+def say_which(failure: Failure, target: Target, cmd: str, attempts: int) -> None:
+    """Adds to an error which call it was, in its message, details and notes; to a restored one in its notes alone."""
+    error = failure.error
+    place = f"{cmd} at {target.address}" if target.address else cmd
+    times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    error.add_note(f"{target.client} called {place}: {times}")
+    if failure.is_restored:
+        return
+    words = error.message
+    error_type = _text((error.details or {}).get("error_type"))
+    if error.code == "FUNCTION_ERROR" and error_type and not words.startswith(error_type):
+        words = f"{error_type}: {words}"
+    if error.code == "UNAUTHORIZED" and target.credential:
+        words = f"{words}; {target.credential}"
+    error.message = f"{words} (calling {place}, {times})"
+    error.args = (error.message,)
+    details = {"command": cmd, "client": target.client, target.kind: target.address, "attempts": str(attempts)}
+    for key, value in {**details, "response_body": failure.response_body}.items():
+        if value:
+            error.with_details(key, value)
+
+
 def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
     """An attempt that ended without a whole answer."""
     error = call_error(code, trace_id, f"{message}: {_brief(cause)}").with_cause(cause)
@@ -173,7 +208,8 @@ def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> F
 def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Failure | None:
     """What went wrong, in the far side's own words where it has some; None for an answer that is no error."""
     if answer.function_failed:
-        return Failure(_function_error(answer.body, trace_id), Resend.NEVER)
+        error, is_restored = _function_error(answer.body, trace_id)
+        return Failure(error, Resend.NEVER, is_restored=is_restored)
     if 200 <= answer.status < 300:
         return None
     if 300 <= answer.status < 400:
@@ -181,7 +217,7 @@ def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Fail
         return Failure(call_error("UNEXPECTED_REDIRECT", trace_id, message, answer.status), Resend.NEVER)
     body = _json_object(answer.body)
     if _is_toolkit_error(body):
-        return Failure(_restored(body, answer.status, trace_id), Resend.NEVER)
+        return Failure(_restored(body, answer.status, trace_id), Resend.NEVER, is_restored=True)
     code = _CODE_BY_STATUS.get(answer.status, "CALL_FAILED")
     words = answer.error_name, _excerpt(answer.body)
     message = ": ".join((f"The call was answered with status {answer.status}", *filter(None, words)))
@@ -189,7 +225,8 @@ def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Fail
     if answer.error_name:
         error.with_details("error_type", answer.error_name)
     retry_after = _retry_after(answer.headers.get("retry-after"))
-    return Failure(error, _resend(answer, retry_after, provider), retry_after)
+    said = answer.body[:_LONGEST_BODY].decode("utf-8", "replace")
+    return Failure(error, _resend(answer, retry_after, provider), retry_after, response_body=said)
 
 
 def _resend(answer: Answer, retry_after: float | None, provider: Provider) -> Resend:
@@ -244,13 +281,13 @@ def _restored(body: Mapping[str, Any], status: int | None, trace_id: str) -> App
     return error
 
 
-def _function_error(body: bytes, trace_id: str) -> ApplicationException:
-    """The exception of a Lambda `FunctionError`: of its payload nothing can be relied upon."""
+def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, bool]:
+    """The exception of a Lambda `FunctionError`, whose payload may lack anything; True for a restored one."""
     payload = _json_object(body)
     message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
     described = _json_object(message.encode("utf-8", "replace")) or payload
     if _is_toolkit_error(described):
-        return _restored(described, None, trace_id)  # Lambda says 200
+        return _restored(described, None, trace_id), True  # Lambda says 200
     exception = _CLASS_BY_NAME.get(error_type)
     if not payload.get("errorMessage"):
         message = error_type  # as of `assert x`: the type is the best word there is
@@ -265,7 +302,7 @@ def _function_error(body: bytes, trace_id: str) -> ApplicationException:
         status = exception().status
         error = _filled(exception, trace_id, "FUNCTION_ERROR", message or error_type, status, {})
     error.stack_trace = stack_trace
-    return error
+    return error, exception is not None
 
 
 def _filled(
@@ -305,4 +342,5 @@ def _excerpt(body: bytes) -> str:
 
 def _brief(err: BaseException) -> str:
     """What an exception says, on one line: libraries wrap each other's texts to several hundred characters."""
-    return " ".join(f"{type(err).__name__}: {err}".split())[:500]
+    is_ours = type(err).__module__.startswith(_PACKAGE)  # whose class says nothing to a reader
+    return " ".join((str(err) if is_ours else f"{type(err).__name__}: {err}").split())[:500]

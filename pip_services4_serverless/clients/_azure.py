@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from .._context import CallContext
+from .._rules.errors import Target
 from .._rules.options import Options
 from ..connect import AzureConnectionParams, AzureConnectionResolver
 from ._http_function_client import HttpClient
@@ -40,6 +41,11 @@ class AzureFunction(HttpClient):
         ```
         """
         return cls._configured(name, {"connection.uri": uri, "credential.auth_code": auth_code}, options)
+
+    def _target(self) -> Target:
+        url = (self._connection.get_function_uri() or "").partition("?")[0]
+        key = "its key was sent as x-functions-key" if self._connection.get_auth_code() else "no key was sent"
+        return Target(type(self).__name__, "url", url, key)
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         uri, key = self._connection.get_function_uri(), self._connection.get_auth_code()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 from .._context import CallContext, trace_id_of
-from .._rules.errors import Provider, call_error, check_context
+from .._rules.errors import Provider, Target, call_error, check_context
 from ..connect import AwsConnectionParams, AwsConnectionResolver
 from ._serverless_client import ServerlessClient
 
@@ -71,6 +71,9 @@ class LambdaFunction(ServerlessClient):
     @property
     def _opened(self) -> bool:
         return self.is_open()
+
+    def _target(self) -> Target:
+        return Target(type(self).__name__, "function", self._address())
 
     def _address(self) -> str:
         return str(self._connection.get_arn())

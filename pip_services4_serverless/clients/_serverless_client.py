@@ -19,7 +19,7 @@ from pip_services4_rpc.trace import InstrumentTiming
 from .._context import CallContext, as_context, trace_id_of
 from .._rules.attempts import CallPolicy
 from .._rules.call import Call
-from .._rules.errors import Provider, call_error, check_context
+from .._rules.errors import Provider, Target, call_error, check_context
 from .._rules.options import OPTIONS, Options
 from .._rules.spelling import misspelled
 from ..connect._connection_params import is_readable_on_the_way
@@ -33,6 +33,7 @@ class Opened(NamedTuple):
     transport: Transport
     options: Options
     policy: CallPolicy
+    target: Target
     closing: Any  # a `Closing` or an `AsyncClosing`
 
 
@@ -173,7 +174,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             policy = CallPolicy(
                 options.timeout / 1000, options.total_timeout / 1000, options.retries, options.idempotent
             )
-            self._state = Opened(transport, options, policy, self._CLOSING())
+            self._state = Opened(transport, options, policy, self._target(), self._CLOSING())
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
@@ -201,6 +202,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             opened.closing.close()
             self._close_transport(opened.transport)
         self._logger.debug(as_context(context), "Closed %s to %s", type(self).__name__, self._address())
+
+    def _target(self) -> Target:
+        """What errors say that was called."""
+        return Target(type(self).__name__, "url", "")
 
     def _address(self) -> str:
         """What is called, for logs."""
@@ -252,7 +257,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             never = ", and was never configured" if self._defaults is None else ""
             raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open{never}", cmd=cmd)
         limit, secrets = self._payload_limit(one_way), opened.transport.secrets
-        return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets)
+        return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets, opened.target)
 
     def _log_retry(self, context: CallContext, call: Call, wait: float) -> None:
         message = "Calling %s again in %d ms after %s"

@@ -16,8 +16,9 @@ from pip_services4_commons.errors import (
 from pip_services4_serverless._rules.answer import Answer
 from pip_services4_serverless._rules.attempts import CallPolicy
 from pip_services4_serverless._rules.call import Call
-from pip_services4_serverless._rules.errors import Provider
+from pip_services4_serverless._rules.errors import Provider, Target
 
+TARGET = Target("SomeClient", "url", "http://host/f", "no key was sent")
 KEY = "FunctionKey-hunter2"
 
 
@@ -34,7 +35,7 @@ class Clock:
 def call(params: Any = None, clock: Clock | None = None, **policy: Any) -> Call:
     allowed = {"timeout": 10.0, "total_timeout": 0.0, "retries": 3, "idempotent": False} | policy
     provider = Provider(not_started=frozenset({"TooBusy"}))
-    return Call("act", "T", params, CallPolicy(**allowed), provider, 1000, (KEY,), clock or Clock())
+    return Call("act", "T", params, CallPolicy(**allowed), provider, 1000, (KEY,), TARGET, clock or Clock())
 
 
 def ended(of: Call) -> ApplicationException:

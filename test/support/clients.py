@@ -110,6 +110,13 @@ def open_client(provider: str, url: str, name: str = "dummies", **options: Any) 
         client.close("test")
 
 
+def words(error: ApplicationException) -> str:
+    """An error's message without what it says of the call and of the type of a function's error."""
+    message = str(error.message).partition(" (calling ")[0]
+    error_type = str((error.details or {}).get("error_type") or "")
+    return message.removeprefix(f"{error_type}: ") if error_type else message
+
+
 def failure(client: Any, cmd: str = "get", context: Any = "T", params: Any = None) -> ApplicationException:
     """The exception that a call ends with."""
     with pytest.raises(ApplicationException) as caught:
