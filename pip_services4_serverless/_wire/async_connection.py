@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .channel import WRITE, Address, Channel, OutOfTimeError, Steps, not_connected
 from .endpoint import Endpoint, tls_context
@@ -15,15 +15,22 @@ T = TypeVar("T")
 
 
 class AsyncConnection(Channel):
-    """A channel whose steps are awaited. Used in its loop only; closed anywhere when that does not run."""
+    """A channel whose steps the loop takes, as soon as it sees that the socket is ready, and whose result is awaited.
 
-    __slots__ = ("_descriptor", "_loop", "_waiting")
+    Used in its loop only; closed anywhere when that does not run.
+    """
+
+    __slots__ = ("_descriptor", "_ends", "_loop", "_steps", "_timer", "_until", "_writes")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._loop = loop
         self._descriptor = -1  # that the loop watches
-        self._waiting: asyncio.Future[bool] | None = None  # for the socket
+        self._writes = False  # it watches for room to write, too
+        self._steps: Steps[Any] | None = None  # that are under way
+        self._ends: asyncio.Future[Any] | None = None  # with their result
+        self._until = 0.0  # when they are told that there is no time left
+        self._timer: asyncio.TimerHandle | None = None  # that does so
 
     async def open(self, endpoint: Endpoint, ends_at: float) -> None:
         """Connects. Raises as `opening`. Names are looked up, and a CA bundle is read, in a thread."""
@@ -47,63 +54,72 @@ class AsyncConnection(Channel):
         return await self._drive(self.exchanging(head, body, ends_at, limit))
 
     async def _drive(self, steps: Steps[T]) -> T:
+        self._steps, self._ends = steps, self._loop.create_future()
         try:
-            events, until = next(steps)
-            while True:
-                is_ready = await self._ready(events, until)
-                events, until = next(steps) if is_ready else steps.throw(OutOfTimeError())
-        except StopIteration as done:
-            result: T = done.value
+            self._advance()
+            result: T = await self._ends
             return result
-        except BaseException:  # cancelled, in most cases: nobody may use what is left on this connection
+        except BaseException:  # cancelled, in many cases: nobody may use what is left on this connection
             self.close()
             raise
-
-    async def _ready(self, events: int, until: float) -> bool:
-        left = until - monotonic()
-        if left <= 0:
-            return False
-        self._watch()
-        self._waiting = waiting = self._loop.create_future()
-        timer = self._loop.call_later(left, _answer, waiting, False)
-        if events & WRITE:
-            self._loop.add_writer(self._descriptor, _answer, waiting, True)
-        try:
-            is_ready: bool = await waiting
-            return is_ready
         finally:
-            timer.cancel()
-            self._waiting = None
-            if events & WRITE and self._descriptor >= 0:
-                self._loop.remove_writer(self._descriptor)
+            # An error knows this frame, and the future the error: kept, they would wait for the garbage collector.
+            self._steps = self._ends = None
+            self._set_timer(0.0)
 
-    def _watch(self) -> None:
+    def _advance(self, is_late: bool = False) -> None:
+        """Takes the next step, unless the call was cancelled."""
+        if self._steps is None or self._ends is None or self._ends.done():
+            return
+        try:
+            events, until = self._steps.throw(OutOfTimeError()) if is_late else next(self._steps)
+            while until <= monotonic():
+                events, until = self._steps.throw(OutOfTimeError())
+            self._watch(bool(events & WRITE))
+            if until != self._until:
+                self._set_timer(until)
+        except StopIteration as done:
+            self._ends.set_result(done.value)
+        except Exception as err:
+            self._ends.set_exception(err)
+        except BaseException:  # an interrupt, which ends the loop
+            self._ends.cancel()
+            raise
+
+    def _set_timer(self, until: float) -> None:
+        """Sets or, with 0, ends it."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._until = until
+        self._timer = self._loop.call_later(until - monotonic(), self._advance, True) if until else None
+
+    def _watch(self, writes: bool) -> None:
         """Has the loop watch the socket, from the first wait until it is closed."""
         descriptor = self._sock.fileno()
         if descriptor != self._descriptor:  # a second address
             self._unwatch()
             self._loop.add_reader(descriptor, self._on_readable)
             self._descriptor = descriptor
+        if writes != self._writes:
+            self._writes = writes
+            if writes:
+                self._loop.add_writer(descriptor, self._advance)
+            else:
+                self._loop.remove_writer(descriptor)
 
     def _unwatch(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
+        descriptor, self._descriptor, self._writes = self._descriptor, -1, False
         if descriptor >= 0 and not self._loop.is_closed():
             self._loop.remove_reader(descriptor)
             self._loop.remove_writer(descriptor)
 
     def _on_readable(self) -> None:
-        if self._waiting is not None:
-            _answer(self._waiting, True)
-        # The loop may tell once more of what was read meanwhile.
-        elif self._sock is not None and self._is_readable(0.0):
+        if self._steps is not None:
+            self._advance()
+        else:
             self.close()  # idle: the far side closed it, or sent what nobody asked for
 
     def close(self) -> None:
         """Closes the socket at once. Twice is fine."""
         self._unwatch()
         super().close()
-
-
-def _answer(future: asyncio.Future[bool], value: bool) -> None:
-    if not future.done():
-        future.set_result(value)
