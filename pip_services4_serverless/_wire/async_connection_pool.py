@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import TypeAlias
-from weakref import WeakKeyDictionary
 
 from .async_connection import AsyncConnection
 from .endpoint import Endpoint
@@ -41,7 +40,7 @@ class AsyncConnectionPool:
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self._limit = limit
-        self._idle: WeakKeyDictionary[asyncio.AbstractEventLoop, _Idle] = WeakKeyDictionary()
+        self._idle: dict[asyncio.AbstractEventLoop, _Idle] = {}  # a connection keeps its loop anyway
         self._closed = False
 
     async def request(
@@ -101,7 +100,12 @@ class AsyncConnectionPool:
                 with suppress(RuntimeError):  # it was closed meanwhile, and watches nothing any more
                     loop.call_soon_threadsafe(_close_all, idle)
 
+    def __del__(self) -> None:
+        if not self._closed:  # forgotten: its loops watch the connections, and would keep them
+            self.close()
+
 
 def _close_all(connections: _Idle) -> None:
-    while connections:
-        connections.pop().close()
+    with suppress(IndexError):  # none is left, or another thread took it
+        while True:
+            connections.pop().close()
