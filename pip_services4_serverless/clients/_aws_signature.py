@@ -104,9 +104,8 @@ class Signer:
             request.method.upper(), request.url, headers.items(), body, keys, f"{region}/{service}", timestamp
         )
 
-    def sign(self, method: str, url: str, headers: dict[str, str], body: bytes) -> None:
-        """Signs a request of which there is no `AWSRequest`: adds to its headers."""
-        keys = self.secrets.keys()
+    def sign(self, method: str, url: str, headers: dict[str, str], body: bytes, keys: Any) -> None:
+        """Signs a request of which there is no `AWSRequest` with frozen credentials: adds to its headers."""
         timestamp = headers["X-Amz-Date"] = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         if keys.token:
             headers["X-Amz-Security-Token"] = keys.token

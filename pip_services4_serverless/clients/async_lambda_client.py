@@ -71,11 +71,9 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     ) -> Answer:
         _, pool, target, url, signer, answer_of = transport.handle
         ends_at = asyncio.get_running_loop().time() + timeout
-        if signer.secrets.must_be_renewed():  # which asks AWS, and must not hold the loop
-            async with asyncio.timeout_at(ends_at):
-                await asyncio.to_thread(signer.secrets.keys)
+        keys = await _renewed(signer.secrets, ends_at) if signer.secrets.must_be_renewed() else signer.secrets.keys()
         signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **headers}
-        signer.sign("POST", url, signed, payload)
+        signer.sign("POST", url, signed, payload, keys)
         left = ends_at - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
         answer: Answer = answer_of(response, one_way, signer.secrets)
@@ -107,3 +105,19 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     async def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
         """The name by which existing subclasses know `call_one_way`."""
         await self.call_one_way(cmd, context, params)
+
+
+async def _renewed(secrets: Any, ends_at: float) -> Any:
+    """The keys to sign with. They come from AWS, which must not hold the loop.
+
+    Raises:
+        CredentialRetrievalError: they could not be renewed, or not by `ends_at`, a time of the loop.
+    """
+    from botocore.exceptions import CredentialRetrievalError
+
+    try:
+        async with asyncio.timeout_at(ends_at):
+            return await asyncio.to_thread(secrets.keys)
+    except TimeoutError as err:
+        message = "the keys were not renewed in time"
+        raise CredentialRetrievalError(provider="credential chain", error_msg=message) from err
