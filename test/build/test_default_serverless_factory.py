@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.clients import CLIENTS, config_for
 from support.fault_server import FaultServer, answer
 
 from pip_services4_serverless.build import DefaultServerlessFactory
+from pip_services4_serverless.clients import AsyncCommandableAzureFunctionClient, AsyncCommandableLambdaClient
 
 PAGE = Path(__file__).parents[2] / "docs" / "subclassing.md"
 KINDS = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda"}
@@ -50,6 +52,36 @@ def test_a_descriptor_without_a_name(provider: str, server: FaultServer) -> None
     assert sent_by(client, provider, server)["cmd"] == "get"
 
 
+ASYNC_CLIENTS = {"azure": AsyncCommandableAzureFunctionClient, "lambda": AsyncCommandableLambdaClient}
+
+
+@pytest.mark.parametrize("name", ["azure", "lambda"])
+def test_the_asynchronous_twins(name: str, server: FaultServer) -> None:
+    """They have descriptors of their own, and are configured, opened and closed like the others."""
+    descriptor = Descriptor("pip-services", "client", f"async-{KINDS[name]}", "dummies", "1.0")
+    factory: IFactory = CompositeFactory(DefaultServerlessFactory())
+    client = factory.create(descriptor)
+    assert type(client) is ASYNC_CLIENTS[name]
+    assert str(factory.can_create(descriptor)) == f"pip-services:client:async-{KINDS[name]}:*:1.0"
+    client.configure(config_for(name, server.url))
+    client.open("test")
+    answer = asyncio.run(client.call_command("get", "T", {"id": "1"}))
+    client.close("test")
+    assert answer == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
+
+
+def test_an_asynchronous_descriptor_without_a_name(server: FaultServer) -> None:
+    """Its client sends the commands as they are."""
+    client = DefaultServerlessFactory().create(
+        Descriptor.from_string("pip-services:client:async-commandable-lambda:*:1.0")
+    )
+    client.configure(config_for("lambda", server.url))
+    client.open("test")
+    answer = asyncio.run(client.call_command("get", "T"))
+    client.close("test")
+    assert answer["cmd"] == "get"
+
+
 def test_each_descriptor_has_its_client(provider: str) -> None:
     """Two services of a container do not share one."""
     factory = DefaultServerlessFactory()
@@ -65,6 +97,7 @@ def test_each_descriptor_has_its_client(provider: str) -> None:
         "shop:client:commandable-lambda:dummies:1.0",
         "pip-services:service:commandable-lambda:dummies:1.0",
         "pip-services:client:lambda:dummies:1.0",
+        "pip-services:client:async-lambda:dummies:1.0",
         "pip-services:client:azurefunc:dummies:1.0",
         "pip-services:client:commandable-lambda:dummies:2.0",
     ],
