@@ -10,6 +10,9 @@ import re
 import selectors
 import socket
 import sys
+from collections import deque
+from contextlib import suppress
+from time import monotonic
 
 ANSWER = {"id": "1", "name": "Dummy 1", "price": 19.95, "active": True}
 _BODY = b'{"id": "1", "name": "Dummy 1", "price": 19.95, "active": true}'
@@ -55,24 +58,33 @@ class _Peer:
             self.head = b""
         else:
             self.missing -= count
-        if self.missing <= 0:
-            self.sock.send(self.answer)
-            self.answer = b""
         return True
 
+    def respond(self) -> None:
+        """Sends the answer, if the connection is still there."""
+        with suppress(OSError):
+            self.sock.send(self.answer)
+        self.answer = b""
 
-def serve(core: int) -> None:
-    """Prints its port and answers until it is ended. Pins itself to `core`, if that is not negative."""
+
+def serve(core: int, delay: float) -> None:
+    """Prints its port and answers, each request `delay` seconds after it came, until it is ended.
+
+    Pins itself to `core`, if that is not negative.
+    """
     if core >= 0:
         os.sched_setaffinity(0, {core})
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ, None)
     buffer = memoryview(bytearray(1 << 20))
+    late: deque[tuple[float, _Peer]] = deque()
     while True:
-        for key, _ in selector.select():
+        while late and late[0][0] <= monotonic():
+            late.popleft()[1].respond()
+        for key, _ in selector.select(max(0.0, late[0][0] - monotonic()) if late else None):
             peer = key.data
             if peer is None:
                 sock, _ = listener.accept()
@@ -81,7 +93,12 @@ def serve(core: int) -> None:
             elif not peer.read(buffer):
                 selector.unregister(peer.sock)
                 peer.sock.close()
+            elif peer.answer and peer.missing <= 0:
+                if delay:
+                    late.append((monotonic() + delay, peer))
+                else:
+                    peer.respond()
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0)

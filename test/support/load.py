@@ -6,6 +6,7 @@ a lock, and the client's memory could not be told from the server's.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -23,7 +24,7 @@ from typing import Any
 
 from pip_services4_commons.errors import ApplicationException
 
-from pip_services4_serverless.clients import FunctionClient
+from pip_services4_serverless.clients import AsyncFunctionClient, FunctionClient
 
 from . import fault_server as fault
 from .fault_server import FaultServer, Request, Step
@@ -113,6 +114,7 @@ class Told(IntEnum):
     ANSWER_LOST = 3
     NOT_EXECUTED = 4
     MIXED_UP = 5  # the answer to another question
+    CANCELLED = 6  # nothing, for the call was cancelled
 
 
 class Load:
@@ -124,9 +126,21 @@ class Load:
 
     def ask(self, client: FunctionClient, question: int) -> None:
         """One call."""
+        with self._told_to(question):
+            self._answered(question, client._call("ask", f"trace-{question}", {"question": question}))
+
+    async def ask_awaited(self, client: AsyncFunctionClient, question: int) -> None:
+        """One call, which may be cancelled."""
+        with self._told_to(question):
+            self._answered(question, await client._call("ask", f"trace-{question}", {"question": question}))
+
+    def _answered(self, question: int, answer: Mapping[str, Any]) -> None:
+        self._told[question] = Told.ANSWER if answer["question"] == question else Told.MIXED_UP
+
+    @contextmanager
+    def _told_to(self, question: int) -> Iterator[None]:
         try:
-            answer = client._call("ask", f"trace-{question}", {"question": question})
-            self._told[question] = Told.ANSWER if answer["question"] == question else Told.MIXED_UP
+            yield
         except ApplicationException as error:
             if error.trace_id != f"trace-{question}":
                 self._told[question] = Told.MIXED_UP
@@ -136,6 +150,9 @@ class Load:
                 self._told[question] = Told.NOT_EXECUTED
             else:
                 self._told[question] = Told.FAILED
+        except asyncio.CancelledError:
+            self._told[question] = Told.CANCELLED
+            raise
         except BaseException as error:
             self.raw.append(error)
 
