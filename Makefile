@@ -35,7 +35,8 @@ coverage: test
 	$(BIN)/python -m coverage report
 
 # 100,000 random responses (without WIRE_FUZZ the tests make fewer). Then, for each provider, 200,000 calls against a
-# server that fails, 100,000 interrupts and 500 forks, and the counts of both sides. About fifteen minutes.
+# server that fails, 100,000 interrupts, 500 forks and 50,000 calls of which many are cancelled, and the counts of both
+# sides. About twenty minutes.
 soak: install
 	WIRE_FUZZ=100000 $(BIN)/python -m pytest -q test/_wire/test_response.py
 	PYTHONPATH=test $(BIN)/python test/soak.py

@@ -1,4 +1,4 @@
-"""`make soak`: the long form of the tests of load, interrupts and forks, and what many open clients cost.
+"""`make soak`: the long form of the tests of load, interrupts, forks and cancelling, and what many open clients cost.
 
 Ends by itself, in some minutes; with status 1 when a promise is broken, or when not all calls, interrupts or forks were
 made.
@@ -14,10 +14,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from time import monotonic
 
-from support.clients import PROVIDERS, open_client
+from support.cancellations import cancel_calls
+from support.clients import PROVIDERS, config_for, open_client
 from support.forks import fork_under_load
 from support.interrupts import interrupt_calls
 from support.load import TIMEOUT, Resources, Told, load_server, memory, run
+
+from pip_services4_serverless.clients import AsyncAzureFunctionClient, AsyncLambdaClient
 
 WARM_UP = 0.1  # of the calls
 GROWTH = 5.0  # MiB allowed after it
@@ -118,6 +121,34 @@ def fork(provider: str, forks: int, seconds: float) -> bool:
     return seen.children == forks and not (seen.failed or seen.hung or seen.wrong or doubled)
 
 
+def cancel(provider: str, calls: int, seconds: float) -> bool:
+    """Cancels many of the calls of many tasks and prints what became of all; whether every promise held."""
+    print(f"{provider}: {calls:,} calls from 64 tasks, many of them cancelled at random moments")  # noqa: T201
+    before, started = Resources(), monotonic()
+    client = {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient}[provider]()
+    with load_server() as server:
+        client.configure(config_for(provider, server.url, timeout=TIMEOUT))
+        client.open("test")
+        load = cancel_calls(client, calls, seconds, progress=bar(calls))
+        client.close("test")
+        executed = server.executed()
+    gc.collect()
+    leaked = Resources().more_than(before)
+    wrong = load.lost(executed), load.doubled(executed), load.mixed_up
+    say("calls", f"{load.calls:,} in {monotonic() - started:.0f} s")
+    say("executions", f"{sum(executed.values()):,}")
+    say("cancelled", f"{load.cancelled:,}")
+    say("told: answered", f"{load.count(Told.ANSWER):,}")
+    say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
+    say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
+    for error in load.raw[:3]:
+        say("raw", repr(error))
+    if load.calls < calls:
+        say("ended early", f"after {seconds:.0f} s; --seconds allows more")
+    enough = load.calls == calls and load.cancelled > 0.2 * calls
+    return enough and not any(wrong) and not any(leaked.values())
+
+
 def many_clients(provider: str) -> None:
     """Prints what a client costs that is open and idle."""
     with ExitStack() as clients:
@@ -137,12 +168,14 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600, help="at most, for each part of a provider")
     parser.add_argument("--interrupts", type=int, default=100_000, help="of each provider's calls")
     parser.add_argument("--forks", type=int, default=500, help="for each provider")
+    parser.add_argument("--cancelling", type=int, default=50_000, help="calls of each provider, many of them cancelled")
     options = parser.parse_args()
     for provider in PROVIDERS:
         many_clients(provider)
     kept = [soak(provider, options.calls, options.threads, options.seconds) for provider in PROVIDERS]
     kept += [interrupt(provider, options.interrupts, options.seconds) for provider in PROVIDERS]
     kept += [fork(provider, options.forks, options.seconds) for provider in PROVIDERS]
+    kept += [cancel(provider, options.cancelling, options.seconds) for provider in PROVIDERS]
     print("every promise held" if all(kept) else "NOT EVERY PROMISE WAS SHOWN TO HOLD")  # noqa: T201
     return int(not all(kept) or threading.active_count() > 1)
 
