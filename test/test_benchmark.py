@@ -15,12 +15,13 @@ from benchmark.machine import cores, pinned
 from benchmark.report import BEGIN, END, GOALS
 from benchmark.rounds import paired, ratio, spread
 
-_ONLY = ("azure-this", "requests", "lambda-this")
+_BLOCKING = ("azure-this", "requests", "lambda-this")
+_ONLY = (*_BLOCKING, "azure-this-async", "lambda-this-async")
 
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What a run of one round and three contestants printed, and the folder of what it wrote."""
+    """What a run of one round and five contestants printed, and the folder of what it wrote."""
     docs = tmp_path_factory.mktemp("docs")
     (docs / "performance.md").write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
     run = subprocess.run(
@@ -49,6 +50,7 @@ def test_the_document_keeps_what_people_wrote(smoke: tuple[str, Path]) -> None:
     assert text.endswith(f"{END}\n\nAfter.\n")
     assert "old" not in text
     assert "### Importing and opening" in text
+    assert "### Asynchronous calls" in text
 
 
 def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
@@ -57,8 +59,11 @@ def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
     timed = {(cell["provider"], cell["size"], cell["threads"]): cell["seconds"] for cell in found["calls"]}
     assert set(timed["Azure", 100, 1]) == {"azure-this", "requests"}
     assert set(timed["Lambda", 100, 16]) == {"lambda-this"}
+    awaited = {(cell["provider"], cell["tasks"]): set(cell["cpu_seconds"]) for cell in found["tasks"]}
+    assert awaited["Azure", 64] == awaited["Azure", 1] == {"azure-this-async"}
+    assert set(found["at_once"]) == {"azure-this-async", "lambda-this-async"}
     assert set(found["imports"]) == {"azure-this", "requests"}
-    assert set(found["first_open"]) == set(found["next_opens"]) == set(found["client_bytes"]) == set(_ONLY)
+    assert set(found["first_open"]) == set(found["next_opens"]) == set(found["client_bytes"]) == set(_BLOCKING)
     assert {peak["provider"] for peak in found["peak_bytes"] if all(peak["bytes"].values())} == {"Azure", "Lambda"}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import report
-from .calls import CELLS, SIZES, Workers, count
+from .calls import AT_ONCE, CELLS, SIZES, TASKS, Burst, Timed, Workers, count
 from .contestants import CONTESTANTS
 from .environments import Environment, make
 from .machine import Process, cores, description, pinned
@@ -59,14 +59,20 @@ def run(
                     for provider, seconds in (("Azure", azure_seconds), ("Lambda", lambda_seconds)):
                         say(f"{provider}: {size} bytes, {threads} threads")
                         cells[provider, size, threads] = workers.time(provider, size, threads, seconds * share, least)
+                tasks: dict[tuple[str, int], Timed] = {}
+                for number, seconds in TASKS:
+                    for provider in ("Azure", "Lambda"):
+                        say(f"{provider}: {number} tasks")
+                        tasks[provider, number] = workers.time(provider, 100, number, seconds * share, least, True)
                 for size in sizes:
                     for provider in ("Azure", "Lambda"):
                         peaks[provider, size] = workers.peak_memory(provider, size)
             finally:
                 workers.close()
+            bursts = at_once([name for name in workers.able if CONTESTANTS[name].is_awaited], environments, server_core)
             say("imports and openings")
             starts = measure(names, environments, (25 * share, 45 * share), least, 2 if smoke else 99)
-        able = [name for name in workers.able if (100, 1) in (CONTESTANTS[name].cells or ((100, 1),))]
+        able = workers.present("Azure", (100, 1)) + workers.present("Lambda", (100, 1))
         say("instructions and allocations")
         counts = count([] if smoke else able, environments, url, 100, ends_at - time.perf_counter())
     finally:
@@ -79,7 +85,23 @@ def run(
         else "no core pinned",
         "versions": {name: found for name in _REPORTED if (found := _version(name))},
     }
-    return report.Measured(about, cells, peaks, starts, counts, {**workers.missing, **starts.missing, **counts.missing})
+    return report.Measured(
+        about, cells, peaks, starts, counts, tasks, bursts, {**workers.missing, **starts.missing, **counts.missing}
+    )
+
+
+def at_once(names: Collection[str], environments: Mapping[str, Environment], core: int) -> dict[str, Burst]:
+    """Many calls at once of each asynchronous contestant, to a function that takes 1 s."""
+    say(f"{AT_ONCE} calls at once")
+    server = Process(sys.executable, "-m", "benchmark.server", str(core), "1")
+    try:
+        workers = Workers(names, environments, f"http://127.0.0.1:{server.read()}")
+        try:
+            return workers.at_once()
+        finally:
+            workers.close()
+    finally:
+        server.close()
 
 
 _REPORTED = ("pip-services4-serverless", "requests", "urllib3", "boto3", "httpx")

@@ -20,6 +20,9 @@ from .rounds import Samples, paired
 SIZES = (100, 10_000, 1_000_000)
 # Size in bytes, threads, and seconds to measure for each of Azure and Lambda.
 CELLS = ((100, 1, 25, 20), (10_000, 1, 10, 8), (1_000_000, 1, 16, 12), (100, 4, 10, 8), (100, 16, 16, 12))
+# Tasks of one event loop, and seconds to measure for each provider; all of 100 bytes.
+TASKS = ((1, 8), (64, 12))
+AT_ONCE = 1000  # calls
 _BLOCK = 0.03  # seconds that a sample is to take, so that starting and stopping the clock are nothing beside it
 
 
@@ -28,6 +31,14 @@ class Timed(NamedTuple):
 
     wall: Samples
     cpu: Samples
+
+
+class Burst(NamedTuple):
+    """Of many calls at once, each to a function that takes 1 s."""
+
+    wall: float  # seconds
+    cpu: float  # seconds
+    memory: float  # bytes, at their height
 
 
 class Workers:
@@ -60,16 +71,18 @@ class Workers:
         for process in self._processes.values():
             process.close()
 
-    def present(self, provider: str, cell: tuple[int, int]) -> list[str]:
-        """Who of a provider's contestants takes part in a cell."""
+    def present(self, provider: str, cell: tuple[int, int], awaited: bool = False) -> list[str]:
+        """Who of a provider's contestants takes part in a cell, of threads or of tasks."""
         return [
             name
             for name in self._processes
-            if CONTESTANTS[name].provider == provider and cell in (CONTESTANTS[name].cells or (cell,))
+            if CONTESTANTS[name].provider == provider
+            and CONTESTANTS[name].is_awaited == awaited
+            and cell in (CONTESTANTS[name].cells or (cell,))
         ]
 
-    def time(self, provider: str, size: int, threads: int, seconds: float, least: int) -> Timed:
-        """Paired rounds of one cell."""
+    def time(self, provider: str, size: int, threads: int, seconds: float, least: int, awaited: bool = False) -> Timed:
+        """Paired rounds of one cell, of threads or of tasks."""
 
         def sampler(name: str) -> Callable[[], Sequence[float]]:
             process, order = self._processes[name], {"measure": "time", "size": size, "threads": threads}
@@ -78,9 +91,16 @@ class Workers:
             calls = max(1, round(_BLOCK * max(1, threads / 4) / once))
             return lambda: [taken / calls / threads for taken in process.ask(**order, calls=calls)]
 
-        samplers = {name: sampler(name) for name in self.present(provider, (size, threads))}
+        samplers = {name: sampler(name) for name in self.present(provider, (size, threads), awaited)}
         wall, cpu = paired(samplers, seconds, least) or [{}, {}]
         return Timed(wall, cpu)
+
+    def at_once(self) -> dict[str, Burst]:
+        """What many calls at once took."""
+        return {
+            name: Burst(*process.ask(measure="at once", size=100, calls=AT_ONCE))
+            for name, process in self._processes.items()
+        }
 
     def peak_memory(self, provider: str, size: int) -> dict[str, float]:
         """Bytes that a call takes at its height."""

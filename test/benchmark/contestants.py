@@ -6,10 +6,12 @@ that lack what the others need.
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -65,6 +67,10 @@ class Caller:
         pool = self._pools.setdefault(threads, ThreadPoolExecutor(threads))
         ended = max(future.result() for future in [pool.submit(work) for _ in range(threads)])
         return ended - begin[0], process_time() - begin[1]
+
+    def at_once(self, params: Params, calls: int) -> tuple[float, float, float]:
+        """Seconds of so many calls at once, of CPU time, and the bytes by which the process grew at most."""
+        raise NotImplementedError("it has no tasks")
 
 
 # --- What a user might have written ---
@@ -180,37 +186,91 @@ def _signed_urllib3(url: str) -> Caller:
     return Caller(call)
 
 
-def _aiobotocore(url: str) -> Caller:
-    import asyncio
+class Tasks(Caller):
+    """Makes the calls of a contestant in tasks of one loop, in place of threads."""
 
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[Params], Coroutine[Any, Any, Any]]) -> None:
+        super().__init__(lambda params: loop.run_until_complete(call(params)))
+        self._loop, self._awaited = loop, call
+
+    def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
+        async def work(calls: int) -> None:
+            for _ in range(calls):
+                await self._awaited(params)
+
+        async def all_of_them() -> tuple[float, float]:
+            await asyncio.gather(*(work(1) for _ in range(threads)))  # connects
+            begun, cpu = perf_counter(), process_time()
+            await asyncio.gather(*(work(calls) for _ in range(threads)))
+            return perf_counter() - begun, process_time() - cpu
+
+        return self._loop.run_until_complete(all_of_them())
+
+    def at_once(self, params: Params, calls: int) -> tuple[float, float, float]:
+        async def all_of_them() -> tuple[float, float, float]:
+            await self._awaited(params)
+            before, largest, begun, cpu = _memory(), 0, perf_counter(), process_time()
+            done = asyncio.gather(*(self._awaited(params) for _ in range(calls)))
+            while not done.done():
+                await asyncio.sleep(0.05)
+                largest = max(largest, _memory())
+            done.result()
+            return perf_counter() - begun, process_time() - cpu, max(0, largest - before)
+
+        return self._loop.run_until_complete(all_of_them())
+
+
+def _memory() -> int:
+    """Bytes that this process has in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _aiobotocore(url: str) -> Caller:
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
     loop = asyncio.new_event_loop()
-    config = AioConfig(max_pool_connections=16)
+    config = AioConfig(max_pool_connections=1000)
     client = loop.run_until_complete(
         get_session().create_client("lambda", endpoint_url=url, config=config, **_AWS_KEYS).__aenter__()
     )
 
-    async def one(params: Params, calls: int = 1) -> Any:
-        for _ in range(calls):
-            response = await client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))
-            async with response["Payload"] as stream:
-                answer = json.loads(await stream.read())
-        return answer
+    async def call(params: Params) -> Any:
+        response = await client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))
+        async with response["Payload"] as stream:
+            return json.loads(await stream.read())
 
-    class Tasks(Caller):
-        """Tasks of one loop in place of threads."""
+    return Tasks(loop, call)
 
-        def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
-            async def all_of_them() -> None:
-                await asyncio.gather(*(one(params, calls) for _ in range(threads)))
 
-            begun, cpu = perf_counter(), process_time()
-            loop.run_until_complete(all_of_them())
-            return perf_counter() - begun, process_time() - cpu
+def _aiohttp(url: str) -> Caller:
+    import aiohttp
 
-    return Tasks(lambda params: loop.run_until_complete(one(params)))
+    async def opened() -> aiohttp.ClientSession:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT)
+        return aiohttp.ClientSession(headers=_HEADERS, timeout=timeout, connector=aiohttp.TCPConnector(limit=1000))
+
+    loop = asyncio.new_event_loop()
+    session = loop.run_until_complete(opened())
+
+    async def call(params: Params) -> Any:
+        async with session.post(url + AZURE_PATH, data=json.dumps(_sent(params)).encode()) as response:
+            return await response.json()
+
+    return Tasks(loop, call)
+
+
+def _httpx_async(url: str) -> Caller:
+    import httpx
+
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=64)
+    client = httpx.AsyncClient(headers={"x-functions-key": AUTH_CODE}, timeout=TIMEOUT, limits=limits)
+
+    async def call(params: Params) -> Any:
+        return (await client.post(url + AZURE_PATH, json=_sent(params))).json()
+
+    return Tasks(asyncio.new_event_loop(), call)
 
 
 # --- The clients of pip-services: this library's, and the published ones ---
@@ -235,6 +295,11 @@ def _component(client: Any, url: str, observed: bool) -> Caller:
     if observed:
         return Caller(lambda params: client.call_command("get", context, params))
     return Caller(lambda params: client._call("dummies.get", context, params))
+
+
+def _component_awaited(client: Any, url: str) -> Caller:
+    call = _component(client, url, observed=False).call
+    return Tasks(asyncio.new_event_loop(), call)
 
 
 def _observe(client: Any) -> None:
@@ -276,6 +341,18 @@ def _this_lambda(url: str) -> Caller:
     return _component(CommandableLambdaClient("dummies"), url, observed=False)
 
 
+def _this_azure_async(url: str) -> Caller:
+    from pip_services4_serverless.clients import AsyncCommandableAzureFunctionClient
+
+    return _component_awaited(AsyncCommandableAzureFunctionClient("dummies"), url + AZURE_PATH)
+
+
+def _this_lambda_async(url: str) -> Caller:
+    from pip_services4_serverless.clients import AsyncCommandableLambdaClient
+
+    return _component_awaited(AsyncCommandableLambdaClient("dummies"), url)
+
+
 def _published_azure(url: str) -> Caller:
     from pip_services4_azure.clients import CommandableAzureFunctionClient
 
@@ -290,8 +367,6 @@ def _published_azure_observed(url: str) -> Caller:
 
 def _published_lambda(url: str) -> Caller:
     """It knows no endpoint but boto3's own setting."""
-    import os
-
     from pip_services4_aws.clients import CommandableLambdaClient
 
     os.environ["AWS_ENDPOINT_URL_LAMBDA"] = url
@@ -306,6 +381,7 @@ class Contestant(NamedTuple):
     environment: str
     open: Callable[[str], Caller]
     cells: tuple[tuple[int, int], ...] = ()
+    is_awaited: bool = False  # it takes part in the measures of tasks, and in no other
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
@@ -325,9 +401,13 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "urllib3": Contestant("Azure", "urllib3's pool", "own", _urllib3),
     "http.client": Contestant("Azure", "http.client", "own", _http_client),
     "socket": Contestant("Azure", "raw socket", "own", _raw_socket),
+    "azure-this-async": Contestant("Azure", "this asynchronous client", "own", _this_azure_async, is_awaited=True),
+    "aiohttp": Contestant("Azure", "aiohttp (tasks)", "aiohttp", _aiohttp, is_awaited=True),
+    "httpx-async": Contestant("Azure", "httpx.AsyncClient.post (tasks)", "own", _httpx_async, is_awaited=True),
     "lambda-this": Contestant("Lambda", "this client", "own", _this_lambda),
     "lambda-published": Contestant("Lambda", "pip-services4-aws 0.0.1", "aws", _published_lambda),
     "boto3": Contestant("Lambda", "boto3 invoke", "own", _boto3),
-    "aiobotocore": Contestant("Lambda", "aiobotocore (tasks, not threads)", "aiobotocore", _aiobotocore),
+    "lambda-this-async": Contestant("Lambda", "this asynchronous client", "own", _this_lambda_async, is_awaited=True),
+    "aiobotocore": Contestant("Lambda", "aiobotocore (tasks)", "aiobotocore", _aiobotocore, is_awaited=True),
     "signed-urllib3": Contestant("Lambda", "urllib3's pool, signed by botocore", "own", _signed_urllib3),
 }

@@ -31,6 +31,7 @@ def requirements() -> dict[str, Sequence[str]]:
         "azure": ("pip-services4-azure==0.0.1", requests, urllib3),
         "aws": ("pip-services4-aws==0.0.1", boto3, urllib3),
         "aiobotocore": ("aiobotocore",),
+        "aiohttp": ("aiohttp",),
     }
 
 

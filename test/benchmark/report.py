@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
 
-from .calls import CELLS, SIZES, Count, Timed
+from .calls import AT_ONCE, CELLS, SIZES, TASKS, Burst, Count, Timed
 from .contestants import CONTESTANTS
 from .rounds import Spread, ratio, spread
 from .starts import IMPORTS, OPENINGS, Starts
@@ -26,12 +26,19 @@ class Measured(NamedTuple):
     peaks: Mapping[tuple[str, int], Mapping[str, float]]  # bytes, by provider and size
     starts: Starts
     counts: Count
+    tasks: Mapping[tuple[str, int], Timed]  # by provider and number of tasks
+    bursts: Mapping[str, Burst]  # by contestant
     missing: Mapping[str, str]
 
     def calls(self, provider: str, name: str, base: str, size: int = 100) -> Spread | None:
         """The time of one call against that of another contestant."""
         cell = self.cells.get((provider, size, 1))
         return ratio(cell.wall, name, base) if cell else None
+
+    def awaited(self, provider: str, who: str, base: str, tasks: int) -> Spread | None:
+        """The CPU time of one asynchronous call against that of another contestant."""
+        cell = self.tasks.get((provider, tasks))
+        return ratio(cell.cpu, f"{provider.lower()}-{who}-async", base) if cell else None
 
     def per_second(self, provider: str, name: str, base: str) -> Spread | None:
         """Calls per second in 16 threads against another contestant's."""
@@ -108,6 +115,31 @@ GOALS = (
         *(1.0, 0.5),
         lambda measured, who: ratio(measured.starts.following, f"lambda-{who}", "boto3"),
     ),
+    Goal(
+        "asynchronous Azure `_call`, CPU of the process, against `aiohttp` by hand, 1 task",
+        *(0.75, 0.50),
+        lambda measured, who: measured.awaited("Azure", who, "aiohttp", 1),
+    ),
+    Goal(
+        "the same with 64 tasks",
+        *(0.75, 0.50),
+        lambda measured, who: measured.awaited("Azure", who, "aiohttp", 64),
+    ),
+    Goal(
+        "the same with 64 tasks, against `httpx.AsyncClient`",
+        *(0.05, 0.03),
+        lambda measured, who: measured.awaited("Azure", who, "httpx-async", 64),
+    ),
+    Goal(
+        "asynchronous Lambda `_call`, CPU of the process, against `aiobotocore`, 1 task",
+        *(0.32, 0.25),
+        lambda measured, who: measured.awaited("Lambda", who, "aiobotocore", 1),
+    ),
+    Goal(
+        "the same with 64 tasks",
+        *(0.25, 0.15),
+        lambda measured, who: measured.awaited("Lambda", who, "aiobotocore", 64),
+    ),
 )
 
 
@@ -153,6 +185,7 @@ def markdown(measured: Measured, plot: str) -> str:
         "`requests` and `boto3`.",
     ]
     parts += [_calls_table(measured, provider, base) for provider, base in (("Azure", "requests"), ("Lambda", "boto3"))]
+    parts += ["### Asynchronous calls", _tasks_table(measured)]
     parts += ["### What a call takes", _cost_table(measured)]
     parts += ["### Importing and opening", _imports_table(measured.starts), _openings_table(measured.starts)]
     if measured.missing:
@@ -184,6 +217,21 @@ def _calls_table(measured: Measured, provider: str, base: str) -> str:
         row.append(f"{spread(first.cpu[name]).median * 1e6:,.0f}" if first and name in first.cpu else "")
         rows.append(row)
     return table((provider, *heads, "CPU"), rows)
+
+
+def _tasks_table(measured: Measured) -> str:
+    rows = []
+    for name in (*_of("Azure", awaited=True), *_of("Lambda", awaited=True)):
+        provider, title, *_ = CONTESTANTS[name]
+        cells = [measured.tasks.get((provider, number)) for number, _ in TASKS]
+        burst = measured.bursts.get(name)
+        rows.append(
+            [f"{provider}, {title}"]
+            + [f"{spread(cell.cpu[name]).median * 1e6:,.0f}" if cell and name in cell.cpu else "" for cell in cells]
+            + ([f"{burst.wall:.2f}", f"{burst.cpu:.2f}", f"{burst.memory / 2**20:.0f}"] if burst else [""] * 3)
+        )
+    numbers = (f"CPU, µs, {number} task{'s' * (number > 1)}" for number, _ in TASKS)
+    return table(("", *numbers, f"{AT_ONCE:,} calls of 1 s at once, s", "their CPU, s", "MiB"), rows)
 
 
 def _cost_table(measured: Measured) -> str:
@@ -252,6 +300,16 @@ def as_json(measured: Measured) -> dict[str, Any]:
             }
             for (provider, size, threads), timed in measured.cells.items()
         ],
+        "tasks": [
+            {
+                "provider": provider,
+                "tasks": number,
+                "seconds": samples_of(timed.wall),
+                "cpu_seconds": samples_of(timed.cpu),
+            }
+            for (provider, number), timed in measured.tasks.items()
+        ],
+        "at_once": {name: burst._asdict() for name, burst in measured.bursts.items()},
         "peak_bytes": [
             {"provider": provider, "size": size, "bytes": found} for (provider, size), found in measured.peaks.items()
         ],
@@ -326,8 +384,12 @@ def replaced(document: str, generated: str) -> str:
     return f"{document[:before]}\n\n{generated}\n\n{document[after:]}"
 
 
-def _of(provider: str) -> list[str]:
-    return [name for name, contestant in CONTESTANTS.items() if contestant.provider == provider]
+def _of(provider: str, awaited: bool = False) -> list[str]:
+    return [
+        name
+        for name, contestant in CONTESTANTS.items()
+        if contestant.provider == provider and contestant.is_awaited == awaited
+    ]
 
 
 def _with_spread(found: Spread | None) -> str:

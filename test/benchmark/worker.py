@@ -69,6 +69,8 @@ def main() -> None:
         order = json.loads(line)
         if order["measure"] == "time":
             say(caller.timed(parameters(order["size"]), order["calls"], order["threads"]))
+        elif order["measure"] == "at once":
+            say(caller.at_once(parameters(order["size"]), order["calls"]))
         else:
             say(peak_memory(caller, order["size"]))
 
