@@ -121,7 +121,8 @@ def run(block: Block, names: dict[str, Any], folder: Path) -> None:
 
 def run_tests(file: Path) -> None:
     """Runs an example of tests as its reader would."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", file.name]
+    scope = "asyncio_default_fixture_loop_scope=function"  # pytest-asyncio warns where it is not set
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope, file.name]
     done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
