@@ -33,13 +33,19 @@ BLOCKED = ("azure", "ministack", "awslambdaric", "starlette", "uvicorn", "anyio"
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def ini(pytester: pytest.Pytester) -> None:
+    """pytest-asyncio, which the documentation's examples need, warns where this is not set."""
+    pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, ini: None) -> pytest.Pytester:
     """A project with an Azure app and a Lambda handler."""
     pytester.makepyfile(function_app=APP, handlers="def handler(event, context):\n    return 'hello'")
     return pytester
 
 
-def test_documented_example_passes(pytester: pytest.Pytester) -> None:
+def test_documented_example_passes(pytester: pytest.Pytester, ini: None) -> None:
     """The example of the documentation, as its reader would copy it."""
     for name, text in re.findall(
         r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
