@@ -326,7 +326,7 @@ def test_a_fault_that_no_single_parameter_has_is_told_without_a_name() -> None:
 
 
 @pytest.mark.defect(41)
-@pytest.mark.parametrize("params", [["id"], "id", 7, {"id"}, Plain(), b"{}", False], ids=repr)
+@pytest.mark.parametrize("params", [["id"], "id", 7, {"id"}, Plain(), b"{}", False], ids=lambda it: type(it).__name__)
 def test_parameters_that_are_no_mapping_are_refused(params: Any) -> None:
     """They are named parameters: nothing else has names."""
     error = refused(params)

@@ -16,7 +16,7 @@ from support.load import Resources, load_server
 from pip_services4_serverless._wire import ConnectionLostError
 from pip_services4_serverless.clients._failures import failures_of_botocore, failures_of_requests, told
 
-INTERRUPTS = 1500
+INTERRUPTS = 500
 SECONDS = 8  # at most
 
 

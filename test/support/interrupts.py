@@ -79,7 +79,7 @@ def interrupt_calls(
     """
     result, ends_at = Interrupts(), monotonic() + seconds
     longest = 1.5 * _usual(client, result)
-    with _alarm() as alarm, _destructors(kind, result):
+    with untraced(), _alarm() as alarm, _destructors(kind, result):
         while result.fired < interrupts and monotonic() < ends_at:
             fired = result.fired
             try:
@@ -118,6 +118,18 @@ def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None
         result.others.append(err)
     finally:
         alarm(0, HangError, None)
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """Without coverage in this thread. Coverage takes a lock at each call, and an interrupt at that moment leaves it
+    locked: the next call waits forever."""
+    before = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 @contextlib.contextmanager
