@@ -2,8 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Processes that share the tests; all tests of a file run in one of them and share its servers. More than there are
+# cores, for much of the tests is waiting.
+export WORKERS ?= 4
+PARALLEL = -n $(WORKERS) --dist loadfile
 
-.PHONY: install demo test check lint types coverage soak audit pythons niquests docs docgen package docker-check bench clean
+.PHONY: install demo test test-fast check lint types coverage soak audit pythons niquests docs docgen package docker-check bench clean
 
 install: $(VENV)/.installed
 
@@ -17,7 +21,17 @@ demo: install
 
 # With coverage measured, so that `make test check` runs the tests once.
 test: install
-	$(BIN)/python -m pytest -q --cov --cov-report= --cov-fail-under=0
+	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report= --cov-fail-under=0
+
+# For each time that a file is saved, under 30 seconds: the rules, the wire, connections and clients. It leaves out
+# coverage, tests that hold a bound in time, random, long and concurrent calls, secrets, the local hosts, containers,
+# other libraries, the command line and the documentation.
+test-fast: install
+	$(BIN)/python -m pytest -q $(PARALLEL) -m 'not timing' \
+		--ignore=test/_wire/test_nat.py --ignore=test/_rules/test_outside.py \
+		test/_rules test/_wire test/connect test/build \
+		test/clients/test_function_client.py test/clients/test_azure_function_client.py \
+		test/clients/test_lambda_client.py test/clients/test_commandable_clients.py
 
 check: lint types coverage
 
@@ -67,12 +81,12 @@ $(VENV)/.package: $(VENV)/.installed
 # The clients' tests with niquests installed, in an environment of its own: it puts urllib3-future in urllib3's place.
 # botocore's own connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
 niquests: $(VENV)/beside-niquests/.installed
-	$(dir $<)bin/python -m pytest -q -W ignore::pytest.PytestUnraisableExceptionWarning \
+	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning \
 		test/_rules $(wildcard test/_wire) test/clients
 
 $(VENV)/beside-niquests/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --editable . hypothesis pytest trustme
+	$(@D)/bin/python -m pip install --quiet --editable . hypothesis pytest pytest-rerunfailures pytest-xdist trustme
 	$(@D)/bin/python -m pip install --quiet niquests
 	$(@D)/bin/python -c 'import urllib3; from importlib.metadata import version; assert urllib3.__version__ == version("urllib3-future")'
 	touch $@

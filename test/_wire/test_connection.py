@@ -176,6 +176,7 @@ def test_a_connection_is_used_again_after_an_exact_response(tls: str | None, sam
 BIG = b"x" * 50_000_000
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("then", ["close", "linger", "hold"])
 def test_an_early_refusal_of_a_long_request_is_seen(tls: str | None, then: str, bundle: str) -> None:
@@ -200,6 +201,7 @@ def test_an_early_refusal_of_a_long_request_is_seen(tls: str | None, then: str, 
             assert (server.connections, server.executions) == (number, 0)
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 def test_an_early_response_that_is_not_http_is_lost_at_once(tls: str | None, bundle: str) -> None:
     """It is not read on until the time is over."""
@@ -228,6 +230,7 @@ def test_an_interim_response_does_not_end_the_request(tls: str | None, bundle: s
         assert call(pool, BIG).body == b"50000000"
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 def test_a_peer_that_says_that_nothing_will_come_is_lost_at_once(tls: str | None, bundle: str) -> None:
     """It half-closes before it answers, and stays, while the request is being sent or after it."""
@@ -243,6 +246,7 @@ def test_a_peer_that_says_that_nothing_will_come_is_lost_at_once(tls: str | None
 # --- Deadlines ---
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("bound", ["connect_timeout", "timeout"])
 @pytest.mark.parametrize("where", ["handshake", "silent handshake", "tunnel", "addresses"])
 def test_connecting_ends_at_the_first_bound(
@@ -268,6 +272,7 @@ def test_connecting_ends_at_the_first_bound(
         assert 0.29 <= time.monotonic() - started < 0.7
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 @pytest.mark.parametrize(
     "step",
@@ -297,6 +302,7 @@ def flood(connection: fault.Connection, data: bytes, interval: float = 0) -> Non
         connection.send(data)
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n" * 500, b"\r\n" * 5000])
 def test_an_endless_flood_before_the_response_is_lost(tls: str | None, data: bytes, bundle: str) -> None:
@@ -309,6 +315,7 @@ def test_an_endless_flood_before_the_response_is_lost(tls: str | None, data: byt
         assert time.monotonic() - started < 5
 
 
+@pytest.mark.timing
 @PLAIN_AND_TLS
 def test_a_response_that_never_pauses_ends_at_its_bound_too(tls: str | None, bundle: str) -> None:
     """Even where there is always something to read."""

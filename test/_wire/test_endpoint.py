@@ -213,6 +213,7 @@ def test_a_tunnel_stands_whatever_its_head_says_of_a_body(established: bytes, bu
         assert len(proxy.asked) == 1
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
 @pytest.mark.parametrize("then", ["linger", "hold"])
 def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: str, bundle: str) -> None:
@@ -232,6 +233,7 @@ def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: st
         assert time.process_time() - cpu < 3
 
 
+@pytest.mark.timing
 def test_a_stall_within_tls_in_tls_ends_at_its_bound_and_costs_no_time(bundle: str) -> None:
     """Neither a request that is not read nor a response that does not come is waited for by turning round and round."""
     with FaultServer("good") as server, Proxy(tls="good") as proxy:

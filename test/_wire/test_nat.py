@@ -128,6 +128,7 @@ def test_keepalive_decides_whether_a_long_function_is_heard(nat: str) -> None:
     assert (without, with_) == ("ResponseTimeoutError", "done")
 
 
+@pytest.mark.timing
 def test_a_connection_that_the_kernel_gives_up_is_lost_and_no_timeout(nat: str) -> None:
     """Unanswered probes end it with ETIMEDOUT, long before the call's own time is over."""
     started = time.monotonic()

@@ -29,6 +29,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(("fault", "provider", "idempotent"), CELLS)
 def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idempotent: bool) -> None:
     """The error, the executions on the far side, the attempts and the time; and the next call is answered."""

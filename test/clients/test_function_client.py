@@ -380,7 +380,9 @@ def test_a_call_without_a_command_is_refused(provider: str, cmd: Any) -> None:
 @pytest.mark.defect(17)
 @pytest.mark.defect(33)
 @pytest.mark.defect(41)
-@pytest.mark.parametrize("params", [{"price": math.nan}, {"lock": threading.Lock()}, ["id"], "id"], ids=str)
+@pytest.mark.parametrize(
+    "params", [{"price": math.nan}, {"lock": threading.Lock()}, ["id"], "id"], ids=["nan", "lock", "list", "text"]
+)
 def test_parameters_that_are_no_json_are_refused(provider: str, params: Any) -> None:
     """Before anything is sent."""
     with FaultServer() as server, open_client(provider, server.url) as client:
@@ -536,6 +538,7 @@ def test_a_retry_after_is_waited_for(provider: str) -> None:
         assert 1 <= second.time - first.time < 2
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize(
     ("retry_after", "options"), [("21", {}), ("5", {"total_timeout": 2000}), ("9999999999999", {})], ids=str
 )
@@ -554,6 +557,7 @@ def test_a_retry_after_that_is_too_long_ends_the_call(provider: str, retry_after
 # --- Time ---
 
 
+@pytest.mark.timing
 @pytest.mark.defect(3)
 @pytest.mark.defect(4)
 @pytest.mark.defect(23)
@@ -571,6 +575,7 @@ def test_a_server_that_never_answers_costs_the_timeout_once(provider: str) -> No
         assert (server.steps.total(), server.executions) == (1, 1)
 
 
+@pytest.mark.timing
 def test_the_total_bounds_an_attempt(provider: str) -> None:
     """However long the attempt alone might take."""
     with FaultServer() as server, open_client(provider, server.url, total_timeout=300) as client:
@@ -581,6 +586,7 @@ def test_the_total_bounds_an_attempt(provider: str) -> None:
         assert 0.3 <= monotonic() - start < 0.8
 
 
+@pytest.mark.timing
 def test_the_total_bounds_all_attempts(provider: str) -> None:
     """However many are left."""
     with FaultServer() as server, open_client(provider, server.url, total_timeout=1000, retries=1000) as client:
@@ -652,6 +658,7 @@ def test_an_interrupt_passes_through(provider: str) -> None:
         assert (server.executions, server.connections) == (2, 2)
 
 
+@pytest.mark.timing
 def test_an_interrupt_ends_a_wait(provider: str) -> None:
     """Ctrl-C does not wait for the far side's Retry-After."""
 
@@ -870,7 +877,11 @@ def test_instrument_returns_the_toolkits_timing(provider: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pip-services' own, since 3.12
-@pytest.mark.parametrize("context", ["T", None, *CONTEXTS.values(), Context.from_tuples("user", "u1")], ids=str)
+@pytest.mark.parametrize(
+    "context",
+    ["T", None, *CONTEXTS.values(), Context.from_tuples("user", "u1")],
+    ids=["text", "none", *CONTEXTS, "without a trace"],
+)
 def test_the_toolkits_own_observers_work(
     provider: str, context: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

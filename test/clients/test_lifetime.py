@@ -42,6 +42,7 @@ def outcome(call: Callable[[], Any]) -> object:
         return error.code
 
 
+@pytest.mark.timing
 def test_calls_in_flight_end_with_their_result(provider: str) -> None:
     """`close` does not take away an answer that is on its way, and does not wait for it."""
     gate = Gate()
@@ -58,6 +59,7 @@ def test_calls_in_flight_end_with_their_result(provider: str) -> None:
         assert far_side.executions == 8
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("answer", [server.answer(429, headers={"Retry-After": "19"}), server.reset_after_read()])
 def test_close_ends_a_wait_for_the_next_attempt(provider: str, answer: Step) -> None:
     """A call that waits to be sent again is told `NOT_OPENED`, at once, and is not sent again."""

@@ -597,6 +597,7 @@ def test_no_proxy_is_honoured(provider: str) -> None:
         assert (proxy.asked, far_side.executions) == ([], 1)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("tunnel", ["refused", "silent", "garbage"])
 def test_a_tunnel_that_is_not_made_is_a_connection_that_is_not_made(provider: str, tunnel: str) -> None:
     """Nothing was sent to the far side: `CANNOT_CONNECT`, again, and in the time for connecting."""

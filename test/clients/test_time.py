@@ -70,6 +70,7 @@ def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
     assert best_of(run, ALLOWED) <= ALLOWED
 
 
+@pytest.mark.timing
 def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
     """An attempt gets no more than what is left of the call's time."""
     with FaultServer() as far_side, open_client(provider, far_side.url, timeout=10_000, total_timeout=200) as client:
@@ -81,6 +82,7 @@ def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
         assert caught.value.code == "CALL_TIMEOUT"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("seconds", ["10", "19"])
 def test_a_wait_that_does_not_fit_is_not_begun(provider: str, seconds: str) -> None:
     """A `Retry-After` that `total_timeout` leaves no room for ends the call at once, with the error it came with."""
@@ -101,6 +103,7 @@ def name_with(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> I
     yield "http://many.invalid"
 
 
+@pytest.mark.timing
 def test_one_bound_holds_over_all_addresses_of_a_name(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three addresses that hang take `connect_timeout` together, not each."""
     with ExitStack() as resources:
@@ -141,6 +144,7 @@ def reads_slowly(interval: float) -> Step:
     return Step("reads_slowly", act, at="connection")
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("tls", [None, "good"])
 def test_timeout_bounds_sending_to_a_peer_that_reads_slowly(
     provider: str, tls: str | None, monkeypatch: pytest.MonkeyPatch
@@ -169,6 +173,7 @@ def test_a_young_connection_is_used_again_and_an_old_one_is_not(provider: str) -
         assert (far_side.connections, far_side.executions) == (2, 3)
 
 
+@pytest.mark.timing
 def test_a_connection_that_the_network_dropped_costs_no_timeout(provider: str) -> None:
     """After `idle_timeout` the black hole is not even tried: the answer comes at once, executed once."""
     with FaultServer() as far_side, open_client(provider, far_side.url, idle_timeout=100, timeout=10_000) as client:

@@ -143,6 +143,7 @@ def reads_slowly(connection: fault.Connection) -> None:
         connection._socket.recv(16384)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("bound", ["timeout", "total_timeout"])
 @pytest.mark.parametrize("where", ["handshake", "tunnel", "request", "response"])
 def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(

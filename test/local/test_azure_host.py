@@ -204,6 +204,7 @@ def test_fault_delays_the_answer(host: AzureFunctionHost) -> None:
     assert time.monotonic() - started >= 0.1
 
 
+@pytest.mark.timing
 def test_delayed_fault_ends_with_the_host(host: AzureFunctionHost) -> None:
     """The stop does not wait for a delay."""
     host.fail("open", delay=100)
@@ -456,6 +457,7 @@ def test_client_that_goes_away_does_not_disturb(host: AzureFunctionHost, caplog:
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.timing
 def test_interrupted_process_ends(tmp_path: Path) -> None:
     """Ctrl-C ends a process that serves, even while a function hangs in its thread."""
     (tmp_path / "serve.py").write_text(

@@ -355,6 +355,7 @@ def test_much_output_of_a_child_is_whole(
     assert logged(host, caplog, name) == lines
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("ends", [False, True])
 def test_output_of_a_child_that_is_left_behind_is_logged(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, ends: bool

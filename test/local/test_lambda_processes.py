@@ -272,6 +272,7 @@ def test_ministack_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         LambdaHost().start()
 
 
+@pytest.mark.timing
 def test_ministack_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The error has what ministack's process said before it ended, and nothing is left."""
     (tmp_path / "hypercorn.py").write_text("raise SystemError('broken on purpose')")

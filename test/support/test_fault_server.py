@@ -457,6 +457,7 @@ def test_waiting_in_vain_tells_the_counts(server: FaultServer) -> None:
         server.wait_for(executions=1, steps=0, timeout=0.01)
 
 
+@pytest.mark.timing
 def test_the_end_wakes_everything_and_leaves_nothing() -> None:
     """With a client in each kind of silence the server ends at once and leaves no thread or descriptor."""
     hanging = [

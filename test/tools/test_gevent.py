@@ -70,6 +70,7 @@ def act(connection: server.Connection) -> None:
     step.act(connection)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("when", ["before", "after", "after a call"])
 def test_calls_in_greenlets_end_at_their_own_timeouts(provider: str, when: str) -> None:
     """Beside each other, whichever ends first, and beside calls that are answered."""
