@@ -91,7 +91,7 @@ def test_a_dict_configures(provider: str, nested: bool) -> None:
 NO_CONTEXTS: list[Any] = [{"a": 1}, {}, 5, ["x"], b"trace", object()]
 
 
-@pytest.mark.parametrize("wrong", NO_CONTEXTS, ids=repr)
+@pytest.mark.parametrize("wrong", NO_CONTEXTS, ids=lambda wrong: type(wrong).__name__)
 def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str, wrong: Any) -> None:
     """A dict above all: the context was forgotten, and the parameters stand in its place."""
     with FaultServer() as server, open_client(provider, server.url) as client:
