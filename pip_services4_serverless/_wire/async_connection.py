@@ -116,7 +116,8 @@ class AsyncConnection(Channel):
     def _on_readable(self) -> None:
         if self._steps is not None:
             self._advance()
-        else:
+        # The loop may tell of what was read meanwhile: over TLS, an exchange may end without a wait.
+        elif self._sock is not None and self._is_readable(0.0):
             self.close()  # idle: the far side closed it, or sent what nobody asked for
 
     def close(self) -> None:
