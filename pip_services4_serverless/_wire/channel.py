@@ -61,7 +61,6 @@ class Channel:
         try:
             yield from self._connecting(addresses, ends_at)
             _set_keepalive(self._sock, endpoint.keepalive)
-            self._is_readable = waiter(self._sock, READ)
             if proxy:
                 if proxy.is_tls:
                     yield from self._starting_tls(endpoint.ca_bundle, proxy.host, ends_at)
@@ -88,6 +87,7 @@ class Channel:
             try:
                 self._sock = socket.socket(family, kind, protocol)  # fails for a family that this machine has not
                 self._sock.setblocking(False)
+                self._is_readable = waiter(self._sock, READ)
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 code = self._sock.connect_ex(address)
                 if code in (errno.EINPROGRESS, errno.EWOULDBLOCK):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 import weakref
 
 from .._rules.secrets import Secrets, mask_error, mask_text
@@ -16,15 +15,15 @@ _LOGGERS = (
     *(f"urllib3.{name}" for name in ("connection", "connectionpool", "response", "util.retry")),
 )
 
-_open: tuple[weakref.ref[Secrets], ...] = ()
-_opening = threading.Lock()
+# By their ids; without a lock, which a fork could leave held.
+_open: dict[int, weakref.ref[Secrets]] = {}
 
 
 def hide_in_logs(*secrets: Secrets) -> None:
     """Masks session tokens, and these secrets as long as somebody holds them, in what the libraries below log."""
-    global _open
-    with _opening:
-        _open = (*(known for known in _open if known() is not None), *map(weakref.ref, secrets))
+    for held in secrets:
+        key = id(held)
+        _open[key] = weakref.ref(held, lambda _, key=key: _open.pop(key, None))  # type: ignore[misc]
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_mask_record)  # once: a filter that is there is not added again
 
@@ -40,7 +39,7 @@ _TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+
 
 
 def _mask_record(record: logging.LogRecord) -> bool:
-    secrets = tuple({secret for known in _open for secret in known() or ()})
+    secrets = tuple({secret for known in tuple(_open.values()) for secret in known() or ()})
     if record.exc_info and record.exc_info[1]:
         mask_error(record.exc_info[1], secrets)
     message = record.getMessage()

@@ -120,8 +120,10 @@ def test_bytes_behind_a_response_reach_no_other_call(tls: str | None, size: int,
                 head = fault.wire(body=b"", length=size)[0]
                 first = fault.wire(body=b'"%b"' % (b"x" * (size + offset - len(head) - 2)))
                 before = server.connections
-                server.script(fault.raw(b"".join(first) + behind), fault.answer(body=b"1"))
+                step, is_sent = fault.sent(b"".join(first) + behind)
+                server.script(step, fault.answer(body=b"1"))
                 assert len(call(pool).body) == len(first[1])
+                assert is_sent.wait(5)
                 assert call(pool).body == b"1"
                 server.wait_for(connections=before + 1)
                 pool._idle.clear()

@@ -412,6 +412,17 @@ def raw(*chunks: bytes, then: str = "keep", at: str = "request", name: str = "ra
     return Step(name, act, at)
 
 
+def sent(data: bytes) -> tuple[Step, threading.Event]:
+    """Send these bytes and keep the connection; the event is set when all of them have left."""
+    done = threading.Event()
+
+    def act(connection: Connection) -> None:
+        connection.send(data)
+        done.set()
+
+    return Step("raw", act), done
+
+
 def answer(status: int = 200, body: Any = b"{}", **of: Any) -> Step:
     """Answer, as `wire` says."""
     return raw(b"".join(wire(status, body, **of)), then="close" if of.get("close") else "keep", name="answer")
