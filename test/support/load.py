@@ -163,11 +163,15 @@ class Load:
     def calls(self) -> int:
         return len(self._told) - self.count(Told.NOTHING) + len(self.raw)
 
-    def lost(self, executed: Mapping[int, int]) -> int:
-        """How many questions the two sides disagree about, or that ended in no way that was promised."""
+    def lost(self, executed: Mapping[int, int], idempotent: bool = False) -> int:
+        """How many questions the two sides disagree about, or that ended in no way that was promised.
+
+        `idempotent` calls are told of their last attempt: it may have been refused after another one was executed.
+        """
         known = (Told.ANSWER, Told.FAILED, Told.MIXED_UP)
         missing = sum(told in known for question, told in enumerate(self._told) if question not in executed)
-        unknown = sum(self._told[question] in (Told.NOTHING, Told.NOT_EXECUTED) for question in executed)
+        wrong = (Told.NOTHING,) if idempotent else (Told.NOTHING, Told.NOT_EXECUTED)
+        unknown = sum(self._told[question] in wrong for question in executed)
         return missing + unknown + len(self.raw)
 
     def doubled(self, executed: Mapping[int, int]) -> int:
