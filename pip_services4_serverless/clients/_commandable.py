@@ -5,11 +5,10 @@ from typing import Any
 
 from .._context import CallContext
 from ._serverless_client import ServerlessClient
-from .async_function_client import AsyncFunctionClient
 from .function_client import FunctionClient
 
 
-class _Commands(ServerlessClient):
+class Commands(ServerlessClient):
     def _names_of(self, cmd: str) -> tuple[str, str]:
         """What a command is counted as, and what is sent."""
         command = ".".join(str(part) for part in (self._name, cmd) if part)
@@ -19,7 +18,7 @@ class _Commands(ServerlessClient):
         return command, command if prefixes else cmd
 
 
-class Commandable(_Commands, FunctionClient):
+class Commandable(Commands, FunctionClient):
     """Calls the commands of a service by name, observed. Stands before a provider's client in a class's bases.
 
     Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
@@ -34,25 +33,6 @@ class Commandable(_Commands, FunctionClient):
         timing = self._instrument(context, command)
         try:
             result = self._call(sent, context, params)
-        except BaseException as err:
-            timing.end_failure(err)
-            raise
-        timing.end_success()
-        return result
-
-
-class AsyncCommandable(_Commands, AsyncFunctionClient):
-    """The asynchronous twin of `Commandable`."""
-
-    async def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
-        """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
-
-        Arguments and errors are those of `FunctionClient._call`.
-        """
-        command, sent = self._names_of(cmd)
-        timing = self._instrument(context, command)
-        try:
-            result = await self._call(sent, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise

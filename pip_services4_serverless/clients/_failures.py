@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from .._rules.answer import AnswerTooLargeError
-from .._wire import (
+from .._wire.errors import (
     ContentDecodingError,
     NotSentError,
     PoolClosedError,

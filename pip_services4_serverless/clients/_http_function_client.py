@@ -8,13 +8,11 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
-from .._wire import AsyncConnectionPool
 from ..connect._refusals import refusal
-from ._failures import failures_of_requests, failures_of_the_wire
+from ._failures import failures_of_requests
 from ._log_filter import hidden
 from ._serverless_client import ServerlessClient
-from ._transport import RESERVED_HEADERS, Transport, limits_of
-from .async_function_client import AsyncFunctionClient
+from ._transport import Transport
 from .function_client import FunctionClient
 
 if TYPE_CHECKING:
@@ -44,12 +42,6 @@ class _Handle(NamedTuple):
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
     connect_timeout: float  # seconds
     broken: tuple[type[Exception], ...]  # what a body raises that breaks off, in a response that a tool made
-
-
-class _AsyncHandle(NamedTuple):
-    pool: AsyncConnectionPool
-    target: str  # what goes on the request's line
-    headers: Mapping[str, str]
 
 
 class HttpClient(ServerlessClient):
@@ -126,30 +118,3 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
             body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
         return Answer(response.status_code, response.headers, body)
-
-
-class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
-    """The asynchronous one, straight to the wire."""
-
-    def _open_http(
-        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
-    ) -> Transport:
-        session, request, _ = self._prepare(context, options, uri, key_header, key)
-        pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
-        own = dict(request.headers)
-        own.pop("Content-Length", None)
-        handle = _AsyncHandle(pool, session.target, own)
-        session.close()
-        names = {name.lower() for name in own} | RESERVED_HEADERS
-        return Transport(handle, uri, hidden(key), failures_of_the_wire(), names)
-
-    def _close_transport(self, transport: Transport) -> None:
-        transport.handle.pool.close()
-        self._uri = None
-
-    async def _send(
-        self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
-    ) -> Answer:
-        pool, target, own = transport.handle
-        response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
-        return Answer(response.status, response.headers, response.body)

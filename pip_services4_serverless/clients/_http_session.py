@@ -15,7 +15,8 @@ from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
 from .._rules.options import Options
-from .._wire import ConnectionPool, Endpoint
+from .._wire.connection_pool import ConnectionPool
+from .._wire.endpoint import Endpoint
 from ._transport import limits_of
 
 

@@ -28,7 +28,9 @@ from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
 from .._rules.outside import is_from_outside
 from .._rules.secrets import mask_bytes
-from .._wire import ConnectionPool, Endpoint, Response
+from .._wire.connection_pool import ConnectionPool
+from .._wire.endpoint import Endpoint
+from .._wire.response import Response
 from ..connect import AwsConnectionParams
 from ..connect._refusals import refusal, refuse
 from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer

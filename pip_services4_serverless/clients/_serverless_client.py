@@ -24,7 +24,6 @@ from .._rules.options import OPTIONS, Options
 from .._rules.spelling import misspelled
 from ..connect._connection_params import is_readable_on_the_way
 from ..connect._refusals import refuse
-from ._closing import AsyncClosing, Closing
 from ._observers import OwnCounters, OwnTracer
 from ._transport import Transport
 
@@ -54,7 +53,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     _connection_resolver: Any
     _connection: Any
 
-    _CLOSING: ClassVar[type[Closing | AsyncClosing]]
+    _CLOSING: ClassVar[type[Any]]  # a `Closing` or an `AsyncClosing`
     _KEYS: ClassVar[frozenset[str]] = frozenset()  # of its `connection` and `credential` sections
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from ._async_http_function_client import AsyncHttpFunctionClient
 from ._azure import AzureFunction
-from ._http_function_client import AsyncHttpFunctionClient
 
 
 class AsyncAzureFunctionClient(AzureFunction, AsyncHttpFunctionClient):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ._commandable import AsyncCommandable
+from ._async_commandable import AsyncCommandable
 from .async_lambda_client import AsyncLambdaClient
 
 

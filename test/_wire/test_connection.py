@@ -19,15 +19,11 @@ from support.proxy import Proxy
 from support.responses import BODY, CLOSED, ERRORS, FRAMED, Sample
 from support.sockets import keepalive_of, socket_to
 
-from pip_services4_serverless._wire import (
-    ConnectionLostError,
-    ConnectionPool,
-    Endpoint,
-    NotSentError,
-    Response,
-    ResponseTimeoutError,
-)
 from pip_services4_serverless._wire.connection import Connection
+from pip_services4_serverless._wire.connection_pool import ConnectionPool
+from pip_services4_serverless._wire.endpoint import Endpoint
+from pip_services4_serverless._wire.errors import ConnectionLostError, NotSentError, ResponseTimeoutError
+from pip_services4_serverless._wire.response import Response
 
 LIMIT = 64 << 20  # bytes
 PATIENCE = 10.0  # seconds: what must not be reached

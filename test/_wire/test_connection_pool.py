@@ -15,14 +15,9 @@ import pytest
 from support import fault_server as fault
 from support.fault_server import FaultServer, Step
 
-from pip_services4_serverless._wire import (
-    ConnectionPool,
-    Endpoint,
-    NotSentError,
-    PoolClosedError,
-    ResponseTimeoutError,
-    WireError,
-)
+from pip_services4_serverless._wire.connection_pool import ConnectionPool
+from pip_services4_serverless._wire.endpoint import Endpoint
+from pip_services4_serverless._wire.errors import NotSentError, PoolClosedError, ResponseTimeoutError, WireError
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from support.certificates import authority
 from support.fault_server import FaultServer, Step
 from support.proxy import Proxy
 
-from pip_services4_serverless._wire import ConnectionPool, Endpoint, NotSentError, ResponseTimeoutError
-from pip_services4_serverless._wire.endpoint import tls_context
+from pip_services4_serverless._wire.connection_pool import ConnectionPool
+from pip_services4_serverless._wire.endpoint import Endpoint, tls_context
+from pip_services4_serverless._wire.errors import NotSentError, ResponseTimeoutError
 
 LIMIT = 64 << 20  # bytes
 

@@ -152,7 +152,9 @@ def serve() -> None:
 
 
 def call_once(url: str, keepalive: float) -> None:
-    from pip_services4_serverless._wire import ConnectionPool, Endpoint, WireError
+    from pip_services4_serverless._wire.connection_pool import ConnectionPool
+    from pip_services4_serverless._wire.endpoint import Endpoint
+    from pip_services4_serverless._wire.errors import WireError
 
     endpoint = Endpoint.of_url(url, "", keepalive=keepalive)
     pool = ConnectionPool(

@@ -13,7 +13,7 @@ from support.clients import open_client
 from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
 from support.load import Resources, load_server
 
-from pip_services4_serverless._wire import ConnectionLostError
+from pip_services4_serverless._wire.errors import ConnectionLostError
 from pip_services4_serverless.clients._failures import failures_of_botocore, failures_of_requests, told
 
 INTERRUPTS = 500

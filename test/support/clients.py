@@ -22,7 +22,7 @@ from pip_services4_serverless.clients import (
     LambdaClient,
 )
 
-from .driven import Driven
+from .driven import Driven, background_loop
 
 
 class Kind(str):
@@ -48,6 +48,8 @@ KINDS = (Kind("azure"), Kind("lambda"), AsyncKind("azure"), AsyncKind("lambda"))
 def every_kind(request: pytest.FixtureRequest) -> Kind:
     """Each provider in turn, with its blocking and its asynchronous client: a module's `provider`, by assignment."""
     kind: Kind = request.param
+    if kind.is_async:
+        background_loop()  # before a test counts threads and descriptors, or calls from several threads
     return kind
 
 

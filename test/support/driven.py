@@ -35,7 +35,12 @@ class Driven:
         value = getattr(self.client, name)
         if name in _AWAITED:
             return lambda *args, **kwargs: run(value(*args, **kwargs))
-        return value
+        return self._close if name == "close" else value
+
+    def _close(self, *args: Any) -> None:
+        """Returns when the loop has closed the connections, as it is told to from this thread."""
+        self.client.close(*args)
+        run(asyncio.sleep(0))
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.client, name, value)

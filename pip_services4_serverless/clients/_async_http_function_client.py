@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .._context import CallContext
+from .._rules.answer import Answer
+from .._rules.options import Options
+from .._wire.async_connection_pool import AsyncConnectionPool
+from ._failures import failures_of_the_wire
+from ._http_function_client import HttpClient
+from ._log_filter import hidden
+from ._transport import RESERVED_HEADERS, Transport, limits_of
+from .async_function_client import AsyncFunctionClient
+
+
+class _AsyncHandle(NamedTuple):
+    pool: AsyncConnectionPool
+    target: str  # what goes on the request's line
+    headers: Mapping[str, str]
+
+
+class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
+    """The asynchronous one, straight to the wire."""
+
+    def _open_http(
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+    ) -> Transport:
+        session, request, _ = self._prepare(context, options, uri, key_header, key)
+        pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
+        own = dict(request.headers)
+        own.pop("Content-Length", None)
+        handle = _AsyncHandle(pool, session.target, own)
+        session.close()
+        names = {name.lower() for name in own} | RESERVED_HEADERS
+        return Transport(handle, uri, hidden(key), failures_of_the_wire(), names)
+
+    def _close_transport(self, transport: Transport) -> None:
+        transport.handle.pool.close()
+        self._uri = None
+
+    async def _send(
+        self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
+    ) -> Answer:
+        pool, target, own = transport.handle
+        response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
+        return Answer(response.status, response.headers, response.body)
