@@ -100,7 +100,7 @@ def send_by(opened: OpenedLambda, options: Options) -> None:
     """Has boto3's client sign by our signer and send through our connections."""
     opened.signer.take_over(opened.client)
     # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read and not
-    # the attempt, and a call costs half as much again.
+    # the attempt, and a call costs more.
     endpoint: Any = getattr(opened.client, "_endpoint", None)
     if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
         endpoint.http_session = _HttpSession(opened.endpoint, options, opened.secrets)
