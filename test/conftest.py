@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from support.clients import PROVIDERS
+from support.watch import watch  # noqa: F401  # a fixture
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]

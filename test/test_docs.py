@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def rows(text: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
 
 
+# Functions of the package whose second argument is the code of a configuration error.
+REFUSING = {"refuse", "refusal", "check_secret"}
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def test_the_error_table_is_the_codes() -> None:
     """Each situation has its row, with exception and status, and no row is without a situation."""
     documented = {row[0].strip("`"): (row[1].strip("`"), row[2]) for row in rows(ERRORS) if len(row) == 4}
@@ -50,11 +59,12 @@ def test_the_refusals_are_those_raised() -> None:
     modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py"), *PACKAGE.glob("_rules/*.py")} - {
         PACKAGE / "connect" / "_refusals.py"
     }
-    source = "".join(path.read_text("utf-8") for path in modules)
-    raised = re.findall(r'(?:refuse|refusal|check_secret)\(\s*(?:context|None),\s*"([A-Z_]+)"', source)
-    raised += re.findall(r'_key", "([A-Z_]+)", "[a-z-]+"\)', source)  # what the resolvers look up
-    assert set(raised) == set(REFUSALS)
-    assert "ConfigException(" not in source
+    nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    refused = {code.value for call in calls if call.func.id in REFUSING for code in call.args[1:2] if is_text(code)}
+    assert refused <= set(REFUSALS)
+    assert {node.value for node in nodes if is_text(node) and node.value in REFUSALS} == set(REFUSALS)
+    assert "ConfigException" not in {call.func.id for call in calls}
 
 
 # Answers that each row of the table is about, but for the attempts that had none.
@@ -91,13 +101,11 @@ def test_the_codes_of_the_command_line_are_documented() -> None:
     page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     table = {row[0].strip("`"): row[1] for row in rows(page) if row[0].strip("`") in CODES}
     assert table == CODES
-    source = "".join(path.read_text("utf-8") for path in PACKAGE.glob("_cli/*.py") if path.name != "failure.py")
-    own = (
-        set(re.findall(r'"([A-Z_]+_[A-Z_]+)"', source))
-        - set(SITUATIONS)
-        - {"PIP_SERVERLESS_AUTH_CODE", "PIP_SERVERLESS_KEYS"}
-    )
-    assert own == set(CODES)
+    modules = [path for path in PACKAGE.glob("_cli/*.py") if path.name != "failure.py"]
+    nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    codes = {node.value for node in nodes if is_text(node) and re.fullmatch("[A-Z]+(_[A-Z]+)+", node.value)}
+    environment = {code for code in codes if code.startswith("PIP_SERVERLESS_")}
+    assert codes - environment - set(SITUATIONS) == set(CODES)
 
 
 def test_lambdas_refusals_are_named() -> None:

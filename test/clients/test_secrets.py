@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import gc
 import html
 import json
 import logging
 import os
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,19 +17,13 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pip_services4_commons.errors import ApplicationException, ConfigException, ErrorDescriptionFactory
+from pip_services4_commons.errors import ApplicationException, ConfigException
 from pip_services4_components.config import ConfigParams
-from pip_services4_components.context import IContext
-from pip_services4_components.refer import Descriptor, References
-from pip_services4_observability.count import CachedCounters, Counter
-from pip_services4_observability.log import Logger, LogLevel
-from pip_services4_observability.trace import ITracer
 from support import fault_server as server
 from support.clients import (
     ACCESS_KEY,
     AUTH_CODE,
     CLIENTS,
-    KINDS,
     SESSION_TOKEN,
     config_for,
     every_kind,
@@ -39,94 +31,14 @@ from support.clients import (
     open_client,
 )
 from support.fault_server import FaultServer, Step
-from support.faults import FAULTS, Fault, Variant, call, refused, stage
+from support.faults import refused
 from support.proxy import Proxy
+from support.watch import MARK, PROXY_BASIC, PROXY_USER, URL_KEY, Watch
 
 from pip_services4_serverless._rules.secrets import Secrets, mask_bytes, mask_error, mask_text
-from pip_services4_serverless.clients import FunctionClient
 from pip_services4_serverless.clients._log_filter import hide_in_logs
 
 provider = every_kind
-
-URL_KEY = "UrlKey-hunter2-D"
-PROXY_USER = "proxyuser:ProxyPassword-hunter2-E"
-PROXY_BASIC = base64.b64encode(PROXY_USER.encode()).decode()
-MARK = "hunter2"  # in every secret, and nowhere else
-LOGGERS = ("", "urllib3", "requests", "botocore", "boto", "boto3", "http")
-
-
-class Watch(Logger, logging.Handler, CachedCounters, ITracer):
-    """Notes all that is logged, counted or traced, as text."""
-
-    def __init__(self) -> None:
-        Logger.__init__(self)
-        logging.Handler.__init__(self, logging.DEBUG)
-        CachedCounters.__init__(self)
-        self.seen: list[str] = []
-        self.warnings = 0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen += (self.format(record), repr(vars(record)))
-
-    def log(self, *args: Any) -> None:
-        """pip-services' logger; a `Handler` has none."""
-        self._format_and_write(*args)
-
-    def _write(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None) -> None:
-        self.warnings += level == LogLevel.Warn
-        self.seen.append(f"{level} {context} {message} {self._compose_error(error) if error else ''}")
-
-    def trace(self, context: IContext | None, component: str, operation: str, duration: float) -> None:
-        self.seen.append(f"{component} {operation}")
-
-    def failure(
-        self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
-    ) -> None:
-        self.seen.append(f"{component} {operation} {error!r}")
-
-    def _save(self, counters: list[Counter]) -> None:
-        self.seen += (repr(vars(counter)) for counter in counters)
-
-    def references(self) -> References:
-        kinds = ("logger", "counters", "tracer")
-        return References.from_tuples(
-            *(part for kind in kinds for part in (Descriptor("test", kind, "watch", "default", "1.0"), self))
-        )
-
-    def note(self, error: BaseException | None) -> None:
-        """All that can be printed of an exception, and of those behind it."""
-        while error is not None:
-            self.seen += (str(error), repr(error), repr(error.args), repr(vars(error)))
-            self.seen += traceback.format_exception(error)
-            if isinstance(error, ApplicationException):
-                self.seen.append(json.dumps(error.to_json(), default=str))
-                self.seen.append(repr(vars(ErrorDescriptionFactory.create(error))))
-            error = error.__cause__ or error.__context__
-
-    def note_client(self, client: FunctionClient) -> None:
-        connection = client._connection
-        self.seen += (repr(client), str(client), repr(connection), str(connection), connection.to_string())
-        self.seen += (repr(client._connection_resolver), repr(vars(client._connection_resolver).get("_references")))
-
-    def leaks(self) -> list[str]:
-        self._save(self.get_all())
-        return [text for text in self.seen if MARK in text or PROXY_BASIC in text]
-
-
-@pytest.fixture
-def watch() -> Iterator[Watch]:
-    """Everything that is logged from debug level on."""
-    result = Watch()
-    result.set_level(LogLevel.Trace)
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-    logging.getLogger().addHandler(result)
-    yield result
-    logging.getLogger().removeHandler(result)
-    for logger, level in zip(loggers, before, strict=True):
-        logger.setLevel(level)
 
 
 @contextmanager
@@ -135,41 +47,6 @@ def environment(**variables: str) -> Iterator[None]:
         for name, value in variables.items():
             patch.setenv(name, value)
         yield
-
-
-@pytest.mark.parametrize(
-    ("fault", "provider"),
-    [
-        pytest.param(fault, provider, id=f"{fault.name}-{provider.id}")
-        for fault in FAULTS
-        for provider in KINDS
-        if fault.outcomes(provider)
-    ],
-)
-def test_no_fault_shows_a_secret(fault: Fault, provider: str, watch: Watch) -> None:
-    """Not in logs, errors, their causes, tracebacks, texts, traces or counters; and the far side did get it."""
-
-    def prepare(client: FunctionClient, config: ConfigParams) -> None:
-        client.set_references(watch.references())
-        if provider == "azure":
-            config.put("connection.uri", config.get_as_string("connection.uri") + f"?code={URL_KEY}")
-
-    with stage(fault, provider, prepare=prepare) as staged:
-        for variant in fault.variants[:12] or (Variant(()),):
-            if variant.steps:
-                staged.meet(variant)
-            try:
-                call(staged, fault)
-            except ApplicationException as error:
-                watch.note(error)
-        watch.note_client(staged.client)
-        if staged.server and staged.server.requests:
-            head = staged.server.requests[-1].head.decode()
-            assert {"azure": AUTH_CODE, "lambda": SESSION_TOKEN}[provider] in head
-            assert URL_KEY not in head
-    watch.note_client(staged.client)
-    assert watch.leaks() == []
-    assert len(watch.seen) > 20
 
 
 def test_the_watch_sees_a_leak(watch: Watch) -> None:
