@@ -305,18 +305,6 @@ def test_an_error_body_in_part(
         assert message in (None, error.message)
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_an_error_of_the_function_is_not_sent_again(status: int) -> None:
-    """A pip-services error says that the function ran, whatever the status."""
-    with FaultServer() as server, open_client("azure", server.url, idempotent=True) as client:
-        body = {"code": "NO_STOCK", "category": "FailedInvocation", "message": "none left"}
-        server.script(answer(status, body, headers={"Retry-After": "0"}))
-        error = failure(client)
-
-        assert (type(error), error.code, error.status) == (InvocationException, "NO_STOCK", status)
-        assert server.executions == 1
-
-
 def test_a_payload_over_the_limit_is_refused_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     """The front end's limit is 100 MiB."""
     assert AzureFunctionClient._MAX_PAYLOAD == 104_857_600

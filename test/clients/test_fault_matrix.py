@@ -33,6 +33,8 @@ CELLS = [
 ]
 
 
+@pytest.mark.defect(6)
+@pytest.mark.defect(24)
 @pytest.mark.timing
 @pytest.mark.parametrize(("fault", "provider", "idempotent"), CELLS)
 def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idempotent: bool, watch: Watch) -> None:

@@ -53,7 +53,6 @@ from support.fault_server import (
     close_after_read,
     refused_port,
     reset_after_read,
-    reset_while_reading,
     silent,
     truncated,
     wire,
@@ -417,67 +416,11 @@ def test_the_callers_parameters_stay_as_they_are(provider: str) -> None:
 
 # --- What is sent again ---
 
-NEVER, IF_IDEMPOTENT, ALWAYS = (False, False), (False, True), (True, True)
-RESENDS: dict[str, tuple[Step, tuple[bool, bool]]] = {
-    "429": (answer(429), ALWAYS),
-    "503 with Retry-After": (answer(503, headers={"Retry-After": "0"}), ALWAYS),
-    "503": (answer(503), IF_IDEMPOTENT),
-    "503 with a Retry-After of no sense": (answer(503, headers={"Retry-After": "soon"}), IF_IDEMPOTENT),
-    "500": (answer(500), IF_IDEMPOTENT),
-    "502": (answer(502), IF_IDEMPOTENT),
-    "504": (answer(504), IF_IDEMPOTENT),
-    "no answer": (silent(), IF_IDEMPOTENT),
-    "reset while it reads": (reset_while_reading(), IF_IDEMPOTENT),
-    "reset": (reset_after_read(), IF_IDEMPOTENT),
-    "closed": (close_after_read(), IF_IDEMPOTENT),
-    "truncated": (truncated(body={"id": "7"}), IF_IDEMPOTENT),
-    "truncated chunks": (truncated(body={"id": "7"}, chunk_size=4), IF_IDEMPOTENT),
-    "400": (answer(400), NEVER),
-    "401": (answer(401), NEVER),
-    "404": (answer(404), NEVER),
-    "409": (answer(409), NEVER),
-    "413": (answer(413), NEVER),
-    "501": (answer(501), NEVER),
-    "302": (answer(302, headers={"Location": "/"}), NEVER),
-    "no JSON": (answer(200, b"<html>", content_type="text/html"), NEVER),
-}
-
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tables of many calls, of which it does not matter when they are made again."""
     monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
-
-
-@pytest.mark.usefixtures("short_waits")
-@pytest.mark.defect(6)
-@pytest.mark.defect(24)
-@pytest.mark.parametrize("idempotent", [False, True], ids=["once", "idempotent"])
-@pytest.mark.parametrize("happened", RESENDS)
-def test_what_is_sent_again(provider: str, happened: str, idempotent: bool) -> None:
-    """By default only what was not executed; the far side counts."""
-    step, again = RESENDS[happened]
-    options = {"timeout": 250} if happened == "no answer" else {}
-    with (
-        FaultServer() as server,
-        open_client(provider, server.url, retries=1, idempotent=idempotent, **options) as client,
-    ):
-        server.script(step)
-        if again[idempotent]:
-            assert client.call_command("get", "T", {"id": "7"})["id"] == "7"
-        else:
-            failure(client)
-
-        assert server.steps.total() == 1 + again[idempotent]
-
-
-def test_what_was_not_sent_is_sent_again(provider: str) -> None:
-    """A handshake that fails has told the function nothing."""
-    with FaultServer(tls="reset") as server, open_client(provider, server.url, retries=2) as client:
-        error = failure(client)
-
-        assert (error.code, error.status) == ("CANNOT_CONNECT", 503)
-        assert server.connections == 3
 
 
 @pytest.mark.defect(7)

@@ -27,7 +27,7 @@ from pip_services4_commons.errors import (
 )
 from pip_services4_components.config import ConfigParams
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, SESSION_TOKEN, config_for, failure, open_client, words
-from support.fault_server import FaultServer, Request, answer, close_after_read, silent
+from support.fault_server import FaultServer, Request, answer, close_after_read
 
 from pip_services4_serverless.clients import LambdaClient
 
@@ -490,18 +490,6 @@ def test_a_one_way_call_that_failed_is_an_error() -> None:
             client.call_one_way("get", "T")
 
         assert (caught.value.code, words(caught.value)) == ("FUNCTION_ERROR", "no")
-
-
-@pytest.mark.defect(24)
-@pytest.mark.parametrize("step", [close_after_read(), silent(), answer(500)], ids=lambda step: step.name)
-def test_a_one_way_call_is_not_sent_again(step: Any) -> None:
-    """The event may have been queued."""
-    with FaultServer() as server, open_client("lambda", server.url, timeout=300) as client:
-        server.script(step)
-        with pytest.raises(ApplicationException):
-            client.call_one_way("get", "T")
-
-        assert server.steps.total() == 1
 
 
 @pytest.mark.parametrize(("one_way", "limit"), [(False, 6 * MIB), (True, MIB)])

@@ -459,6 +459,9 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "taken one way", None, answered(), one(server.answer(202, b"")), one_way=True, check=lambda value: value is None
     ),
+    Fault("closed after the request is read, called one way", None, LOST, one(server.close_after_read()), one_way=True),
+    Fault("accepted one way, then silence", None, SILENCE, one(server.silent()), "timeout", one_way=True),
+    Fault("500, called one way", None, FAILED_ON_THE_WAY, statuses(500), one_way=True),
     Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", refused),)),
     Fault(
         "`EC2ThrottledException`, `ResourceNotReadyException`, `ENINotReadyException`",
