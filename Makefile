@@ -11,12 +11,20 @@ PARALLEL = -n $(WORKERS) --dist loadfile
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+# What a user installs. The pip that Python 3.11 brings does not know dependency groups.
+$(VENV)/.local: pyproject.toml
+	@echo "Installing the package and its local hosts into $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[local,test]'
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable '.[local]'
 	touch $@
 
-demo: install
+$(VENV)/.installed: $(VENV)/.local
+	@echo "Installing what the tests need (about 400 MB) ..."
+	$(BIN)/python -m pip install --quiet --editable '.[local]' --group test
+	touch $@
+
+demo: $(VENV)/.local
 	$(BIN)/python -m pip_services4_serverless.local._demo
 
 # With coverage measured, so that `make test check` runs the tests once.
@@ -63,7 +71,7 @@ docs docgen: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict --clean --config-file .mkdocs.yml
 
 $(VENV)/.docs: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
 # Wheel and sdist in dist/; the tests run against the installed wheel.
@@ -75,7 +83,7 @@ pythons: $(VENV)/.package
 	.ci/package $(BIN)/python $$(.ci/pythons $(BIN)/python)
 
 $(VENV)/.package: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[package]'
+	$(BIN)/python -m pip install --quiet --group package
 	touch $@
 
 # The clients' tests with niquests installed, in an environment of its own: it puts urllib3-future in urllib3's place.
@@ -101,7 +109,7 @@ bench: $(VENV)/.bench
 	PYTHONPATH=test $(BIN)/python -m benchmark
 
 $(VENV)/.bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --group bench
 	touch $@
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import metadata
 from pathlib import Path
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 PYTHONS = re.search(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8"), re.MULTILINE)[1].split()
 
@@ -70,3 +72,29 @@ def test_the_changelog_has_the_version() -> None:
 def test_the_metadata_are_complete(field: str) -> None:
     """Of the installed distribution."""
     assert metadata("pip-services4-serverless")[field]
+
+
+def test_what_developers_need_is_no_extra() -> None:
+    """A wheel's extras are for its users; tests, documentation and releases have dependency groups."""
+    groups = PYPROJECT["dependency-groups"]
+    assert {"test", "docs", "package", "bench"} <= groups.keys()
+    assert not groups.keys() & set(metadata("pip-services4-serverless").get_all("Provides-Extra"))
+
+
+@pytest.mark.parametrize("path", ["Makefile", ".ci/package", "docker/Dockerfile.test"])
+def test_groups_are_there_for_a_pip_that_knows_them(path: str) -> None:
+    """Each that is installed is declared. The pip that Python 3.11 brings is older than groups."""
+    text = (ROOT / path).read_text("utf-8")
+    named = re.findall(r"--group[ =](\S+)", text)
+    assert named
+    assert set(named) <= PYPROJECT["dependency-groups"].keys()
+    assert text.index("--upgrade 'pip>=25.1'") < text.index("--group")
+    assert "[local,test]" not in text
+
+
+def test_the_demo_installs_what_users_install() -> None:
+    """And not the tools of the tests."""
+    needs = re.search(r"^demo: (.*)$", MAKEFILE, re.MULTILINE)[1]
+    recipe = re.search(rf"^{re.escape(needs)}: .*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1]
+    assert "--editable '.[local]'" in recipe
+    assert "--group" not in recipe

@@ -166,6 +166,7 @@ def main() -> int:
                 (DummiesLambdaClient(), aws.config("dummies")),
                 (DummiesCommandableLambdaClient("dummies"), aws.config("dummies")),
             ):
+                print(f"Calling with {type(client).__name__} ...")
                 with opened(client, config, references):
                     exercise(client, recorder(client))
                     if isinstance(client, DummiesLambdaClient):
