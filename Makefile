@@ -20,7 +20,7 @@ $(VENV)/.local: pyproject.toml
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.local
-	@echo "Installing what the tests need (about 400 MB) ..."
+	@echo "Installing what the tests need ..."
 	$(BIN)/python -m pip install --quiet --editable '.[local]' --group test
 	touch $@
 

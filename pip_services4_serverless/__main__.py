@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`python -m pip_services4_serverless`, the same as the script `pip-serverless`."""
 
 import sys

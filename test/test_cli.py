@@ -28,7 +28,7 @@ from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
 
 from pip_services4_serverless import __version__
 from pip_services4_serverless.__main__ import main
-from pip_services4_serverless._cli import config_file
+from pip_services4_serverless._cli import config_file, standard_input
 from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
 
 DOCS = Path(__file__).parents[1] / "docs" / "command-line.md"
@@ -107,16 +107,82 @@ def test_parameters_are_text_or_json(run: Run, server: FaultServer, provider: st
         ((), b'{"a": {"b": "\xc3\xbc"}}', {"a": {"b": "ü"}}),
         ((), b"", {}),
         (("-", "b=2"), b'{"a": 1, "b": 1}', {"a": 1, "b": "2"}),
-        (("b=2",), b'{"a": 1}', {"b": "2"}),
+        (("b=2",), b'{"a": 1, "b": 1}', {"a": 1, "b": "2"}),
+        (("b=2",), b"", {"b": "2"}),
     ],
-    ids=["piped", "empty", "asked for", "not asked for"],
+    ids=["piped", "empty", "asked for", "merged", "nothing to merge"],
 )
 def test_standard_input_holds_parameters(
     run: Run, server: FaultServer, arguments: tuple[str, ...], stdin: bytes, params: Any
 ) -> None:
-    """A JSON object is read where there are no other parameters, or where `-` asks for it; arguments go before it."""
+    """A JSON object that is piped in or redirected is merged with the arguments, which win."""
     assert run(*to("azure", server.url), *arguments, "--trace-id", "T", stdin_bytes=stdin).status == 0
     assert sent(server) == {"cmd": "get", "trace_id": "T", **params}
+
+
+@pytest.fixture
+def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Standard input is a pipe that another process has open; to write into it. Patience is short."""
+    monkeypatch.setattr(standard_input, "TO_BEGIN", 0.2)
+    monkeypatch.setattr(standard_input, "TO_END", 0.4)
+    reader, writer = os.pipe()
+    with open(reader) as file, open(writer, "wb", buffering=0), monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", file)
+        yield writer
+
+
+def test_silent_pipe_is_told_and_left_alone(
+    capsys: pytest.CaptureFixture[str], server: FaultServer, open_pipe: int
+) -> None:
+    """The call is made with its arguments: CI, ssh and containers leave a pipe open that never says anything."""
+    assert main((*to("azure", server.url), "b=2", "--trace-id", "T")) == 0
+    assert sent(server) == {"cmd": "get", "trace_id": "T", "b": "2"}
+    assert capsys.readouterr().err == (
+        "pip-serverless: standard input is open, but silent, and is not read; `-` waits for it as long as it takes, "
+        "`< /dev/null` leaves it out\n"
+    )
+
+
+@pytest.mark.parametrize(("arguments", "written"), [((), b""), ((), b'{"a"'), (("b=2",), b'{"a": 1}')])
+def test_pipe_that_does_not_end_is_refused(
+    capsys: pytest.CaptureFixture[str], server: FaultServer, open_pipe: int, arguments: tuple[str, ...], written: bytes
+) -> None:
+    """Nothing is sent without parameters that may still come, or with a part of them; and nothing hangs."""
+    os.write(open_pipe, written)
+    assert main((*to("azure", server.url), *arguments)) == 2
+    assert server.connections == 0
+    assert capsys.readouterr().err.startswith("pip-serverless: standard input: it did not end within 0.4 s; `-` waits")
+
+
+def test_slow_pipe_is_waited_for_if_asked(server: FaultServer, open_pipe: int) -> None:
+    """`-` reads to the end, however long that takes."""
+
+    def write() -> None:
+        os.write(open_pipe, b'{"a": 1}')
+        os.dup2(os.open(os.devnull, os.O_WRONLY), open_pipe)  # ends it
+
+    timer = threading.Timer(0.8, write)
+    timer.start()
+    assert main((*to("azure", server.url), "b=2", "-", "--trace-id", "T")) == 0
+    timer.join()
+    assert sent(server) == {"cmd": "get", "trace_id": "T", "a": 1, "b": "2"}
+
+
+def test_endless_standard_input_is_refused(run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is larger than any provider takes is not collected."""
+    monkeypatch.setattr(standard_input, "_LARGEST", 10)
+    ended = run(*to("azure", server.url), stdin_bytes=b" " * 11)
+    assert (ended.status, server.connections) == (2, 0)
+    assert ended.err == "pip-serverless: standard input: it is longer than 10 bytes\n"
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 0), (("-",), 2)])
+def test_closed_standard_input_has_no_parameters(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int
+) -> None:
+    """As of a daemon's child; whoever asks for it by `-` is refused."""
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main((*to("azure", server.url), *arguments)) == status
 
 
 @pytest.mark.parametrize(
@@ -277,7 +343,45 @@ def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...], message: 
     assert ended.err.startswith(f"pip-serverless: {message}")
 
 
+# --- What -v tells ---
+
+
+@pytest.mark.parametrize("option", ["-v", "--verbose"])
+def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider: str, option: str) -> None:
+    """Each entry is one line on standard error, standard output stays the answer."""
+    server.script(far_side.answer(429, b"", headers={"Retry-After": "0"}), far_side.answer(body={"a": 1}))
+    ended = run(*to(provider, server.url), option, "--name", "dummies")
+    client = "CommandableAzureFunctionClient" if provider == "azure" else "CommandableLambdaClient"
+    assert (ended.status, ended.out) == (0, '{"a": 1}\n')
+    lines = ended.err.splitlines()
+    assert lines[0].startswith(f"pip-serverless: debug: Opened {client} to call ")
+    assert lines[1] == "pip-serverless: trace: Executing dummies.get method"
+    retry = r"pip-serverless: debug: Calling dummies\.get again in \d+ ms after TOO_MANY_REQUESTS"
+    assert re.fullmatch(retry, lines[2])
+    assert lines[-1].startswith(f"pip-serverless: debug: Closed {client} to ")
+
+
+def test_without_verbose_nothing_is_logged(run: Run, server: FaultServer) -> None:
+    """Standard error is for errors."""
+    server.script(far_side.answer(429, b"", headers={"Retry-After": "0"}), far_side.answer())
+    assert run(*to("azure", server.url)).err == ""
+
+
 # --- Secrets ---
+
+
+def test_verbose_shows_no_secret(
+    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
+) -> None:
+    """Neither a key of an Azure function nor AWS's, and no query of the address, also of a call that fails."""
+    monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", AUTH_CODE)
+    server.script(far_side.answer(429, AUTH_CODE.encode(), headers={"Retry-After": "0"}), far_side.answer(500, b""))
+    where = to(provider, server.url)
+    ended = run(*where, "-v", "--trace-id", "T")
+    assert ended.status == 1
+    assert ended.err.count("pip-serverless: ") >= 5
+    for secret in (AUTH_CODE, ACCESS_KEY, ACCESS_ID):
+        assert secret not in ended.err
 
 
 @pytest.mark.parametrize(
@@ -554,7 +658,7 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("command", "defaults"),
-    [("", 0), ("call", 6), ("serve", 0), ("serve azure", 5), ("serve lambda", 5), ("demo", 0)],
+    [("", 0), ("call", 7), ("serve", 0), ("serve azure", 5), ("serve lambda", 5), ("demo", 0)],
 )
 def test_help_has_an_example_and_defaults(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, defaults: int
@@ -572,6 +676,41 @@ def test_help_has_an_example_and_defaults(
     assert main(shlex.split(example)) == 0
     assert called == [1]
     assert text.count("(default: ") == defaults
+
+
+# --- Completion in a shell ---
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {"call", "serve", "demo", "--version"}),
+        ("call --conf", {"--config"}),
+        ("call --cmd x --verb", {"--verbose"}),
+        ("serve lambda --re", {"--region", "--reload"}),
+        ("call --provider ", {"azure", "lambda"}),
+    ],
+)
+def test_shell_completion(tmp_path: Path, line: str, expected: set[str]) -> None:
+    """What argcomplete's shell function runs: with the line so far in the environment, the words that fit."""
+    line = f"pip-serverless {line}"
+    out = tmp_path / "out"
+    environment = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
+    environment["_ARGCOMPLETE_STDOUT_FILENAME"] = str(out)
+    ended = subprocess.run(PROGRAM, env=os.environ | environment, timeout=60, capture_output=True, check=True)
+    assert (ended.stdout, ended.stderr) == (b"", b"")
+    assert expected <= {word.strip() for word in out.read_text().splitlines()}
+
+
+def test_completion_costs_nothing_without_a_shell_that_asks() -> None:
+    """argcomplete is imported only then; where it is not installed, a shell gets no words and no noise."""
+    code = "import sys; from pip_services4_serverless.__main__ import main; main(['call']); print(sys.modules.keys())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert "argcomplete" not in run.stdout
+    code = "import sys; sys.modules['argcomplete'] = None; from pip_services4_serverless.__main__ import main; main()"
+    environment = os.environ | {"_ARGCOMPLETE": "1"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True, env=environment)
+    assert (run.stdout, run.stderr) == (b"", b"")
 
 
 # --- Processes ---

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +18,10 @@ from pip_services4_commons.errors import (
     ConnectionException,
 )
 from pip_services4_components.config import ConfigParams
-from pip_services4_components.refer import References
+from pip_services4_components.refer import Descriptor, References
 
 from ..clients import CommandableAzureFunctionClient, CommandableLambdaClient
-from . import config_file
+from . import config_file, standard_input
 from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
 
 AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
@@ -57,6 +56,11 @@ def call(arguments: argparse.Namespace) -> int:
         _refuse("--one-way is for Lambda: Azure has no such calls")
     context = arguments.trace_id
     client.configure(found.config)
+    if arguments.verbose:
+        from .log import StandardErrorLogger
+
+        logger = Descriptor("pip-serverless", "logger", "standard-error", "default", "1.0")
+        found.references.put(logger, StandardErrorLogger())
     client.set_references(found.references)
     client.open(context)
     try:
@@ -126,10 +130,8 @@ def _auth_code(path: str | None) -> str | None:
 
 def _parameters(given: list[str]) -> dict[str, Any]:
     """The parameters of the command line, over those of a document on standard input."""
-    params: dict[str, Any] = {}
     pairs = [argument for argument in given if argument != "-"]
-    if len(pairs) < len(given) or (not pairs and _is_piped()):
-        params = _document(sys.stdin.buffer.read())
+    params = _document(standard_input.read(asked=len(pairs) < len(given), has_arguments=bool(pairs)))
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.rstrip(":"):
@@ -139,15 +141,6 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     if reserved:
         _refuse(f"the parameter {min(reserved)} is what --{min(reserved).replace('_', '-')} is for")
     return params
-
-
-def _is_piped() -> bool:
-    """Is standard input a pipe or a file? A terminal would be waited for, and /dev/null says that there is none."""
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (AttributeError, OSError, ValueError):  # closed
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
 
 
 def _document(content: bytes) -> dict[str, Any]:

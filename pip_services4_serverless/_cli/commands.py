@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import __version__
-from .failure import WRONG_USAGE, CommandError
+from .failure import WRONG_USAGE, CommandError, one_line
 
 if TYPE_CHECKING:
     from pip_services4_commons.errors import ApplicationException
@@ -30,6 +30,8 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+        return _complete()
     try:
         status = _run(given)
         sys.stdout.flush()
@@ -39,6 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _complete() -> int:
+    """Tells a shell the options, commands and values that fit, by the extra `completion`."""
+    try:
+        from argcomplete import autocomplete
+    except ModuleNotFoundError:
+        return 1
+    autocomplete(_parser())
+    return 1  # not reached while a shell asks: argcomplete ends the process
 
 
 def _run(given: list[str]) -> int:
@@ -88,7 +100,7 @@ def _tell(error: ApplicationException, status: int, as_json: bool) -> int:
         text = error.message
         if status != WRONG_USAGE:
             text = f"{type(error).__name__} {error.code} {error.status}: {text} (trace id {error.trace_id})"
-        line = "pip-serverless: " + " ".join("".join(c if c.isprintable() else " " for c in text).split())
+        line = f"pip-serverless: {one_line(text)}"
     sys.stderr.write(line + "\n")
     return status
 
@@ -147,7 +159,9 @@ def _texts(description: str, example: str, end: str = "") -> dict[str, Any]:
 
 
 def _add_call(call: argparse.ArgumentParser) -> None:
-    call.add_argument("parameters", nargs="*", metavar="PARAMETER", help="key=text, key:=json, or - for standard input")
+    call.add_argument(
+        "parameters", nargs="*", metavar="PARAMETER", help="key=text, key:=json, or - to wait for standard input"
+    )
     call.add_argument("--cmd", required=True, help="the action")
     call.add_argument("--name", help="the service's name: NAME.CMD is sent; picks the client in a file")
     call.add_argument("--provider", choices=["azure", "lambda"], help="needed only where the rest does not tell")
@@ -170,10 +184,14 @@ def _add_call(call: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--one-way", action="store_true", help="Lambda: hand the call over, and print nothing")
     how.add_argument("--trace-id", help="sent with the call, and told with an error (default: made up)")
+    how.add_argument(
+        "-v", "--verbose", action="store_true", help="write the client's log to standard error (default: no)"
+    )
     how.add_argument("--json-errors", action="store_true", help="tell an error as one line of JSON")
 
 
-_CALL = "Calls a function and prints its answer as JSON.\nParameters may be piped in as one JSON object."
+_CALL = """Calls a function and prints its answer as JSON.
+Parameters may be piped in as one JSON object; those on the command line win."""
 _STATUS = """
 
 exit status:

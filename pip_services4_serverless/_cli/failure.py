@@ -29,3 +29,8 @@ class CommandError(Exception):
         super().__init__(str(error))
         self.status = status
         self.error = error
+
+
+def one_line(text: str) -> str:
+    """Text that may hold anything, without line breaks and terminal codes."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
