@@ -24,9 +24,13 @@ REFUSALS: Mapping[str, str] = {
 }
 
 
+_PAGE = "docs/troubleshooting.md"  # has an anchor for each code
+
+
 def refusal(context: CallContext, code: str, key: str, message: str) -> ConfigException:
-    """The error that names the key at fault. The message must not hold the value of a secret."""
-    return ConfigException(trace_id_of(context), code, f"{key}: {message}").with_details("key", key)
+    """The error that names the key at fault, and where to read on. The message must not hold the value of a secret."""
+    text = f"{key}: {message} (see {_PAGE}#{code.lower()})"
+    return ConfigException(trace_id_of(context), code, text).with_details("key", key)
 
 
 def refuse(context: CallContext, code: str, key: str, message: str) -> NoReturn:
