@@ -104,7 +104,8 @@ $(VENV)/beside-niquests/.installed: pyproject.toml
 docker-check:
 	$(PYTHON) docker/replay.py docker/Dockerfile docker/Dockerfile.test
 
-# Everything that docs/performance.md tells. Under eight minutes, on a machine that does nothing else meanwhile.
+# Writes the figures of docs/performance.md and docs/benchmark.md. Takes under eight minutes, on a machine that does
+# nothing else meanwhile.
 bench: $(VENV)/.bench
 	PYTHONPATH=test $(BIN)/python -m benchmark
 

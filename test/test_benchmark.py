@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmark import report
+from benchmark import picture, report
 from benchmark.contestants import CONTESTANTS, parameters
+from benchmark.figures import GOALS, Goal
 from benchmark.machine import cores, pinned
-from benchmark.report import BEGIN, END, GOALS
+from benchmark.report import BEGIN, END
 from benchmark.rounds import paired, ratio, spread
 
 _BLOCKING = ("azure-this", "requests", "lambda-this")
+_PAGES = ("performance.md", "benchmark.md")
+_DOCS = Path(__file__).parents[1] / "docs"
 _ONLY = (*_BLOCKING, "azure-this-async", "lambda-this-async")
 
 
@@ -23,7 +26,8 @@ _ONLY = (*_BLOCKING, "azure-this-async", "lambda-this-async")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What a run of one round and five contestants printed, and the folder of what it wrote."""
     docs = tmp_path_factory.mktemp("docs")
-    (docs / "performance.md").write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    for page in _PAGES:
+        (docs / page).write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
     run = subprocess.run(
         (sys.executable, "-m", "benchmark", "--smoke", "--docs", str(docs), "--only", *_ONLY),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
@@ -43,14 +47,42 @@ def test_the_benchmark_ends_with_the_table_of_goals(smoke: tuple[str, Path]) -> 
     assert rows[1].split("|")[6].strip() == "not measured"
 
 
-def test_the_document_keeps_what_people_wrote(smoke: tuple[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("page", "headings"),
+    [
+        ("performance.md", ("## Starting", "## What it means for a service")),
+        ("benchmark.md", ("### Importing and opening", "### Asynchronous calls")),
+    ],
+)
+def test_a_page_keeps_what_people_wrote(smoke: tuple[str, Path], page: str, headings: tuple[str, ...]) -> None:
     """Only what is between the markers is replaced."""
-    text = (smoke[1] / "performance.md").read_text()
+    text = (smoke[1] / page).read_text()
     assert text.startswith("Before.\n")
     assert text.endswith(f"{END}\n\nAfter.\n")
     assert "old" not in text
-    assert "### Importing and opening" in text
-    assert "### Asynchronous calls" in text
+    assert all(f"\n{heading}\n" in text for heading in headings)
+
+
+def test_users_read_rows_of_what_was_measured(smoke: tuple[str, Path]) -> None:
+    """A row needs both sides: what a user would use, and this client."""
+    text = (smoke[1] / "performance.md").read_text()
+    assert "| Azure, one call, 100 B | `requests.Session.post` |" in text
+    assert "boto3 invoke" not in text  # which this run left out
+    assert "goal" not in text
+
+
+def test_the_committed_pages_are_those_of_the_committed_figures() -> None:
+    """`PYTHONPATH=test python -m benchmark --pages` writes them anew."""
+    figures = json.loads((_DOCS / "performance.json").read_text())
+    generated = {
+        "performance.md": report.for_users(figures),
+        "benchmark.md": report.for_contributors(figures, "benchmark.svg"),
+    }
+    for name, text in generated.items():
+        page = (_DOCS / name).read_text()
+        assert page == report.replaced(page, text)
+    assert (_DOCS / "performance.svg").read_text() == picture.for_users(figures)
+    assert (_DOCS / "benchmark.svg").read_text() == picture.for_contributors(figures)
 
 
 def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
@@ -68,8 +100,9 @@ def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
 
 
 def test_the_plot_names_those_who_ran(smoke: tuple[str, Path]) -> None:
-    """The plot has a bar for each contestant of a measure."""
-    assert (smoke[1] / "performance.svg").read_text().count(">requests.Session.post<") == 2
+    """A plot has a bar for each contestant of a measure."""
+    assert (smoke[1] / "benchmark.svg").read_text().count(">requests.Session.post<") == 2
+    assert (smoke[1] / "performance.svg").read_text().count(">requests.Session.post<") == 1
 
 
 def test_a_ratio_is_taken_pair_by_pair() -> None:
@@ -105,7 +138,7 @@ def test_rounds_take_turns() -> None:
         (GOALS[5], 0.94, "goal reached"),
     ],
 )
-def test_a_goal_tells_by_how_much_it_is_not_reached(goal: report.Goal, figure: float, verdict: str) -> None:
+def test_a_goal_tells_by_how_much_it_is_not_reached(goal: Goal, figure: float, verdict: str) -> None:
     """More is better for calls per second, less for everything else."""
     assert goal.verdict(spread([figure])) == verdict
 

@@ -1,4 +1,5 @@
-"""Measures everything, writes `docs/performance.*` and ends with the table of goals, whatever the figures are."""
+"""Measures everything, writes `docs/performance.*` and `docs/benchmark.*`, and ends with the table of goals, whatever
+the figures are."""
 
 from __future__ import annotations
 
@@ -11,15 +12,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from . import report
+from . import picture, report
 from .calls import AT_ONCE, CELLS, SIZES, TASKS, Burst, Timed, Workers, count
 from .contestants import CONTESTANTS
 from .environments import Environment, make
+from .figures import Figures, Measured, as_json
 from .machine import Process, cores, description, pinned
 from .starts import measure
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
-_PLOT = "performance.svg"
+_JSON = "performance.json"
 _LONGEST = 440  # seconds for everything
 
 
@@ -28,21 +30,25 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
     options.add_argument("--smoke", action="store_true", help="one round, only of small calls, and no instructions")
     options.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="these contestants")
-    options.add_argument("--docs", type=Path, default=_DOCS, help="where performance.md is, and the rest is written")
+    options.add_argument("--docs", type=Path, default=_DOCS, help="where performance.md and benchmark.md are")
+    options.add_argument("--pages", action="store_true", help=f"only write the pages anew, from {_JSON}")
     chosen = options.parse_args()
+    if chosen.pages:
+        write(json.loads((chosen.docs / _JSON).read_text()), chosen.docs)
+        return
     begun = time.perf_counter()
     say("environments")
     environments = make({CONTESTANTS[name].environment for name in chosen.only})
     measured = run(chosen.only, environments, chosen.smoke, ends_at=begun + _LONGEST)
     measured.about["seconds"] = time.perf_counter() - begun
-    write(measured, chosen.docs)
-    say(*(f"missing: {line}" for line in report.missing_lines(measured)))
-    say("", report.goal_table(measured, aligned=True))
+    figures = as_json(measured)
+    (chosen.docs / _JSON).write_text(json.dumps(figures, indent=1) + "\n")
+    write(figures, chosen.docs)
+    say(*(f"missing: {line}" for line in report.missing_lines(figures)))
+    say("", report.goal_table(figures, aligned=True))
 
 
-def run(
-    names: Collection[str], environments: Mapping[str, Environment], smoke: bool, ends_at: float
-) -> report.Measured:
+def run(names: Collection[str], environments: Mapping[str, Environment], smoke: bool, ends_at: float) -> Measured:
     """All measures, one after the other. The last takes what time is left."""
     share, least, sizes = (0.0, 1, SIZES[:1]) if smoke else (1.0, 5, SIZES)
     server_core, client_core = cores()
@@ -85,7 +91,7 @@ def run(
         else "no core pinned",
         "versions": {name: found for name in _REPORTED if (found := _version(name))},
     }
-    return report.Measured(
+    return Measured(
         about, cells, peaks, starts, counts, tasks, bursts, {**workers.missing, **starts.missing, **counts.missing}
     )
 
@@ -114,12 +120,17 @@ def _version(name: str) -> str:
         return ""
 
 
-def write(measured: report.Measured, docs: Path) -> None:
-    """The JSON, the plot, and the generated part of the document."""
-    (docs / "performance.json").write_text(json.dumps(report.as_json(measured), indent=1) + "\n")
-    (docs / _PLOT).write_text(report.svg(measured))
-    document = docs / "performance.md"
-    document.write_text(report.replaced(document.read_text(), report.markdown(measured, _PLOT)))
+def write(figures: Figures, docs: Path) -> None:
+    """The pictures, and the generated parts of the two pages."""
+    (docs / "performance.svg").write_text(picture.for_users(figures))
+    (docs / "benchmark.svg").write_text(picture.for_contributors(figures))
+    generated = {
+        "performance.md": report.for_users(figures),
+        "benchmark.md": report.for_contributors(figures, "benchmark.svg"),
+    }
+    for name, text in generated.items():
+        page = docs / name
+        page.write_text(report.replaced(page.read_text(), text))
 
 
 def say(*lines: str) -> None:
