@@ -1,7 +1,7 @@
 """Every code block of the documentation and of the docstrings is executed, or says why it is not.
 
 The blocks of a page are executed in their order, in one folder and one namespace. A block whose first line is a file's
-name in a comment is that file too, and one that is called `test_*.py` is run by pytest. What the comments behind
+name in a comment is that file too, and those that are called `test_*.py` are run by pytest, after all others. What the comments behind
 `print` calls say is what is printed. `<!-- not run: reason -->` stands before a block that is not executed.
 """
 
@@ -104,8 +104,8 @@ def run(block: Block, names: dict[str, Any], folder: Path) -> None:
     if file:
         (folder / file[1]).write_text(block.text, "utf-8")
     if block.language == "python" and file and file[1].startswith("test_"):
-        run_tests(folder / file[1])
-    elif block.language == "python":
+        return
+    if block.language == "python":
         printed = io.StringIO()
         with redirect_stdout(printed):
             exec(compile(block.text, block.where, "exec", dont_inherit=True), names)  # noqa: S102
@@ -119,11 +119,11 @@ def run(block: Block, names: dict[str, Any], folder: Path) -> None:
         assert block.language in ("text", "toml", "ini"), f"{block.where}: run it, or say why not"
 
 
-def run_tests(file: Path) -> None:
-    """Runs an example of tests as its reader would."""
+def run_tests(folder: Path) -> None:
+    """Runs the examples of tests as their reader would."""
     scope = "asyncio_default_fixture_loop_scope=function"  # pytest-asyncio warns where it is not set
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope, file.name]
-    done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -134,6 +134,8 @@ def test_a_pages_examples_run(page: str, folder: Path) -> None:
     for block in blocks((ROOT / page).read_text("utf-8"), page):
         if block.reason is None:
             run(block, names, folder)
+    if any(folder.glob("test_*.py")):
+        run_tests(folder)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -152,7 +154,7 @@ def test_a_modules_examples_run(module: str, folder: Path) -> None:
             run(block, names, folder)
     if tests:
         (folder / "test_example.py").write_text(PRELUDE + tests, "utf-8")
-        run_tests(folder / "test_example.py")
+        run_tests(folder)
 
 
 @pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())

@@ -119,6 +119,19 @@ def test_the_function_sees_the_trace(client: Any, tracer: Tracer, exporter: InMe
     assert (seen["cmd"], seen["trace_id"], seen["text"]) == ("echo.echo", "T", "Größe")
 
 
+@pytest.mark.parametrize("headers", [{"id": "1"}, ["id"], "id"])
+def test_a_parameter_that_is_called_headers(
+    client: Any, provider: str, tracer: Tracer, exporter: InMemorySpanExporter, headers: Any
+) -> None:
+    """On Lambda the extension adds the trace to a dict, and sends anything else as it is."""
+    seen = client.call_command("echo", "T", {"headers": headers})["headers"]
+    if provider == "azure":
+        assert "traceparent" in seen  # the echo's own `headers`, those of the request
+    else:
+        assert seen.pop("traceparent", None) if isinstance(headers, dict) else True
+        assert seen == headers
+
+
 def test_threads_keep_their_parents(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
     """One client called from several threads: each span belongs to its own caller."""
 
