@@ -48,6 +48,19 @@ def test_the_error_table_is_the_codes() -> None:
     assert documented == {code: (row.exception.__name__, str(row.status)) for code, row in SITUATIONS.items()}
 
 
+def test_each_code_says_whether_the_function_ran() -> None:
+    """In agreement with the retry rules: "no, and retried" is what is always retried, "perhaps" what may be."""
+    section = ERRORS.partition("## Did the function run?")[2].partition("\n## ")[0]
+    said = [(set(re.findall(r"`([A-Z_]+)`", row[0])), row[1]) for row in rows(section)[2:]]
+    assert set().union(*(codes for codes, _ in said)) == set(SITUATIONS)
+    for beginning, resend in (
+        ("no; the client has retried", Resend.ALWAYS),
+        ("perhaps: the req", Resend.IF_IDEMPOTENT),
+    ):
+        (codes,) = (codes for codes, answer in said if answer.startswith(beginning))
+        assert codes == {code for code, row in SITUATIONS.items() if row.resend is resend}
+
+
 def test_the_configuration_errors_are_the_refusals() -> None:
     """In the same words."""
     _, _, *documented = rows(ERRORS.partition("## Configuration errors")[2])

@@ -1,8 +1,9 @@
 """Every code block of the documentation and of the docstrings is executed, or says why it is not.
 
 The blocks of a page are executed in their order, in one folder and one namespace. A block whose first line is a file's
-name in a comment is that file too, and those that are called `test_*.py` are run by pytest, after all others. What the comments behind
-`print` calls say is what is printed. `<!-- not run: reason -->` stands before a block that is not executed.
+name in a comment is that file too, and those that are called `test_*.py` are run by pytest, after all others. What the
+comments behind `print` calls say is what is printed. `<!-- not run: reason -->` stands before a block that is not
+executed.
 """
 
 from __future__ import annotations
