@@ -1,6 +1,6 @@
 """Counts the Python functions that one call runs, whose they are, and how often the owner changes.
 
-`PYTHONPATH=test python -m support.walk` prints the figures of docs/how-a-call-flows.md; with `-v` each function too.
+`PYTHONPATH=test python -m support.walk` prints the figures of docs/architecture.md; with `-v` each function too.
 """
 
 from __future__ import annotations
