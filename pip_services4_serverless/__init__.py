@@ -1,4 +1,5 @@
-"""Clients that call serverless functions (Azure Functions, AWS Lambda), for pip-services components and for scripts.
+"""Clients that call serverless functions (Azure Functions, AWS Lambda, Google Cloud Functions), for pip-services
+components and for scripts.
 
 The clients can be imported from here, or from `clients`. `connect` has the connections' parameters, `build` the
 factory, and `local` the hosts that run functions on this machine.
@@ -13,12 +14,16 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .clients import (
         AsyncAzureFunctionClient,
+        AsyncCloudFunctionClient,
         AsyncCommandableAzureFunctionClient,
+        AsyncCommandableCloudFunctionClient,
         AsyncCommandableLambdaClient,
         AsyncFunctionClient,
         AsyncLambdaClient,
         AzureFunctionClient,
+        CloudFunctionClient,
         CommandableAzureFunctionClient,
+        CommandableCloudFunctionClient,
         CommandableLambdaClient,
         FunctionClient,
         LambdaClient,
@@ -26,12 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncAzureFunctionClient",
+    "AsyncCloudFunctionClient",
     "AsyncCommandableAzureFunctionClient",
+    "AsyncCommandableCloudFunctionClient",
     "AsyncCommandableLambdaClient",
     "AsyncFunctionClient",
     "AsyncLambdaClient",
     "AzureFunctionClient",
+    "CloudFunctionClient",
     "CommandableAzureFunctionClient",
+    "CommandableCloudFunctionClient",
     "CommandableLambdaClient",
     "FunctionClient",
     "LambdaClient",

@@ -31,7 +31,7 @@ class ServerlessConnectionParams(ConfigParams):
     KEYS: ClassVar[frozenset[str]] = frozenset()
     # Of all providers: one's key may stand in the section that another reads.
     SECRETS: ClassVar[frozenset[str]] = frozenset(
-        {"auth_code", "access_key", "client_key", "secret_key", "session_token"}
+        {"auth_code", "auth_token", "access_key", "client_key", "secret_key", "session_token"}
     )
 
     @classmethod

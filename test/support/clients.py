@@ -1,4 +1,4 @@
-"""Both providers' clients, made alike, for tests that hold for both."""
+"""The providers' clients, made alike, for tests that hold for all of them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from pip_services4_components.config import ConfigParams
 
 from pip_services4_serverless.clients import (
     AsyncAzureFunctionClient,
+    AsyncCloudFunctionClient,
     AsyncCommandableAzureFunctionClient,
+    AsyncCommandableCloudFunctionClient,
     AsyncCommandableLambdaClient,
     AsyncLambdaClient,
     AzureFunctionClient,
+    CloudFunctionClient,
     CommandableAzureFunctionClient,
+    CommandableCloudFunctionClient,
     CommandableLambdaClient,
     FunctionClient,
     LambdaClient,
@@ -40,17 +44,29 @@ class AsyncKind(Kind):
     is_async = True
 
 
-PROVIDERS = ("azure", "lambda")
-KINDS = (Kind("azure"), Kind("lambda"), AsyncKind("azure"), AsyncKind("lambda"))
+PROVIDERS = ("azure", "lambda", "google")
+KINDS = (*map(Kind, PROVIDERS), *map(AsyncKind, PROVIDERS))
+# One for each base: Google's clients are on that of Azure's.
+BASES = tuple(kind for kind in KINDS if kind != "google")
+
+
+def _kind(request: pytest.FixtureRequest) -> Kind:
+    kind: Kind = request.param
+    if kind.is_async:
+        background_loop()  # before a test counts threads and descriptors, or calls from several threads
+    return kind
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.id)
 def every_kind(request: pytest.FixtureRequest) -> Kind:
     """Each provider in turn, with its blocking and its asynchronous client: a module's `provider`, by assignment."""
-    kind: Kind = request.param
-    if kind.is_async:
-        background_loop()  # before a test counts threads and descriptors, or calls from several threads
-    return kind
+    return _kind(request)
+
+
+@pytest.fixture(params=BASES, ids=lambda kind: kind.id)
+def every_base(request: pytest.FixtureRequest) -> Kind:
+    """The same for what the bases do alone, once for each of them: the wire, times and lifetimes."""
+    return _kind(request)
 
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:dummies"
@@ -60,6 +76,9 @@ AUTH_CODE = "FunctionKey-hunter2-A"
 ACCESS_ID = "AKIDACCESSKEYIDHUNTER"
 ACCESS_KEY = "AwsSecretKey-hunter2-B"
 SESSION_TOKEN = "AwsSessionToken-hunter2-C"
+AUTH_TOKEN = "GoogleIdToken-hunter2-F"
+# What shows in a request's head that the client's secret was sent.
+SENT_SECRETS = {"azure": AUTH_CODE, "lambda": SESSION_TOKEN, "google": AUTH_TOKEN}
 
 
 class _Clients(dict[str, Any]):
@@ -76,12 +95,20 @@ class _Clients(dict[str, Any]):
 
 
 BARE_CLIENTS = _Clients(
-    {"azure": AzureFunctionClient, "lambda": LambdaClient},
-    {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient},
+    {"azure": AzureFunctionClient, "lambda": LambdaClient, "google": CloudFunctionClient},
+    {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient, "google": AsyncCloudFunctionClient},
 )
 CLIENTS = _Clients(
-    {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient},
-    {"azure": AsyncCommandableAzureFunctionClient, "lambda": AsyncCommandableLambdaClient},
+    {
+        "azure": CommandableAzureFunctionClient,
+        "lambda": CommandableLambdaClient,
+        "google": CommandableCloudFunctionClient,
+    },
+    {
+        "azure": AsyncCommandableAzureFunctionClient,
+        "lambda": AsyncCommandableLambdaClient,
+        "google": AsyncCommandableCloudFunctionClient,
+    },
 )
 
 
@@ -89,6 +116,8 @@ def config_for(provider: str, url: str, **options: Any) -> ConfigParams:
     """The configuration that lets a provider's client call `url` (`http://127.0.0.1:port`); options are `options.*`."""
     if provider == "azure":
         config = ConfigParams.from_tuples("connection.uri", f"{url}/api/dummies", "credential.auth_code", AUTH_CODE)
+    elif provider == "google":
+        config = ConfigParams.from_tuples("connection.uri", f"{url}/dummies", "credential.auth_token", AUTH_TOKEN)
     else:
         config = ConfigParams.from_tuples(
             *("connection.uri", url, "connection.arn", ARN),

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any, Self
+
+from .._context import CallContext
+from .._rules.errors import Target
+from .._rules.options import Options
+from ..connect import GcpConnectionParams, GcpConnectionResolver
+from ._http_function_client import HttpClient
+from ._log_filter import hidden
+from ._transport import Transport
+
+
+class CloudFunction(HttpClient):
+    """What the blocking and the asynchronous client of a Google Cloud Function share."""
+
+    _KEYS = GcpConnectionParams.KEYS
+    _MAX_PAYLOAD = 32 * 1024 * 1024  # of functions of the second generation
+    _LONGEST_REQUEST = 3_600_000  # of functions of the second generation
+    _timeout = 60000  # what a function has unless it was deployed with another one
+
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(name)
+        self._connection = GcpConnectionParams()
+        self._connection_resolver = GcpConnectionResolver()
+
+    @classmethod
+    def from_uri(cls, uri: str, auth_token: str | None = None, *, name: str | None = None, **options: Any) -> Self:
+        """A client for scripts: configured, not yet open.
+
+        Args:
+            uri: the function's URL.
+            auth_token: an ID token for the function, or None.
+            name: of the service, for commandable clients.
+            options: as under `options.*` of the configuration: `timeout=5000`.
+
+        Raises:
+            ConfigException: `WRONG_OPTION`.
+
+        ```python
+        client = CloudFunctionClient.from_uri("http://localhost:8080/", timeout=5000)
+        assert not client.is_open()
+        ```
+        """
+        return cls._configured(name, {"connection.uri": uri, "credential.auth_token": auth_token}, options)
+
+    def _target(self) -> Target:
+        url = (self._connection.get_uri() or "").partition("?")[0]
+        token = self._connection.get_auth_token()
+        return Target(type(self).__name__, "url", url, f"{'its' if token else 'no'} ID token was sent")
+
+    def _open_transport(self, context: CallContext, options: Options) -> Transport:
+        uri, token = self._connection.get_uri(), self._connection.get_auth_token()
+        transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
+        return transport._replace(secrets=hidden(token))  # the token by itself, too

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from ._async_commandable import AsyncCommandable
+from .async_cloud_function_client import AsyncCloudFunctionClient
+
+
+class AsyncCommandableCloudFunctionClient(AsyncCommandable, AsyncCloudFunctionClient):
+    """Calls the commands of a service that runs as a Google Cloud Function, from asyncio.
+
+    Configured as `CloudFunctionClient`.
+
+    - `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone, for services that register bare names
+
+    ```python
+    class OrdersClient(AsyncCommandableCloudFunctionClient):
+        def __init__(self):
+            super().__init__("orders")
+
+        async def get_order(self, context, order_id):
+            return await self.call_command("get_order", context, {"order_id": order_id})
+    ```
+    """

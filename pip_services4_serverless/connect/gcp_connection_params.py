@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import re
+
+from .._context import CallContext
+from ._connection_params import ServerlessConnectionParams, check_secret, check_url
+from ._refusals import refuse
+
+# What stands in the host: nothing here may lead the token to another one.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
+# `us-central1-my-project`: both parts may have hyphens. A region that does not look like Google's has none.
+_HOST = re.compile(r"(?P<region>[a-z]+-[a-z]+\d+|[^.-]+)-(?P<project_id>[^.]+)\.cloudfunctions\.net\Z")
+
+
+class GcpConnectionParams(ServerlessConnectionParams):
+    """Where a Google Cloud Function is, and the token that it is called with.
+
+    Configuration parameters:
+
+    - `uri`: the function's whole URL, as Google shows it: `https://region-project_id.cloudfunctions.net/function` or
+      `https://function-....run.app`
+    - `protocol` (`https`), `project_id`, `region`, `function`: else composed to
+      `protocol://region-project_id.cloudfunctions.net/function`
+    - `auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none
+    - `org_id`, `account`: kept for their readers; no call needs them
+
+    ```python
+    params = GcpConnectionParams.from_tuples(
+        "region", "europe-west1", "project_id", "my-shop", "function", "orders", "auth_token", "T")
+    params.normalize()
+    assert params.get_uri() == "https://europe-west1-my-shop.cloudfunctions.net/orders"
+    assert "auth_token=***" in str(params)
+    ```
+    """
+
+    KEYS = frozenset({"uri", "protocol", "project_id", "region", "function", "org_id", "account", "auth_token"})
+
+    def get_uri(self) -> str | None:
+        """The function's URL."""
+        return self._first("uri")
+
+    def set_uri(self, value: str | None) -> None:
+        """Sets the function's URL."""
+        self.put("uri", value)
+
+    def get_protocol(self) -> str | None:
+        """`http` or `https`."""
+        return self._first("protocol")
+
+    def set_protocol(self, value: str | None) -> None:
+        """Sets `http` or `https`."""
+        self.put("protocol", value)
+
+    def get_project_id(self) -> str | None:
+        """The ID of the Google Cloud project."""
+        return self._first("project_id")
+
+    def set_project_id(self, value: str | None) -> None:
+        """Sets the ID of the Google Cloud project."""
+        self.put("project_id", value)
+
+    def get_region(self) -> str | None:
+        """The region that the function is deployed in, for example `europe-west1`."""
+        return self._first("region")
+
+    def set_region(self, value: str | None) -> None:
+        """Sets the region that the function is deployed in."""
+        self.put("region", value)
+
+    def get_function(self) -> str | None:
+        """The function's name."""
+        return self._first("function")
+
+    def set_function(self, value: str | None) -> None:
+        """Sets the function's name."""
+        self.put("function", value)
+
+    def get_org_id(self) -> str | None:
+        """The ID of the organization."""
+        return self._first("org_id")
+
+    def set_org_id(self, value: str | None) -> None:
+        """Sets the ID of the organization."""
+        self.put("org_id", value)
+
+    def get_account(self) -> str | None:
+        """The name of the service account."""
+        return self._first("account")
+
+    def set_account(self, value: str | None) -> None:
+        """Sets the name of the service account."""
+        self.put("account", value)
+
+    def get_auth_token(self) -> str | None:
+        """The ID token, or None when none is sent."""
+        return self._first("auth_token")
+
+    def set_auth_token(self, value: str | None) -> None:
+        """Sets the ID token."""
+        self.put("auth_token", value)
+
+    def validate(self, context: CallContext = None) -> None:
+        """Checks the parameters.
+
+        Raises:
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI` or `WRONG_AUTH_CODE`; it names the key.
+        """
+        protocol, uri = self.get_protocol(), self.get_uri()
+        if protocol is not None and protocol not in ("http", "https"):
+            refuse(context, "WRONG_PROTOCOL", "connection.protocol", f"must be http or https, not {protocol[:20]!r}")
+        if uri is not None:
+            check_url(context, "connection.uri", uri)
+        names = {key: self._first(key) for key in ("project_id", "region", "function")}
+        if uri is None and not any(names.values()):
+            refuse(context, "NO_CONNECTION", "connection.uri", f"is missing, and so are {', '.join(names)}")
+        for key, name in names.items() if uri is None else ():
+            if name is None:
+                refuse(context, "NO_CONNECTION", f"connection.{key}", "is missing, and there is no connection.uri")
+            if not _NAME.match(name):
+                refuse(context, "WRONG_URI", f"connection.{key}", f"{name[:80]!r} cannot stand in the function's URL")
+        check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
+
+    def normalize(self, context: CallContext = None) -> None:
+        """Checks the parameters, and composes the URL or takes it apart.
+
+        Raises:
+            ConfigException: as `validate`.
+        """
+        self.validate(context)
+        host = f"{self.get_region()}-{self.get_project_id()}.cloudfunctions.net"
+        uri = self.get_uri() or f"{self.get_protocol() or 'https'}://{host}/{self.get_function()}"
+        parts = check_url(context, "connection.uri", uri)
+        self.set_uri(parts._replace(fragment="").geturl())
+        self.set_protocol(parts.scheme)
+        if found := _HOST.match(parts.hostname or ""):
+            self.set_region(found["region"])
+            self.set_project_id(found["project_id"])
+            self.set_function(parts.path.strip("/"))
