@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from support.clients import PROVIDERS
+from support.clients import BASES
 from support.watch import watch  # noqa: F401  # a fixture
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
@@ -29,8 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
-@pytest.fixture(params=PROVIDERS)
+@pytest.fixture(params=BASES)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider in turn, with its blocking client; `every_kind` has the asynchronous ones as well."""
+    """One provider for each base, with its blocking client; `every_kind` has them all, and the asynchronous ones."""
     name: str = request.param
     return name

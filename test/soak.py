@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from time import monotonic
 
 from support.cancellations import cancel_calls
-from support.clients import PROVIDERS, config_for, open_client
+from support.clients import BASES, config_for, open_client
 from support.forks import fork_under_load
 from support.interrupts import interrupt_calls
 from support.load import TIMEOUT, Resources, Told, load_server, memory, run
@@ -170,12 +170,12 @@ def main() -> int:
     parser.add_argument("--forks", type=int, default=500, help="for each provider")
     parser.add_argument("--cancelling", type=int, default=50_000, help="calls of each provider, many of them cancelled")
     options = parser.parse_args()
-    for provider in PROVIDERS:
+    for provider in BASES:
         many_clients(provider)
-    kept = [soak(provider, options.calls, options.threads, options.seconds) for provider in PROVIDERS]
-    kept += [interrupt(provider, options.interrupts, options.seconds) for provider in PROVIDERS]
-    kept += [fork(provider, options.forks, options.seconds) for provider in PROVIDERS]
-    kept += [cancel(provider, options.cancelling, options.seconds) for provider in PROVIDERS]
+    kept = [soak(provider, options.calls, options.threads, options.seconds) for provider in BASES]
+    kept += [interrupt(provider, options.interrupts, options.seconds) for provider in BASES]
+    kept += [fork(provider, options.forks, options.seconds) for provider in BASES]
+    kept += [cancel(provider, options.cancelling, options.seconds) for provider in BASES]
     print("every promise held" if all(kept) else "NOT EVERY PROMISE WAS SHOWN TO HOLD")  # noqa: T201
     return int(not all(kept) or threading.active_count() > 1)
 

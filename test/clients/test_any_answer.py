@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException
 from support import fault_server as server
-from support.clients import PROVIDERS, open_client
+from support.clients import BASES, open_client
 from support.fault_server import FaultServer, Step
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -73,7 +73,7 @@ def both() -> Iterator[tuple[FaultServer, dict[str, Any]]]:
     with ExitStack() as resources:
         far_side = resources.enter_context(FaultServer(keep=0))
         options = {"retries": 0, "timeout": 300, "connect_timeout": 2000}
-        clients = {name: resources.enter_context(open_client(name, far_side.url, **options)) for name in PROVIDERS}
+        clients = {name: resources.enter_context(open_client(name, far_side.url, **options)) for name in BASES}
         yield far_side, clients
 
 

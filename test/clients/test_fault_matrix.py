@@ -12,7 +12,7 @@ import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
 from pip_services4_components.config import ConfigParams
 from support import fault_server as server
-from support.clients import AUTH_CODE, KINDS, SESSION_TOKEN, every_kind, failure, open_client
+from support.clients import KINDS, SENT_SECRETS, every_kind, failure, open_client
 from support.fault_server import FaultServer
 from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, written
 from support.watch import URL_KEY, Watch
@@ -78,7 +78,7 @@ def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idemp
         watch.note_client(staged.client)
         if staged.server and staged.server.requests:
             head = staged.server.requests[-1].head.decode()
-            assert {"azure": AUTH_CODE, "lambda": SESSION_TOKEN}[provider] in head
+            assert SENT_SECRETS[provider] in head
             assert URL_KEY not in head
     watch.note_client(staged.client)
     assert watch.leaks() == []

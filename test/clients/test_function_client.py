@@ -37,6 +37,7 @@ from pip_services4_rpc.trace import InstrumentTiming
 from support.clients import (
     ARN,
     AUTH_CODE,
+    AUTH_TOKEN,
     BARE_CLIENTS,
     CLIENTS,
     PROVIDERS,
@@ -61,7 +62,7 @@ from support.recorders import RecordingCounters, RecordingLogger, RecordingTrace
 
 provider = every_kind
 
-OTHER_PROVIDER = {"azure": "lambda", "lambda": "azure"}
+OTHER_PROVIDER = {"azure": "lambda", "lambda": "google", "google": "azure"}
 
 
 def gate() -> tuple[Step, threading.Event]:
@@ -249,7 +250,7 @@ def test_a_wrong_url_is_refused_by_name(provider: str, url: str) -> None:
 def looked_up(provider: str, url: str) -> tuple[ConfigParams, Any]:
     """A configuration of two keys, and the references that know what they stand for."""
     flat = {key.partition(".")[2]: value for key, value in config_for(provider, url).items()}
-    secret = ("auth_code", "access_id", "access_key", "session_token")
+    secret = ("auth_code", "auth_token", "access_id", "access_key", "session_token")
     discovery = {f"fn.{key}": value for key, value in flat.items() if key not in secret}
     store = {f"fn.{key}": value for key, value in flat.items() if key in secret}
     return (
@@ -277,7 +278,11 @@ def test_configuration_and_references_come_in_either_order(provider: str, refere
         client.close("T")
 
         headers = server.requests[0].headers
-        assert headers["x-functions-key"] == AUTH_CODE or "AKIDACCESSKEYIDHUNTER" in headers["authorization"]
+        authorization = {"lambda": "AKIDACCESSKEYIDHUNTER", "google": f"Bearer {AUTH_TOKEN}"}
+        if provider == "azure":
+            assert headers["x-functions-key"] == AUTH_CODE
+        else:
+            assert authorization[provider] in headers["authorization"]
 
 
 @pytest.mark.defect(37)

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from pip_services4_commons.errors import ApplicationException, InvalidStateException
 from support import fault_server as server
-from support.clients import CLIENTS, config_for, every_kind, open_client
+from support.clients import CLIENTS, config_for, every_base, open_client
 from support.fault_server import FaultServer, Step
 from support.load import Resources
 
-provider = every_kind
+provider = every_base
 
 
 class Gate:

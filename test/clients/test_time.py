@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
 from support import fault_server as server
-from support.clients import every_kind, open_client
+from support.clients import every_base, open_client
 from support.fault_server import Connection, FaultServer, Step
 from support.faults import FAULTS, stage
 
-provider = every_kind
+provider = every_base
 
 TOTAL = 400  # ms
 ALLOWED = TOTAL / 1000 * 1.1 + 0.05  # seconds

@@ -21,7 +21,7 @@ def error_of(client: Any, params: Any = None) -> ApplicationException:
 
 
 def address(provider: str, far_side: FaultServer) -> str:
-    return f"{far_side.url}/api/dummies" if provider == "azure" else ARN
+    return ARN if provider == "lambda" else config_for(provider, far_side.url).get_as_string("connection.uri")
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_message_and_details_name_the_call(provider: str, step: server.Step) -> 
         where = f"dummies.get at {address(provider, far_side)}"
     assert error.message.endswith(f"(calling {where}, 1 attempt)")
     assert str(error) == error.message
-    kind = "url" if provider == "azure" else "function"
+    kind = "function" if provider == "lambda" else "url"
     details = dict(error.details)
-    assert details.pop("client").endswith("FunctionClient" if provider == "azure" else "LambdaClient")
+    assert details.pop("client").endswith("LambdaClient" if provider == "lambda" else "FunctionClient")
     assert (details["command"], details[kind], details["attempts"]) == ("dummies.get", address(provider, far_side), "1")
     assert where in "".join(traceback.format_exception_only(error))
     assert "Error: " not in error.message or "_" not in error.message.partition("Error: ")[0]
@@ -112,7 +112,7 @@ def test_a_foreign_body_is_kept(provider: str) -> None:
         body = error_of(client).details["response_body"]
     assert len(body) <= 4096
     assert body.endswith("xxx")
-    assert (AUTH_CODE in body) is (provider == "lambda")  # which is no secret of that client
+    assert (AUTH_CODE in body) is (provider != "azure")  # of the others it is no secret
 
 
 def test_a_query_is_not_shown() -> None:

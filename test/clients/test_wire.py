@@ -18,7 +18,7 @@ from pip_services4_commons.errors import ApplicationException, ConfigException
 from pip_services4_components.config import ConfigParams
 from support import fault_server as fault
 from support.certificates import authority
-from support.clients import ARN, every_kind, failure, open_client
+from support.clients import ARN, every_base, failure, open_client
 from support.fault_server import FaultServer, Step
 from support.proxy import Proxy
 from support.responses import FRAMED, Sample
@@ -26,7 +26,7 @@ from support.sockets import keepalive_of, socket_to
 
 from pip_services4_serverless.clients import FunctionClient, LambdaClient
 
-provider = every_kind
+provider = every_base
 
 SAMPLES = [sample for sample in FRAMED if sample.name in ("length", "chunked", "gzip", "deflate", "no content")]
 TLS = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])

@@ -66,7 +66,7 @@ class Variant(NamedTuple):
 @dataclass(frozen=True)
 class Fault:
     name: str
-    azure: Outcomes | None
+    azure: Outcomes | None  # and Google
     aws: Outcomes | None
     variants: Sequence[Variant] = ()
     ends: str = "at once"  # or at "connect_timeout", or at "timeout"
@@ -84,7 +84,7 @@ class Fault:
         return float(self.options.get(self.ends, SHORT)) / 1000
 
     def outcomes(self, provider: str) -> Outcomes | None:
-        return self.azure if provider == "azure" else self.aws
+        return self.aws if provider == "lambda" else self.azure
 
 
 class Stage(NamedTuple):
@@ -517,13 +517,13 @@ FAULTS: Sequence[Fault] = (
 # --- The table in the documentation ---
 
 _BEGIN, _END = "<!-- fault matrix: written by support.faults -->\n", "<!-- end of the fault matrix -->"
-_NAMES = {"azure": "Azure", "aws": "Lambda"}
+_NAMES = {"azure": "Azure and Google", "aws": "Lambda"}
 
 
 def table() -> str:
     """One row for each fault; `2 / 2` is executions on the far side / attempts."""
     lines = [
-        "| fault | the call ends | with | Azure | idempotent | Lambda | idempotent |",
+        "| fault | the call ends | with | Azure, Google | idempotent | Lambda | idempotent |",
         "|---|---|---|---|---|---|---|",
     ]
     for fault in FAULTS:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pip_services4_serverless
 
-from .clients import PROVIDERS, open_client
+from .clients import BASES, open_client
 from .fault_server import FaultServer
 
 _PACKAGE = Path(pip_services4_serverless.__file__).parent
@@ -87,7 +87,7 @@ def _step(frame: FrameType) -> Step:
 
 def main() -> None:
     """Prints."""
-    for provider in PROVIDERS:
+    for provider in BASES:
         steps, deepest = walk(provider)
         ours = [step for step in steps if step.owner == "ours"]
         lines = [
