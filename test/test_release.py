@@ -55,6 +55,33 @@ def test_a_target_is_there(target: str) -> None:
     assert re.search(rf"^\.PHONY:.* {target}( |$)", MAKEFILE, re.MULTILINE)
 
 
+def test_the_operating_system_is_the_same_everywhere() -> None:
+    """The one that tests run on: classifier, README and documentation."""
+    classifiers = metadata("pip-services4-serverless").get_all("Classifier")
+    assert [each for each in classifiers if each.startswith("Operating System")] == [
+        "Operating System :: POSIX :: Linux"
+    ]
+    assert WORKFLOW["jobs"]["ci"]["runs-on"].startswith("ubuntu")
+    assert "Tested on Linux." in (ROOT / "README.md").read_text("utf-8")
+    assert "It is tested on Linux with Python 3.11 to 3.14." in (ROOT / "docs" / "index.md").read_text("utf-8")
+
+
+def test_pip_install_works_from_a_checkout() -> None:
+    """As long as nothing is published, no page installs this package by its name; each says that it is a checkout."""
+    published = "\n## [" in CHANGELOG.partition("## [Unreleased]")[2]
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text("utf-8")
+        assert published or not re.search(r'pip install [^`\n]*"?pip-services4-serverless', text), page.name
+        assert published or "[local]" not in text or "checkout" in text, page.name
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_forges_find_what_they_look_for(name: str) -> None:
+    """In a folder that needs no file at the top; the README links to it."""
+    assert (ROOT / ".github" / name).is_file()
+    assert f"(.github/{name})" in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_the_changelog_has_the_version() -> None:
     """Newest first, each with its day; what is not released yet stands above."""
     headings = re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)
