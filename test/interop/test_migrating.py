@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from moto import mock_aws
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context
+from support import fault_server as far_side
+from support.fault_server import FaultServer
+
+from pip_services4_serverless import clients
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text("utf-8")
 BEFORE = Path(__file__).with_name("written_before")
@@ -87,6 +93,62 @@ def test_the_code_of_a_missing_connection(provider: str) -> None:
         codes.append(caught.value.code)
     assert codes == [{"azure": "NO_CONNECTION_URI", "lambda": "NO_AWS_CONNECTION"}[provider], "NO_CONNECTION"]
     assert all(f"`{code}`" in PAGE for code in codes)
+
+
+# What the far side does, by the beginning of a row of the page's table of codes.
+ANSWERS = {
+    "status 404": far_side.answer(404, b""),
+    "status 429": far_side.answer(429, b""),
+    "status 500": far_side.answer(500, b""),
+    "a response that is not valid JSON": far_side.answer(200, b"{"),
+    "a connection that is lost": far_side.reset_after_read(),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_the_codes_that_changed(provider: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each as the page's table says, of the published client and of ours."""
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| {what}")]
+    _, _, azure, aws, now, _ = (cell.strip() for cell in row.split("|"))
+    old = importlib.import_module("pip_services4_azure.clients" if provider == "azure" else "pip_services4_aws.clients")
+    name = "AzureFunctionClient" if provider == "azure" else "LambdaClient"
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    codes = []
+    with FaultServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        for module in (old, clients):
+            client = getattr(module, name)()
+            config = ConfigParams.from_tuples(*CONNECTIONS[provider], "options.retries", 0)
+            config.put("connection.uri", f"{server.url}/api/dummies" if provider == "azure" else server.url)
+            client.configure(config)
+            client.open(Context.from_trace_id("T"))
+            server.script(ANSWERS[what])
+            with pytest.raises(Exception) as caught:  # noqa: PT011 - of requests, too
+                client._call("get", Context.from_trace_id("T"), {})
+            codes.append(getattr(caught.value, "code", None) or f"of {type(caught.value).__module__.split('.')[0]}")
+            client.close(None)
+    was = {"of requests": "an exception of requests"}.get(str(codes[0]), f"`{codes[0]}`")
+    assert (azure if provider == "azure" else aws).removeprefix("the number ") == was
+    assert now == f"`{codes[1]}`"
+
+
+def test_the_stand_ins_are_not_needed(configs: Mapping[str, ConfigParams], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the old package's clients for tests return, ours return without one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        old = importlib.import_module("pip_services4_aws.test")
+    config = configs["lambda/controller"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", config.get_as_string("connection.uri"))
+    results = []
+    for client in (old.TestLambdaClient(), clients.LambdaClient()):
+        client.configure(config)
+        client.open(None)
+        results.append(client.call("dummies.get_dummies", Context.from_trace_id("T"), {}))
+        client.close(None)
+    assert results[0] == results[1]
+    for name, arguments in {"LambdaClient": "", "CommandableLambdaClient": '"dummies"'}.items():
+        assert f"| `Test{name}({arguments})` | `{name}({arguments})` |" in PAGE
+        assert hasattr(old, f"Test{name}")
 
 
 AWS = ("connection.region", "eu-west-1", "credential.access_id", "ID", "credential.access_key", "KEY")
