@@ -9,12 +9,15 @@ from typing import Any
 
 from pip_services4_commons.errors import ApplicationException
 
+from .._tracebacks import hide_failures
 from .answer import Answer
 from .attempts import Attempts, CallPolicy
 from .decoding import decode
 from .errors import Failure, Provider, Resend, Target, call_error, failure_of, no_answer, say_which
 from .payload import encode
 from .secrets import mask_bytes, mask_error
+
+__tracebackhide__ = hide_failures
 
 _NO_ANSWER = {
     "CANNOT_CONNECT": "Could not connect",

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .._tracebacks import hide_failures
 from .answer import Answer
 from .errors import call_error
+
+__tracebackhide__ = hide_failures
 
 _NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # whatever Python makes of them
 

@@ -32,7 +32,10 @@ from pip_services4_commons.errors import (
 )
 from pip_services4_components.context import IContext
 
+from .._tracebacks import hide_failures
 from .answer import Answer
+
+__tracebackhide__ = hide_failures
 
 
 class Resend(Enum):

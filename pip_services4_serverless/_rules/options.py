@@ -8,7 +8,10 @@ from typing import Any, NamedTuple, Self
 
 from pip_services4_components.config import ConfigParams
 
+from .._tracebacks import hide_failures
 from ..connect._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 _LONGEST = 2**31 - 1  # ms, nearly 25 days; a socket takes no more
 

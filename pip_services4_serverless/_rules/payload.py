@@ -10,8 +10,11 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from .._tracebacks import hide_failures
 from .errors import call_error
 from .outside import is_from_outside
+
+__tracebackhide__ = hide_failures
 
 
 def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._commandable import Commands
 from .async_function_client import AsyncFunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class AsyncCommandable(Commands, AsyncFunctionClient):

@@ -6,12 +6,15 @@ from typing import NamedTuple
 from .._context import CallContext
 from .._rules.answer import Answer
 from .._rules.options import Options
+from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._failures import failures_of_the_wire
 from ._http_function_client import HttpClient
 from ._log_filter import hidden
 from ._transport import RESERVED_HEADERS, Transport, limits_of
 from .async_function_client import AsyncFunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class _AsyncHandle(NamedTuple):

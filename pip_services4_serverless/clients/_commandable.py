@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._serverless_client import ServerlessClient
 from .function_client import FunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class Commands(ServerlessClient):

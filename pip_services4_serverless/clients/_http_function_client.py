@@ -8,6 +8,7 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
+from .._tracebacks import hide_failures
 from ..connect._refusals import refusal
 from ._failures import failures_of_requests
 from ._log_filter import hidden
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import requests
 
     from ._http_session import HttpSession
+
+__tracebackhide__ = hide_failures
 
 _HEADERS = {
     "User-Agent": f"pip-services4-serverless/{__version__}",

@@ -4,8 +4,11 @@ from typing import Any, Self
 
 from .._context import CallContext, trace_id_of
 from .._rules.errors import Provider, Target, call_error, check_context
+from .._tracebacks import hide_failures
 from ..connect import AwsConnectionParams, AwsConnectionResolver
 from ._serverless_client import ServerlessClient
+
+__tracebackhide__ = hide_failures
 
 
 class LambdaFunction(ServerlessClient):

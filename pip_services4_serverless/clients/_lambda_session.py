@@ -28,6 +28,7 @@ from .._rules.answer import CHUNK, Answer, read_whole
 from .._rules.options import Options
 from .._rules.outside import is_from_outside
 from .._rules.secrets import mask_bytes
+from .._tracebacks import hide_failures
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
 from .._wire.response import Response
@@ -36,6 +37,8 @@ from ..connect._refusals import refusal, refuse
 from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
 from ._log_filter import hide_in_logs
 from ._transport import limits_of
+
+__tracebackhide__ = hide_failures
 
 _making = threading.Lock()  # making clients is not thread-safe
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")

@@ -22,10 +22,13 @@ from .._rules.call import Call
 from .._rules.errors import Provider, Target, call_error, check_context
 from .._rules.options import OPTIONS, Options
 from .._rules.spelling import misspelled
+from .._tracebacks import hide_failures
 from ..connect._connection_params import is_readable_on_the_way
 from ..connect._refusals import refuse
 from ._observers import OwnCounters, OwnTracer
 from ._transport import Transport
+
+__tracebackhide__ = hide_failures
 
 
 class Opened(NamedTuple):

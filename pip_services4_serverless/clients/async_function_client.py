@@ -10,10 +10,13 @@ from .._context import CallContext, as_context
 from .._rules.answer import Answer
 from .._rules.call import Call
 from .._rules.errors import call_error
+from .._tracebacks import hide_failures
 from ._async_closing import AsyncClosing
 from ._failures import told
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
+
+__tracebackhide__ = hide_failures
 
 
 class AsyncFunctionClient(ServerlessClient):

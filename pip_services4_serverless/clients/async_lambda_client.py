@@ -9,10 +9,13 @@ from .. import __version__
 from .._context import CallContext
 from .._rules.answer import Answer
 from .._rules.options import Options
+from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._lambda import LambdaFunction
 from ._transport import RESERVED_HEADERS, Transport, limits_of
 from .async_function_client import AsyncFunctionClient
+
+__tracebackhide__ = hide_failures
 
 _HEADERS = {
     "User-Agent": f"pip-services4-serverless/{__version__}",

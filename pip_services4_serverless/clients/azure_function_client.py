@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._azure import AzureFunction
 from ._http_function_client import HttpFunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class AzureFunctionClient(AzureFunction, HttpFunctionClient):

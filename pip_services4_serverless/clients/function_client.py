@@ -8,10 +8,13 @@ from typing import Any, Self
 from .._context import CallContext
 from .._rules.answer import Answer
 from .._rules.call import Call
+from .._tracebacks import hide_failures
 from ._closing import Closing
 from ._failures import told
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
+
+__tracebackhide__ = hide_failures
 
 
 class FunctionClient(ServerlessClient):

@@ -6,9 +6,12 @@ from typing import Any, NamedTuple
 from .._context import CallContext
 from .._rules.answer import Answer
 from .._rules.options import Options
+from .._tracebacks import hide_failures
 from ._lambda import LambdaFunction
 from ._transport import Transport
 from .function_client import FunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class _Handle(NamedTuple):

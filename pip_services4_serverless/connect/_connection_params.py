@@ -12,7 +12,10 @@ from pip_services4_config.auth import CredentialParams
 from pip_services4_config.connect import ConnectionParams
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 MASK = "***"
 # Secrets in a URL: a key in its query, a user name with its password.

@@ -14,8 +14,11 @@ from pip_services4_config.auth import CredentialResolver, ICredentialStore
 from pip_services4_config.connect import ConnectionResolver, IDiscovery
 
 from .._context import CallContext, as_context
+from .._tracebacks import hide_failures
 from ._connection_params import ServerlessConnectionParams
 from ._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 Params = TypeVar("Params", bound=ServerlessConnectionParams)
 

@@ -8,6 +8,9 @@ from typing import NoReturn
 from pip_services4_commons.errors import ConfigException
 
 from .._context import CallContext, trace_id_of
+from .._tracebacks import hide_failures
+
+__tracebackhide__ = hide_failures
 
 REFUSALS: Mapping[str, str] = {
     "WRONG_OPTION": "an option of the wrong kind or out of bounds",

@@ -3,8 +3,11 @@ from __future__ import annotations
 import re
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
 from ._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 # The parts of a function's ARN, in its order.
 _PARTS = {

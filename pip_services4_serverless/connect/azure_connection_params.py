@@ -4,8 +4,11 @@ import re
 from urllib.parse import quote, unquote
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
 from ._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 _APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?\Z")
 
