@@ -27,18 +27,18 @@ def opened(client_class, config, name="greeter"):
     return client
 
 
-CONFIGS = {"Azure": {"connection.uri": NOWHERE}, "Lambda": ARN}
+CONFIGS = {"Azure": {"connection.uri": NOWHERE}, "Cloud": {"connection.uri": NOWHERE}, "Lambda": ARN}
 CASES = [
     getattr(our, f"{kind}{name}")
     for kind in ("", "Commandable", "Async", "AsyncCommandable")
-    for name in ("AzureFunctionClient", "LambdaClient")
+    for name in ("AzureFunctionClient", "CloudFunctionClient", "LambdaClient")
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 @pytest.mark.parametrize("way", ["call", "params", "context"])
 def test_call(case, way):
-    client = opened(case, CONFIGS["Azure" if "Azure" in case.__name__ else "Lambda"])
+    client = opened(case, next(config for name, config in CONFIGS.items() if name in case.__name__))
     method = client.call_command if hasattr(client, "call_command") else client.call
     arguments = {"call": (None,), "params": (None, {"a": object()}), "context": ({"a": 1},)}[way]
 
@@ -64,7 +64,7 @@ def test_configure():
     our.AzureFunctionClient().configure({"options.timeout": "5s"})  # the user's line
 
 
-@pytest.mark.parametrize("client", ["AzureFunctionClient", "LambdaClient"])
+@pytest.mark.parametrize("client", ["AzureFunctionClient", "CloudFunctionClient", "LambdaClient"])
 def test_open(client):
     getattr(our, client)().open()  # the user's line
 
@@ -94,7 +94,7 @@ def run(pytester: pytest.Pytester, source: str, *options: str) -> list[str]:
 def test_the_users_line_is_last(pytester: pytest.Pytester) -> None:
     """Of each kind of client, for errors of a call, of its arguments and of a configuration."""
     reports = run(pytester, FAILING)
-    assert len(reports) == 30
+    assert len(reports) == 43
     lines = FAILING.lstrip("\n").split("\n")
     for report in reports:
         last = report.rpartition("The above exception was the direct cause")[2]

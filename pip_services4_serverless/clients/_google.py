@@ -5,10 +5,13 @@ from typing import Any, Self
 from .._context import CallContext
 from .._rules.errors import Target
 from .._rules.options import Options
+from .._tracebacks import hide_failures
 from ..connect import GcpConnectionParams, GcpConnectionResolver
 from ._http_function_client import HttpClient
 from ._log_filter import hidden
 from ._transport import Transport
+
+__tracebackhide__ = hide_failures
 
 
 class CloudFunction(HttpClient):

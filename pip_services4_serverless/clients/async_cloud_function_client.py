@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._async_http_function_client import AsyncHttpFunctionClient
 from ._google import CloudFunction
+
+__tracebackhide__ = hide_failures
 
 
 class AsyncCloudFunctionClient(CloudFunction, AsyncHttpFunctionClient):

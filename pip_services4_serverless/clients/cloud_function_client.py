@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._google import CloudFunction
 from ._http_function_client import HttpFunctionClient
+
+__tracebackhide__ = hide_failures
 
 
 class CloudFunctionClient(CloudFunction, HttpFunctionClient):

@@ -3,8 +3,11 @@ from __future__ import annotations
 import re
 
 from .._context import CallContext
+from .._tracebacks import hide_failures
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
 from ._refusals import refuse
+
+__tracebackhide__ = hide_failures
 
 # What stands in the host: nothing here may lead the token to another one.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")

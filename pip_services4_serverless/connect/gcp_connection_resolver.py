@@ -3,8 +3,11 @@ from __future__ import annotations
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import IContext
 
+from .._tracebacks import hide_failures
 from ._connection_resolver import ServerlessConnectionResolver
 from .gcp_connection_params import GcpConnectionParams
+
+__tracebackhide__ = hide_failures
 
 
 class GcpConnectionResolver(ServerlessConnectionResolver[GcpConnectionParams]):
