@@ -42,43 +42,32 @@ def replaced(document: str, generated: str) -> str:
 def for_users(figures: Figures) -> str:
     """What a call costs beside what a user would write, and what that means for a service."""
     rows: list[list[str]] = []
-    for provider, who in (("Azure", "requests"), ("Lambda", "boto3")):
+    for provider, base in BASES.items():
         ours = f"{provider.lower()}-this"
         for size in SIZES:
-            rows += _compared(
-                f"{provider}, one call, {_SIZE_NAMES[size]}", who, _wall(figures, provider, size, 1), ours
-            )
-        rows += _compared(f"{provider}, 16 threads share one client", who, _wall(figures, provider, 100, 16), ours)
-    for provider, others in (("Azure", ("aiohttp", "httpx-async")), ("Lambda", ("aiobotocore",))):
+            rows += _compared(f"{provider}, {_SIZE_NAMES[size]}", _wall(figures, provider, size, 1), ours, base)
+        rows += _compared(f"{provider}, 16 threads", _wall(figures, provider, 100, 16), ours, base)
+    for provider, others in _AWAITED.items():
         found, ours = _task_cpu(figures, provider, 64), f"{provider.lower()}-this-async"
         for who in others:
-            rows += _compared(f"{provider}, asynchronous, 64 calls at a time (CPU)", who, found, ours)
+            rows += _compared(f"{provider}, asynchronous", found, ours, who)
+    first, following, memory = (figures[key] for key in ("first_open", "next_opens", "client_bytes"))
     starts = [
-        *_compared("import of the clients", "requests", figures["imports"], "azure-this", 1e3, "ms", IMPORTS),
-        *_compared(
-            "first Azure client of a process", "requests", figures["first_open"], "azure-this", 1e3, "ms", OPENINGS
-        ),
-        *_compared(
-            "first Lambda client of a process", "boto3", figures["first_open"], "lambda-this", 1e3, "ms", OPENINGS
-        ),
-        *_compared("each further Lambda client", "boto3", figures["next_opens"], "lambda-this", 1e3, "ms", OPENINGS),
-        *_compared(
-            "memory of each further Lambda client",
-            "boto3",
-            figures["client_bytes"],
-            "lambda-this",
-            2**-10,
-            "KiB",
-            OPENINGS,
-        ),
+        *_compared("import", figures["imports"], "azure-this", "requests", _MILLISECONDS),
+        *_compared("first Azure client, with its import", first, "azure-this", "requests", _MILLISECONDS),
+        *_compared("first Lambda client, with its import", first, "lambda-this", "boto3", _MILLISECONDS),
+        *_compared("a further Lambda client", following, "lambda-this", "boto3", _MILLISECONDS),
+        *_compared("memory of a further Lambda client", memory, "lambda-this", "boto3", _KIBIBYTES),
     ]
-    head = ("", "what you would use", "takes", "this client", "of that")
+    head = ("", "this client", "what you would use")
     return "\n\n".join(
         (
-            table(head, rows),
+            table(("one call", *head[1:]), rows),
+            "In brackets: this client's share of the other's. With threads, the time is that of the whole process for "
+            "each call of 100 B. Asynchronous calls are 64 at a time, and their time is CPU.",
             "## What it means for a service",
-            f"What {_SECOND:,} calls a second of 100 B take of one processor core:",
-            table(("", "what you would use", "takes", "this client"), _cores(figures)),
+            f"So much of one processor core is taken by {_SECOND:,} calls a second of 100 B:",
+            table(head, _cores(figures)),
             "## Starting",
             table(head, starts),
             f"Measured on {figures['about']['date']} on loopback, without TLS: {figures['about']['machine']}. "
@@ -87,43 +76,41 @@ def for_users(figures: Figures) -> str:
     )
 
 
-def _compared(
-    what: str,
-    who: str,
-    found: Mapping[str, Any],
-    ours: str,
-    scale: float = 1e6,
-    unit: str = "µs",
-    titles: Mapping[str, Any] = CONTESTANTS,
-) -> list[list[str]]:
+_AWAITED = {"Azure": ("aiohttp", "httpx-async"), "Lambda": ("aiobotocore",)}
+# A unit, with a space that does not break before it; how many of it a second or a byte is; digits behind the point.
+_Unit = tuple[str, float, int]
+_MICROSECONDS: _Unit = ("\N{NO-BREAK SPACE}µs", 1e6, 0)
+_MILLISECONDS: _Unit = ("\N{NO-BREAK SPACE}ms", 1e3, 1)
+_KIBIBYTES: _Unit = ("\N{NO-BREAK SPACE}KiB", 2**-10, 0)
+
+
+def _compared(what: str, found: Mapping[str, Any], ours: str, who: str, unit: _Unit = _MICROSECONDS) -> list[list[str]]:
     """A row, if both were measured."""
     if who not in found or ours not in found:
         return []
-    theirs, own = (found[name]["median"] * scale for name in (who, ours))
-    digits = 0 if unit == "µs" else 1 if unit == "ms" else 0
-    name = titles[who].title.removesuffix(" (tasks)")
-    share = f"{own / theirs:.2f}" if theirs else ""
-    return [[what, f"`{name}`", f"{theirs:,.{digits}f} {unit}", f"{own:,.{digits}f} {unit}", share]]
+    name, scale, digits = unit
+    own, theirs = (found[one]["median"] * scale for one in (ours, who))
+    share = f" ({own / theirs:.2f})" if theirs else ""
+    return [[what, f"{own:,.{digits}f}{name}{share}", f"{theirs:,.{digits}f}{name}, `{who.removesuffix('-async')}`"]]
 
 
 def _cores(figures: Figures) -> list[list[str]]:
     rows = []
-    for what, provider, others, ours in (
-        ("Azure", "Azure", ("requests", "httpx"), "azure-this"),
-        ("Lambda", "Lambda", ("boto3",), "lambda-this"),
-        ("Azure, asynchronous", "Azure", ("aiohttp", "httpx-async"), "azure-this-async"),
-        ("Lambda, asynchronous", "Lambda", ("aiobotocore",), "lambda-this-async"),
-    ):
-        is_awaited = CONTESTANTS[ours].is_awaited
-        found = (
-            _task_cpu(figures, provider, 64) if is_awaited else _cell(figures, provider, 100, 1).get("cpu_seconds", {})
-        )
-        for who in others:
-            if who in found and ours in found:
-                name = CONTESTANTS[who].title.removesuffix(" (tasks)")
-                theirs, own = (f"{found[one]['median'] * _SECOND:.0%}" for one in (who, ours))
-                rows.append([what, f"`{name}`", theirs, own])
-    return rows
+    for provider, others in {"Azure": ("requests", "httpx"), "Lambda": ("boto3",)}.items():
+        found = _cell(figures, provider, 100, 1).get("cpu_seconds", {})
+        rows += [(provider, found, f"{provider.lower()}-this", who) for who in others]
+    for provider, others in _AWAITED.items():
+        found = _task_cpu(figures, provider, 64)
+        rows += [(f"{provider}, asynchronous", found, f"{provider.lower()}-this-async", who) for who in others]
+    return [
+        [
+            what,
+            f"{found[ours]['median'] * _SECOND:.0%}",
+            f"{found[who]['median'] * _SECOND:.0%}, `{who.removesuffix('-async')}`",
+        ]
+        for what, found, ours, who in rows
+        if ours in found and who in found
+    ]
 
 
 # --- For contributors ---
