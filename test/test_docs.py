@@ -51,14 +51,17 @@ def test_the_error_table_is_the_codes() -> None:
 def test_each_code_says_whether_the_function_ran() -> None:
     """In agreement with the retry rules: "no, and retried" is what is always retried, "perhaps" what may be."""
     section = ERRORS.partition("## Did the function run?")[2].partition("\n## ")[0]
-    said = [(set(re.findall(r"`([A-Z_]+)`", row[0])), row[1]) for row in rows(section)[2:]]
-    assert set().union(*(codes for codes, _ in said)) == set(SITUATIONS)
-    for beginning, resend in (
-        ("no; the client has retried", Resend.ALWAYS),
-        ("perhaps: the req", Resend.IF_IDEMPOTENT),
-    ):
-        (codes,) = (codes for codes, answer in said if answer.startswith(beginning))
-        assert codes == {code for code, row in SITUATIONS.items() if row.resend is resend}
+    said = {
+        answer: set(re.findall(r"`([A-Z_]+)`", told))
+        for answer, told in re.findall(r"^- \*\*(.+?)\*\*: (.+(?:\n  .+)*)", section, re.MULTILINE)
+    }
+    assert set().union(*said.values()) == set(SITUATIONS)
+    rules = {
+        "No, and the client has retried it already": Resend.ALWAYS,
+        "Perhaps: the request was sent, and its response was lost": Resend.IF_IDEMPOTENT,
+    }
+    for answer, resend in rules.items():
+        assert said[answer] == {code for code, row in SITUATIONS.items() if row.resend is resend}
 
 
 def test_the_configuration_errors_are_the_refusals() -> None:
