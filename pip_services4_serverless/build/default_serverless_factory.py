@@ -5,8 +5,10 @@ from pip_services4_components.refer import Descriptor
 
 from ..clients import (
     AsyncCommandableAzureFunctionClient,
+    AsyncCommandableCloudFunctionClient,
     AsyncCommandableLambdaClient,
     CommandableAzureFunctionClient,
+    CommandableCloudFunctionClient,
     CommandableLambdaClient,
 )
 
@@ -15,8 +17,10 @@ class DefaultServerlessFactory(Factory):
     """Creates the commandable clients by their descriptors; the descriptor's name is the service's.
 
     - `pip-services:client:commandable-azurefunc:*:1.0`: `CommandableAzureFunctionClient`
+    - `pip-services:client:commandable-cloudfunc:*:1.0`: `CommandableCloudFunctionClient`
     - `pip-services:client:commandable-lambda:*:1.0`: `CommandableLambdaClient`
     - `pip-services:client:async-commandable-azurefunc:*:1.0`: `AsyncCommandableAzureFunctionClient`
+    - `pip-services:client:async-commandable-cloudfunc:*:1.0`: `AsyncCommandableCloudFunctionClient`
     - `pip-services:client:async-commandable-lambda:*:1.0`: `AsyncCommandableLambdaClient`
 
     A descriptor without a name gives a client without one, which sends the commands as they are.
@@ -29,9 +33,13 @@ class DefaultServerlessFactory(Factory):
     """
 
     CommandableAzureFunctionClientDescriptor = Descriptor("pip-services", "client", "commandable-azurefunc", "*", "1.0")
+    CommandableCloudFunctionClientDescriptor = Descriptor("pip-services", "client", "commandable-cloudfunc", "*", "1.0")
     CommandableLambdaClientDescriptor = Descriptor("pip-services", "client", "commandable-lambda", "*", "1.0")
     AsyncCommandableAzureFunctionClientDescriptor = Descriptor(
         "pip-services", "client", "async-commandable-azurefunc", "*", "1.0"
+    )
+    AsyncCommandableCloudFunctionClientDescriptor = Descriptor(
+        "pip-services", "client", "async-commandable-cloudfunc", "*", "1.0"
     )
     AsyncCommandableLambdaClientDescriptor = Descriptor(
         "pip-services", "client", "async-commandable-lambda", "*", "1.0"
@@ -44,12 +52,20 @@ class DefaultServerlessFactory(Factory):
             lambda locator: CommandableAzureFunctionClient(locator.get_name()),
         )
         self.register(
+            self.CommandableCloudFunctionClientDescriptor,
+            lambda locator: CommandableCloudFunctionClient(locator.get_name()),
+        )
+        self.register(
             self.CommandableLambdaClientDescriptor,
             lambda locator: CommandableLambdaClient(locator.get_name()),
         )
         self.register(
             self.AsyncCommandableAzureFunctionClientDescriptor,
             lambda locator: AsyncCommandableAzureFunctionClient(locator.get_name()),
+        )
+        self.register(
+            self.AsyncCommandableCloudFunctionClientDescriptor,
+            lambda locator: AsyncCommandableCloudFunctionClient(locator.get_name()),
         )
         self.register(
             self.AsyncCommandableLambdaClientDescriptor,

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .azure_function_host import AzureFunctionHost
+    from .google_function_host import GoogleFunctionHost
     from .lambda_host import LambdaHost
 
-__all__ = ["AzureFunctionHost", "LambdaHost"]
+__all__ = ["AzureFunctionHost", "GoogleFunctionHost", "LambdaHost"]
 
-_MODULES = {"AzureFunctionHost": "azure_function_host", "LambdaHost": "lambda_host"}
+_MODULES = {
+    "AzureFunctionHost": "azure_function_host",
+    "GoogleFunctionHost": "google_function_host",
+    "LambdaHost": "lambda_host",
+}
 
 
 def __getattr__(name: str) -> Any:

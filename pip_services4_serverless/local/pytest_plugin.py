@@ -16,9 +16,16 @@ import pytest
 if TYPE_CHECKING:
     from pip_services4_components.config import ConfigParams
 
-    from . import AzureFunctionHost, LambdaHost
+    from . import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
-__all__ = ["AzureClientFixture", "AzureFunctionHostFixture", "LambdaClientFixture", "LambdaHostFixture"]
+__all__ = [
+    "AzureClientFixture",
+    "AzureFunctionHostFixture",
+    "GoogleClientFixture",
+    "GoogleFunctionHostFixture",
+    "LambdaClientFixture",
+    "LambdaHostFixture",
+]
 
 _HANDLERS = "pip_services4_serverless.local.lambda"
 _HOST: pytest.StashKey[LambdaHost] = pytest.StashKey()
@@ -40,6 +47,15 @@ class AzureFunctionHostFixture(Protocol):
         """Serve a function app until the test ends."""
 
 
+class GoogleFunctionHostFixture(Protocol):
+    """The type of the fixture `google_function_host`."""
+
+    def __call__(
+        self, name: str, path: str | os.PathLike[str], target: str | None = None, **options: Any
+    ) -> GoogleFunctionHost:
+        """Deploy a function until the test ends."""
+
+
 class LambdaHostFixture(Protocol):
     """The type of the fixture `lambda_host`."""
 
@@ -51,6 +67,15 @@ class AzureClientFixture(Protocol):
     """The type of the fixture `azure_client`."""
 
     def __call__(self, app: Any, client: Callable[[], C], function: str | None = None, **options: Any) -> C:
+        """Open a client until the test ends."""
+
+
+class GoogleClientFixture(Protocol):
+    """The type of the fixture `google_client`."""
+
+    def __call__(
+        self, path: str | os.PathLike[str] | GoogleFunctionHost, target: str, client: Callable[[], C], **options: Any
+    ) -> C:
         """Open a client until the test ends."""
 
 
@@ -102,6 +127,36 @@ def azure_function_host() -> Iterator[AzureFunctionHostFixture]:
 
     with ExitStack() as hosts:
         yield lambda app, **options: hosts.enter_context(AzureFunctionHost(app, **options))
+
+
+@pytest.fixture
+def google_function_host() -> Iterator[GoogleFunctionHostFixture]:
+    """Deploys Google Cloud Functions until the test ends: `google_function_host(name, path, target=None)`.
+
+    It returns their host, one for the test. The arguments are those of `GoogleFunctionHost.deploy`. The server is a
+    thread of the test's own process.
+
+    ```python
+    def test_greets_on_google(google_function_host):
+        client = CommandableCloudFunctionClient("greeter")
+        client.configure(google_function_host("greeter", "functions/greeter").config("greeter"))
+        client.open("123")
+        assert client.call_command("greet", "123", {"name": "Ada"}) == {"greeting": "Hello, Ada!"}
+        client.close("123")
+    ```
+    """
+    from . import GoogleFunctionHost
+
+    host = GoogleFunctionHost()
+
+    def deploy(
+        name: str, path: str | os.PathLike[str], target: str | None = None, **options: Any
+    ) -> GoogleFunctionHost:
+        host.start().deploy(name, path, target, **options)
+        return host
+
+    yield deploy
+    host.stop()
 
 
 @pytest.fixture(scope="session")
@@ -177,6 +232,43 @@ def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[Azur
                 raise ValueError(f"function: one of {', '.join(sorted(host.functions))} is wanted")
             (function,) = host.functions
         return _open(clients, client, host.config(function), options)
+
+    with ExitStack() as clients:
+        yield open_client
+
+
+@pytest.fixture
+def google_client(google_function_host: GoogleFunctionHostFixture) -> Iterator[GoogleClientFixture]:
+    """Opens clients until the test ends: `google_client(path, target, client, **options)` returns an open client.
+
+    `path` and `target` are those of `GoogleFunctionHost.deploy`; or a host that is started, and the name of a function
+    that is deployed on it. `client` is the client's class, or anything that makes a client without arguments. `options`
+    are the client's `options.*`.
+
+    ```python
+    class Greeter(CommandableCloudFunctionClient):
+        def __init__(self):
+            super().__init__("greeter")
+
+
+    def test_greets_with_google_client(google_client):
+        client = google_client("functions/greeter", "greeter", Greeter, timeout=2000)
+        assert client.call_command("greet", "123", {"name": "Ada"}) == {"greeting": "Hello, Ada!"}
+    ```
+    """
+    from . import GoogleFunctionHost
+
+    deployed = 0
+
+    def open_client(
+        path: str | os.PathLike[str] | GoogleFunctionHost, target: str, client: Callable[[], C], **options: Any
+    ) -> C:
+        if isinstance(path, GoogleFunctionHost):
+            return _open(clients, client, path.config(target), options)
+        nonlocal deployed
+        deployed += 1
+        name = f"google_client_{deployed}"
+        return _open(clients, client, google_function_host(name, path, target).config(name), options)
 
     with ExitStack() as clients:
         yield open_client

@@ -15,10 +15,20 @@ from support.clients import CLIENTS, config_for
 from support.fault_server import FaultServer, answer
 
 from pip_services4_serverless.build import DefaultServerlessFactory
-from pip_services4_serverless.clients import AsyncCommandableAzureFunctionClient, AsyncCommandableLambdaClient
+from pip_services4_serverless.clients import (
+    AsyncCommandableAzureFunctionClient,
+    AsyncCommandableCloudFunctionClient,
+    AsyncCommandableLambdaClient,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "subclassing.md"
-KINDS = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda"}
+KINDS = {"azure": "commandable-azurefunc", "google": "commandable-cloudfunc", "lambda": "commandable-lambda"}
+
+
+@pytest.fixture(params=KINDS)
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +62,14 @@ def test_a_descriptor_without_a_name(provider: str, server: FaultServer) -> None
     assert sent_by(client, provider, server)["cmd"] == "get"
 
 
-ASYNC_CLIENTS = {"azure": AsyncCommandableAzureFunctionClient, "lambda": AsyncCommandableLambdaClient}
+ASYNC_CLIENTS = {
+    "azure": AsyncCommandableAzureFunctionClient,
+    "google": AsyncCommandableCloudFunctionClient,
+    "lambda": AsyncCommandableLambdaClient,
+}
 
 
-@pytest.mark.parametrize("name", ["azure", "lambda"])
+@pytest.mark.parametrize("name", KINDS)
 def test_the_asynchronous_twins(name: str, server: FaultServer) -> None:
     """They have descriptors of their own, and are configured, opened and closed like the others."""
     descriptor = Descriptor("pip-services", "client", f"async-{KINDS[name]}", "dummies", "1.0")
@@ -99,6 +113,7 @@ def test_each_descriptor_has_its_client(provider: str) -> None:
         "pip-services:client:lambda:dummies:1.0",
         "pip-services:client:async-lambda:dummies:1.0",
         "pip-services:client:azurefunc:dummies:1.0",
+        "pip-services:client:cloudfunc:dummies:1.0",
         "pip-services:client:commandable-lambda:dummies:2.0",
     ],
 )

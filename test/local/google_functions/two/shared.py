@@ -1,0 +1,3 @@
+"""A module that two functions have, each its own."""
+
+NAME = "two"
