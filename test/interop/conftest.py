@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from pip_services4_components.config import ConfigParams
 
-from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
 SERVICES = Path(__file__).with_name("services")
 
@@ -58,10 +58,22 @@ def aws() -> Iterator[LambdaHost]:
 
 
 @pytest.fixture(scope="module")
+def google() -> Iterator[GoogleFunctionHost]:
+    """A Google Cloud Function for each way of the package, on functions-framework."""
+    with GoogleFunctionHost() as host:
+        for name in LAMBDA_FUNCTIONS:
+            host.deploy(name, SERVICES / "google_app.py")
+        yield host
+
+
+@pytest.fixture(scope="module")
 def configs(request: pytest.FixtureRequest) -> dict[str, ConfigParams]:
     """What to configure a client of each service with, as `provider/way`."""
     azure: AzureFunctionHost = request.getfixturevalue("azure")
     aws: LambdaHost = request.getfixturevalue("aws")
-    return {f"azure/{name}": azure.config(name) for name in azure.functions} | {
-        f"lambda/{name}": aws.config(name) for name in LAMBDA_FUNCTIONS
+    google: GoogleFunctionHost = request.getfixturevalue("google")
+    return {
+        **{f"azure/{name}": azure.config(name) for name in azure.functions},
+        **{f"lambda/{name}": aws.config(name) for name in LAMBDA_FUNCTIONS},
+        **{f"google/{name}": google.config(name) for name in google.functions},
     }

@@ -1,0 +1,87 @@
+"""The Dummy service on pip-services4-gcp 0.0.1, in the three ways that the package has."""
+
+from pathlib import Path
+from typing import Any
+
+import flask
+from dummies import SERVICE, DummyService, as_parameters, factory_of, to_json_text
+from pip_services4_commons.convert import TypeCode
+from pip_services4_commons.errors import ApplicationException
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.context import Context
+from pip_services4_data.validate import ObjectSchema
+from pip_services4_gcp.containers import CloudFunction, CommandableCloudFunction
+from pip_services4_gcp.controller import CloudFunctionController, CommandableCloudFunctionController
+
+
+class DummyCommandableFunction(CommandableCloudFunction):
+    """Registers the bare names of the commands."""
+
+    def __init__(self) -> None:
+        super().__init__("dummies", "Commandable function")
+        self._dependency_resolver.put("service", SERVICE)
+        self._factories.add(factory_of())
+
+
+class DummyCommandableController(CommandableCloudFunctionController):
+    """Registers the commands as `dummies.*`."""
+
+    def __init__(self) -> None:
+        super().__init__("dummies")
+        self._dependency_resolver.put("service", SERVICE)
+
+
+class DummyController(CloudFunctionController):
+    """Registers actions, written out, as `dummies.*`."""
+
+    def __init__(self) -> None:
+        super().__init__("dummies")
+        self._dependency_resolver.put("service", SERVICE)
+
+    def register(self) -> None:
+        service: DummyService = self._dependency_resolver.get_one_required("service")
+        schemas = {
+            name: ObjectSchema(True).with_required_property(
+                "body", ObjectSchema(True).with_required_property("dummy_id", TypeCode.String)
+            )
+            for name in ("get_dummy", "get_required_dummy", "delete_dummy")
+        }
+        for command in service.get_command_set().get_commands():
+            self._register_action(command.get_name(), schemas.get(command.get_name()), self._action(command))
+
+    def _action(self, command: Any) -> Any:
+        def action(req: flask.Request) -> flask.Response:
+            payload = req.get_json()
+            context = Context.from_trace_id(payload["trace_id"])
+            try:
+                result = command.execute(context, as_parameters(payload))
+            except ApplicationException as err:
+                if err.code == "EXEC_FAILED":
+                    raise  # what its author has not foreseen
+                return flask.Response(to_json_text(err.to_json()), err.status)
+            return flask.Response(to_json_text(result), mimetype="application/json")
+
+        return action
+
+
+class DummyFunction(CloudFunction):
+    """Runs controllers."""
+
+    def __init__(self) -> None:
+        super().__init__("dummies", "Function with controllers")
+        self._factories.add(
+            factory_of(("commandable-cloudfunc", DummyCommandableController), ("cloudfunc", DummyController))
+        )
+
+
+def handler_of(function: CloudFunction, controller: str = "") -> Any:
+    """Not by `run()`, which reads its parameters out of `os.environ` as it is."""
+    parameters = ConfigParams.from_tuples("CONTROLLER", controller)
+    function.read_config_from_file(None, str(Path(__file__).with_name("config.yml")), parameters)
+    function.open(None)
+    return function.get_handler()
+
+
+commandable_function = handler_of(DummyCommandableFunction())
+commandable_controller = handler_of(DummyFunction(), "commandable-cloudfunc")
+controller = handler_of(DummyFunction(), "cloudfunc")
