@@ -304,9 +304,11 @@ class GoogleFunctionHost:
             self._stopping.wait(fault.delay)
             if fault.answers and not fault.run:
                 return None if fault.drop else fault.response
-        given = environ.get("HTTP_AUTHORIZATION")
-        if function.token and not hmac.compare_digest((given or "").encode(), f"Bearer {function.token}".encode()):
-            return _page(403 if given is None else 401, "Your client does not have permission to the requested URL")
+        scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if function.token and not (
+            scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), function.token.encode())
+        ):
+            return _page(401 if scheme else 403, "Your client does not have permission to the requested URL")
         own = {**environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": f"/{rest}"}
         with self._lock:
             function.invocations += 1

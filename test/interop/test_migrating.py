@@ -25,7 +25,13 @@ PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text("utf-8")
 BEFORE = Path(__file__).with_name("written_before")
 # The page's rows `| was | is |` of imports.
 IMPORTS: dict[str, str] = dict(re.findall(r"^\| `from (\S+) import` \| `from (\S+) import` \|$", PAGE, re.MULTILINE))
-FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py"}
+FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py", "google": "google_clients.py"}
+
+
+@pytest.fixture(params=FILES)
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return request.param
 
 
 def load(file: str, migrate: bool) -> dict[str, Any]:
@@ -34,7 +40,7 @@ def load(file: str, migrate: bool) -> dict[str, Any]:
     if migrate:
         for was, now in IMPORTS.items():
             source = re.sub(rf"^from {re.escape(was)} import", f"from {now} import", source, flags=re.MULTILINE)
-        assert not re.search(r"^from pip_services4_(azure|aws)\b", source, re.MULTILINE)
+        assert not re.search(r"^from pip_services4_(azure|aws|gcp)\b", source, re.MULTILINE)
     names: dict[str, Any] = {"__name__": "written_before"}
     exec(compile(source, file, "exec"), names)  # noqa: S102 (our own test data)
     return names
@@ -53,14 +59,16 @@ def test_a_client_runs(
     configs: Mapping[str, ConfigParams],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same calls return the same, before and after. Before, an endpoint could be given to boto3 only; and on Azure
+    """The same calls return the same, before and after. Before, an endpoint could be given to boto3 only; and over HTTP
     a commandable client sent no prefix, which is now a line of its configuration."""
     way = "commandable_controller" if client == "DummyCommandableClient" else "controller"
-    if provider == "azure" and way == "commandable_controller":
+    if provider != "lambda" and way == "commandable_controller":
         way = "commandable_function"
     config = configs[f"{provider}/{way}"].override(ConfigParams())
-    if provider == "azure" and migrate and way == "commandable_function":
+    if provider != "lambda" and migrate and way == "commandable_function":
         config.put("options.prefix_commands", "false")
+    if provider == "google":  # the old resolver fails on an address: its host has dots and no hyphen
+        config.put("connection.uri", config.get_as_string("connection.uri").replace("127.0.0.1", "localhost"))
     if not migrate and provider == "lambda":
         monkeypatch.setenv("AWS_ENDPOINT_URL", config.get_as_string("connection.uri"))
     names = load(FILES[provider], migrate)
@@ -73,6 +81,11 @@ CONNECTIONS = {
     "lambda": (
         *("connection.arn", "arn:aws:lambda:eu-west-1:123456789012:function:dummies"),
         *("credential.access_id", "ID", "credential.access_key", "KEY"),
+    ),
+    # Of a region as Google has them the old resolver fails: it has a hyphen.
+    "google": (
+        *("connection.uri", "http://east-my_test_project.cloudfunctions.net/dummies", "connection.org_id", "o"),
+        *("credential.auth_token", "KEY", "credential.account", "a"),
     ),
 }
 
@@ -91,7 +104,7 @@ def test_the_code_of_a_missing_connection(provider: str) -> None:
         with pytest.raises(ConfigException) as caught:
             load(FILES[provider], migrate)["describe"](ConfigParams())
         codes.append(caught.value.code)
-    assert codes == [{"azure": "NO_CONNECTION_URI", "lambda": "NO_AWS_CONNECTION"}[provider], "NO_CONNECTION"]
+    assert codes == [{"lambda": "NO_AWS_CONNECTION"}.get(provider, "NO_CONNECTION_URI"), "NO_CONNECTION"]
     assert all(f"`{code}`" in PAGE for code in codes)
 
 
