@@ -22,14 +22,13 @@ import yaml
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from support import fault_server as far_side
-from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE
+from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, AUTH_TOKEN, CLIENTS, PROVIDERS
 from support.fault_server import FaultServer
 from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
 
 from pip_services4_serverless import __version__
 from pip_services4_serverless.__main__ import main
 from pip_services4_serverless._cli import config_file, standard_input
-from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
 
 DOCS = Path(__file__).parents[1] / "docs" / "command-line.md"
 HELLO_AZURE = """
@@ -46,6 +45,18 @@ HELLO_LAMBDA = """
 def handler(event, context):
     return {"greeting": f"Hello, {event['name']}!"}
 """
+
+
+HELLO_GOOGLE = """
+def hello(request):
+    return {"greeting": f"Hello, {request.get_json()['name']}!"}
+"""
+
+
+@pytest.fixture(params=PROVIDERS)
+def provider(request: pytest.FixtureRequest) -> str:
+    """Each provider in turn."""
+    return request.param
 
 
 class Ended(NamedTuple):
@@ -82,8 +93,12 @@ def server() -> Iterator[FaultServer]:
 
 def to(provider: str, url: str) -> tuple[str, ...]:
     """The arguments that call a function of that provider at the fault server."""
-    own = ("--uri", f"{url}/api/dummies") if provider == "azure" else ("--endpoint", url, "--arn", ARN)
-    return ("call", "--cmd", "get", *own)
+    own = {
+        "azure": ("--uri", f"{url}/api/dummies"),
+        "google": ("--uri", f"{url}/dummies", "--provider", "google"),
+        "lambda": ("--endpoint", url, "--arn", ARN),
+    }
+    return ("call", "--cmd", "get", *own[provider])
 
 
 def sent(server: FaultServer) -> Any:
@@ -263,7 +278,7 @@ def test_exit_status_of_a_failed_call(
     run: Run, server: FaultServer, provider: str, step: Any, status: int, code: str
 ) -> None:
     """1 for what the far side says, 3 for no answer from it, 2 for what the caller did wrong; told as JSON if asked."""
-    if code == "FUNCTION_ERROR" and provider == "azure":
+    if code == "FUNCTION_ERROR" and provider != "lambda":
         step = far_side.answer(500, {"category": "FailedInvocation", "code": code})
     server.script(step)
     ended = run(*to(provider, server.url), "--timeout", "300", "--trace-id", "T", "--json-errors")
@@ -315,7 +330,7 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
     [
         ((), "the following arguments are required: {call,serve,demo}"),
         (("call",), "the following arguments are required: --cmd"),
-        (("call", "--cmd", "get"), "which function? Give --config, or --uri (Azure), or --arn (Lambda)"),
+        (("call", "--cmd", "get"), "which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)"),
         (("call", "--cmd", "", "--uri", "http://h/f"), "cmd is missing"),
         (("call", "--cmd", "get", "--uri", "ftp://h/f"), "connection.uri: must begin with http:// or https://"),
         (("call", "--cmd", "get", "--uri", "http://[/"), "connection.uri: "),
@@ -324,6 +339,17 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
         (("call", "--cmd", "get", "--uri", "http://h/f", "--one-way"), "--one-way is for Lambda"),
         (("call", "--cmd", "get", "--arn", "f", "--provider", "azure"), "--arn is for Lambda"),
         (("call", "--cmd", "get", "--arn", "f", "--auth-code-file", "f"), "--auth-code-file is for Azure"),
+        (("call", "--cmd", "get", "--arn", "f", "--auth-token-file", "f"), "--auth-token-file is for Google"),
+        (
+            ("call", "--cmd", "get", "--uri", "https://a-b.cloudfunctions.net/f", "--one-way"),
+            "--one-way is for Lambda: G",
+        ),
+        (
+            ("call", "--cmd", "get", "--uri", "https://f.a.run.app", "--auth-code-file", "f"),
+            "--auth-code-file is for A",
+        ),
+        (("serve", "google", "f"), "NAME=PATH[:target] is wanted"),
+        (("serve", "google", "f=/no/folder"), "there is no /no/folder to deploy 'f' from"),
         (("call", "--cmd", "get", "--uri", "http://h/f", "--descriptor", "*"), "--descriptor picks a client in a file"),
         (("call", "--cmd", "get", "--uri", "http://h/f", "--config", "f"), "--uri and --config exclude each other"),
         (("call", "--cmd", "get", "--provider", "gcp"), "argument --provider: invalid choice: 'gcp'"),
@@ -351,7 +377,7 @@ def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider:
     """Each entry is one line on standard error, standard output stays the answer."""
     server.script(far_side.answer(429, b"", headers={"Retry-After": "0"}), far_side.answer(body={"a": 1}))
     ended = run(*to(provider, server.url), option, "--name", "dummies")
-    client = "CommandableAzureFunctionClient" if provider == "azure" else "CommandableLambdaClient"
+    client = CLIENTS[provider].__name__
     assert (ended.status, ended.out) == (0, '{"a": 1}\n')
     lines = ended.err.splitlines()
     assert lines[0].startswith(f"pip-serverless: debug: Opened {client} to call ")
@@ -373,14 +399,18 @@ def test_without_verbose_nothing_is_logged(run: Run, server: FaultServer) -> Non
 def test_verbose_shows_no_secret(
     run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
 ) -> None:
-    """Neither a key of an Azure function nor AWS's, and no query of the address, also of a call that fails."""
+    """Neither a key, a token nor AWS's keys, and no query of the address, also of a call that fails."""
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", AUTH_CODE)
-    server.script(far_side.answer(429, AUTH_CODE.encode(), headers={"Retry-After": "0"}), far_side.answer(500, b""))
+    monkeypatch.setenv("PIP_SERVERLESS_AUTH_TOKEN", AUTH_TOKEN)
+    server.script(
+        far_side.answer(429, f"{AUTH_CODE} {AUTH_TOKEN}".encode(), headers={"Retry-After": "0"}),
+        far_side.answer(500, b""),
+    )
     where = to(provider, server.url)
     ended = run(*where, "-v", "--trace-id", "T")
     assert ended.status == 1
     assert ended.err.count("pip-serverless: ") >= 5
-    for secret in (AUTH_CODE, ACCESS_KEY, ACCESS_ID):
+    for secret in (AUTH_CODE, AUTH_TOKEN, ACCESS_KEY, ACCESS_ID):
         assert secret not in ended.err
 
 
@@ -411,6 +441,36 @@ def test_key_comes_from_the_environment_or_a_file(
     option = ("--auth-code-file", str(tmp_path / "key")) if where == "file" else ()
     assert run(*to("azure", server.url), *option).status == 0
     assert server.requests[-1].headers["x-functions-key"] == f"from-{where}"
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_token_comes_from_the_environment_or_a_file(
+    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """The token for a Google Cloud Function is read from `PIP_SERVERLESS_AUTH_TOKEN`, and before it from a file."""
+    monkeypatch.setenv("PIP_SERVERLESS_AUTH_TOKEN", "from-environment")
+    (tmp_path / "token").write_text("from-file\n")
+    option = ("--auth-token-file", str(tmp_path / "token")) if where == "file" else ()
+    assert run(*to("google", server.url), *option).status == 0
+    assert server.requests[-1].headers["authorization"] == f"Bearer from-{where}"
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("connection: {uri: 'https://a-b.cloudfunctions.net/f'}", "google"),
+        ("connection: {uri: 'https://f-x-ew.a.run.app'}", "google"),
+        ("connection: {uri: 'https://f.azurewebsites.net/api/f?x=.run.app'}", "azure"),
+        ("connection: {region: r, project_id: p, function: f}", "google"),
+        ("connection: {uri: 'http://h/f'}\ncredential: {auth_token: t}", "google"),
+        ("connection: {region: r, arn: a}", "lambda"),
+        ("descriptor: 'a:client:my-cloudfunc:f:1.0'\nconnection: {uri: 'http://h/f'}", "google"),
+    ],
+)
+def test_provider_of_a_section(tmp_path: Path, section: str, expected: str) -> None:
+    """By its descriptor, else by its keys, else by its URL."""
+    (tmp_path / "config.yml").write_text("f:\n  " + section.replace("\n", "\n  "))
+    assert config_file.find(str(tmp_path / "config.yml"), None, None, None).provider == expected
 
 
 @pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "no text")])
@@ -528,7 +588,11 @@ def test_only_client_of_a_file_needs_no_name(
         ),
         ("- descriptor: a", (), "Descriptor a is in wrong format"),
         ("- descriptor: a:client:b:c:1\n  options: {}", (), "no client fits; there are: none that has a connection"),
-        ("connection: {discovery_key: k}", (), "the file itself does not tell azure from lambda: give --provider"),
+        (
+            "connection: {discovery_key: k}",
+            (),
+            "the file itself does not tell azure, google and lambda apart: give --provider",
+        ),
         ("connection: {discovery_key: k}", ("--provider", "azure"), "connection.discovery_key: 'k' is not found"),
         ("text", (), "components are wanted, as a list or by name"),
         ("", (), "components are wanted, as a list or by name"),
@@ -658,7 +722,7 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("command", "defaults"),
-    [("", 0), ("call", 7), ("serve", 0), ("serve azure", 5), ("serve lambda", 5), ("demo", 0)],
+    [("", 0), ("call", 7), ("serve", 0), ("serve azure", 5), ("serve google", 3), ("serve lambda", 5), ("demo", 0)],
 )
 def test_help_has_an_example_and_defaults(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, defaults: int
@@ -688,7 +752,7 @@ def test_help_has_an_example_and_defaults(
         ("call --conf", {"--config"}),
         ("call --cmd x --verb", {"--verbose"}),
         ("serve lambda --re", {"--region", "--reload"}),
-        ("call --provider ", {"azure", "lambda"}),
+        ("call --provider ", {"azure", "google", "lambda"}),
     ],
 )
 def test_shell_completion(tmp_path: Path, line: str, expected: set[str]) -> None:
@@ -723,6 +787,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     (tmp_path / "app" / "function_app.py").write_text(HELLO_AZURE)
     (tmp_path / "functions").mkdir()
     (tmp_path / "functions" / "hello.py").write_text(HELLO_LAMBDA)
+    (tmp_path / "google").mkdir()
+    (tmp_path / "google" / "main.py").write_text(HELLO_GOOGLE)
     started = []
 
     def start(*arguments: str, **options: Any) -> Process:
@@ -741,9 +807,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 DESCRIPTORS = {
     "azure": "pip-services:client:commandable-azurefunc:hello:1.0",
+    "google": "pip-services:client:commandable-cloudfunc:hello:1.0",
     "lambda": "pip-services:client:commandable-lambda:hello:1.0",
 }
-SERVE = {"azure": ("serve", "azure", "app"), "lambda": ("serve", "lambda", "hello=functions/hello.py:hello.handler")}
+SERVE = {
+    "azure": ("serve", "azure", "app"),
+    "google": ("serve", "google", "hello=google"),
+    "lambda": ("serve", "lambda", "hello=functions/hello.py:hello.handler"),
+}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -963,8 +1034,7 @@ def here(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.M
 def greet(config: Path) -> Any:
     """What the served function answers to a client that is configured with what was printed."""
     found = config_file.find(str(config), None, "hello", None)
-    clients = {"azure": CommandableAzureFunctionClient, "lambda": CommandableLambdaClient}
-    client = clients[found.provider]()
+    client = CLIENTS[found.provider]("")
     client.configure(found.config)
     client.open("T")
     try:
@@ -978,7 +1048,8 @@ def test_reload_takes_changes_in(here: Here, tmp_path: Path, provider: str) -> N
 
     What was configured before still holds.
     """
-    source = tmp_path / ("app/function_app.py" if provider == "azure" else "functions/hello.py")
+    sources = {"azure": "app/function_app.py", "google": "google/main.py", "lambda": "functions/hello.py"}
+    source = tmp_path / sources[provider]
     second = 10**18  # ns
     os.utime(source, ns=(second, second))
 
@@ -991,8 +1062,8 @@ def test_reload_takes_changes_in(here: Here, tmp_path: Path, provider: str) -> N
         here.wait_for_log("Loaded again")
         assert greet(here.config) == "Howdy, Ada!"
 
-    path = str(source.parent) if provider == "azure" else f"hello={source}:hello.handler"
-    assert here.serve(("serve", provider, path, "--reload"), drive) == 143
+    path = {"azure": source.parent, "google": f"hello={source}:hello", "lambda": f"hello={source}:hello.handler"}
+    assert here.serve(("serve", provider, str(path[provider]), "--reload"), drive) == 143
 
 
 def test_reload_survives_what_cannot_be_loaded(here: Here, tmp_path: Path) -> None:
@@ -1139,8 +1210,12 @@ def test_app_is_served_from_the_current_folder(
 def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, provider: str) -> None:
     """A host that cannot start says why and ends with 2."""
     with far_side.refused_port() as port:
-        path = {"azure": str(tmp_path / "app"), "lambda": f"hello={tmp_path / 'functions'}:hello.handler"}[provider]
-        ended = run("serve", provider, path, "--port", str(port))
+        path = {
+            "azure": str(tmp_path / "app"),
+            "google": f"hello={tmp_path / 'google'}",
+            "lambda": f"hello={tmp_path / 'functions'}:hello.handler",
+        }
+        ended = run("serve", provider, path[provider], "--port", str(port))
     assert (ended.status, ended.out) == (2, "")
     assert "Address already in use" in ended.err
 

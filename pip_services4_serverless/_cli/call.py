@@ -20,11 +20,14 @@ from pip_services4_commons.errors import (
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.refer import Descriptor, References
 
-from ..clients import CommandableAzureFunctionClient, CommandableLambdaClient
+from ..clients import CommandableAzureFunctionClient, CommandableCloudFunctionClient, CommandableLambdaClient
 from . import config_file, standard_input
 from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
 
 AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
+AUTH_TOKEN = "PIP_SERVERLESS_AUTH_TOKEN"  # noqa: S105 (the name of a variable)
+_NAMES = {"azure": "Azure", "google": "Google", "lambda": "Lambda"}
+_SECRETS = {"azure": ("auth_code", AUTH_CODE), "google": ("auth_token", AUTH_TOKEN)}
 _OF_LAMBDA = ("arn", "region", "endpoint")
 _OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempotent")
 
@@ -42,18 +45,22 @@ def call(arguments: argparse.Namespace) -> int:
     if arguments.config is None:
         found = _from_options(arguments)
     else:
-        given = [name for name in ("uri", *_OF_LAMBDA, "auth_code_file") if getattr(arguments, name) is not None]
+        connection = ("uri", *_OF_LAMBDA, "auth_code_file", "auth_token_file")
+        given = [name for name in connection if getattr(arguments, name) is not None]
         if given:
             _refuse(f"--{given[0].replace('_', '-')} and --config exclude each other: the file has the connection")
         found = config_file.find(arguments.config, arguments.provider, arguments.name, arguments.descriptor)
     for option in _OPTIONS:
         if getattr(arguments, option) is not None:
             found.config.put(f"options.{option}", getattr(arguments, option))
-    client: Any = CommandableAzureFunctionClient(arguments.name)
-    if found.provider == "lambda":
-        client = (_OneWayLambdaClient if arguments.one_way else CommandableLambdaClient)(arguments.name)
-    elif arguments.one_way:
-        _refuse("--one-way is for Lambda: Azure has no such calls")
+    if arguments.one_way and found.provider != "lambda":
+        _refuse(f"--one-way is for Lambda: {_NAMES[found.provider]} has no such calls")
+    clients: Mapping[str, Any] = {
+        "azure": CommandableAzureFunctionClient,
+        "google": CommandableCloudFunctionClient,
+        "lambda": _OneWayLambdaClient if arguments.one_way else CommandableLambdaClient,
+    }
+    client = clients[found.provider](arguments.name)
     context = arguments.trace_id
     client.configure(found.config)
     if arguments.verbose:
@@ -88,12 +95,13 @@ def _status(error: ApplicationException) -> int:
 def _from_options(arguments: argparse.Namespace) -> config_file.Found:
     of_lambda = [name for name in _OF_LAMBDA if getattr(arguments, name) is not None]
     if arguments.uri is None and not of_lambda:
-        _refuse("which function? Give --config, or --uri (Azure), or --arn (Lambda)")
-    provider = arguments.provider or ("lambda" if of_lambda else "azure")
-    if provider == "azure" and of_lambda:
+        _refuse("which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)")
+    provider = arguments.provider or ("lambda" if of_lambda else config_file.provider_of(arguments.uri))
+    if provider != "lambda" and of_lambda:
         _refuse(f"--{of_lambda[0]} is for Lambda")
-    if provider == "lambda" and arguments.auth_code_file is not None:
-        _refuse("--auth-code-file is for Azure")
+    for own, (secret, _) in _SECRETS.items():
+        if provider != own and getattr(arguments, f"{secret}_file") is not None:
+            _refuse(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
     if arguments.descriptor is not None:
         _refuse("--descriptor picks a client in a file: give --config")
     config = ConfigParams()
@@ -103,8 +111,9 @@ def _from_options(arguments: argparse.Namespace) -> config_file.Found:
             config.put(f"connection.{name}", value)
     if arguments.uri is not None and any(name.lower() == "code" for name, _ in _query(arguments.uri)):
         _refuse(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
-    if provider == "azure":
-        config.put("credential.auth_code", _auth_code(arguments.auth_code_file))
+    if provider in _SECRETS:
+        secret, variable = _SECRETS[provider]
+        config.put(f"credential.{secret}", _secret(secret, variable, getattr(arguments, f"{secret}_file")))
     return config_file.Found(provider, config, References())
 
 
@@ -115,16 +124,17 @@ def _query(uri: str) -> list[tuple[str, str]]:
         return []
 
 
-def _auth_code(path: str | None) -> str | None:
+def _secret(name: str, variable: str, path: str | None) -> str | None:
     if path is None:
-        return os.environ.get(AUTH_CODE)
+        return os.environ.get(variable)
+    code, option = f"NO_{name.upper()}", f"--{name.replace('_', '-')}-file"
     try:
         key = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is no text"
-        raise ConfigException(None, "NO_AUTH_CODE", f"--auth-code-file: cannot read {path}: {reason}") from err
+        raise ConfigException(None, code, f"{option}: cannot read {path}: {reason}") from err
     if not key:
-        raise ConfigException(None, "NO_AUTH_CODE", f"--auth-code-file: {path} is empty")
+        raise ConfigException(None, code, f"{option}: {path} is empty")
     return key
 
 

@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_call(commands.add_parser("call", help="call a function", **_texts(_CALL, example, _STATUS)))
     example = "serve azure my_app > config.yml"
     serve = commands.add_parser("serve", help="run functions on this machine, until Ctrl-C", **_texts(_SERVE, example))
-    kinds = serve.add_subparsers(dest="provider", required=True, metavar="{azure,lambda}")
+    kinds = serve.add_subparsers(dest="provider", required=True, metavar="{azure,google,lambda}")
     example = "serve azure my_app --port 7071 --no-keys > config.yml"
     azure = kinds.add_parser("azure", help="serve a function app", **_texts(_SERVE, example))
     azure.add_argument("app", nargs="?", metavar="PATH", help="the function app's folder (default: .)")
@@ -139,12 +139,21 @@ def _parser() -> argparse.ArgumentParser:
     aws.add_argument(
         "--timeout", type=int, default=3, metavar="S", help="seconds that a call may take (default: 3, as on AWS)"
     )
-    for provider in (azure, aws):
+    example = "serve google orders=functions/orders > google.yml"
+    google = kinds.add_parser("google", help="serve Google Cloud Functions", **_texts(_SERVE, example))
+    google.add_argument(
+        "functions",
+        nargs="+",
+        metavar="NAME=PATH[:target]",
+        help="PATH is a folder with main.py, or a file; target is the Python function (default: NAME)",
+    )
+    google.add_argument("--allow-unauthenticated", action="store_true", help="ask for no token")
+    for provider in (azure, aws, google):
         provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
         provider.add_argument(
             "--reload", action="store_true", help="load again when code or settings under the path change (default: no)"
         )
-    commands.add_parser("demo", help="start both local hosts and call them by each client", **_texts(_DEMO, "demo"))
+    commands.add_parser("demo", help="start the local hosts and call them by each client", **_texts(_DEMO, "demo"))
     return parser
 
 
@@ -164,18 +173,20 @@ def _add_call(call: argparse.ArgumentParser) -> None:
     )
     call.add_argument("--cmd", required=True, help="the action")
     call.add_argument("--name", help="the service's name: NAME.CMD is sent; picks the client in a file")
-    call.add_argument("--provider", choices=["azure", "lambda"], help="needed only where the rest does not tell")
+    providers = ["azure", "google", "lambda"]
+    call.add_argument("--provider", choices=providers, help="needed only where the rest does not tell")
     file = call.add_argument_group("from a file")
     file.add_argument("--config", metavar="FILE", help="YAML as pip-services' containers read it")
     file.add_argument("--descriptor", help="picks the client in the file; parts may be *")
     options = call.add_argument_group("without a file")
-    options.add_argument("--uri", help="Azure: the function's URL, without its key")
+    options.add_argument("--uri", help="Azure, Google: the function's URL, without its key")
     options.add_argument("--auth-code-file", metavar="FILE", help="Azure: has the key; or PIP_SERVERLESS_AUTH_CODE")
+    options.add_argument("--auth-token-file", metavar="FILE", help="Google: a token; or PIP_SERVERLESS_AUTH_TOKEN")
     options.add_argument("--arn", help="Lambda: the function's ARN or name; AWS's own chain finds the keys")
     options.add_argument("--region", help="Lambda: where the ARN does not tell")
     options.add_argument("--endpoint", metavar="URL", help="Lambda: in place of AWS's, as of an emulator")
     how = call.add_argument_group("how")
-    how.add_argument("--timeout", metavar="MS", help="for one attempt (default: Azure 10000, Lambda 60000)")
+    how.add_argument("--timeout", metavar="MS", help="for one attempt (default: Azure 10000, others 60000)")
     how.add_argument("--connect-timeout", metavar="MS", help="to connect (default: 10000)")
     how.add_argument("--total-timeout", metavar="MS", help="for all attempts and waits (default: 0, no bound)")
     how.add_argument("--retries", metavar="N", help="further attempts after the first (default: 3)")
@@ -201,4 +212,4 @@ exit status:
   3    no connection or answer
   130  Ctrl-C"""
 _SERVE = "Serves until Ctrl-C.\nPrints a configuration for the clients, which call --config takes as it is."
-_DEMO = "Starts both local hosts, calls one service through each of the four clients, and checks every answer."
+_DEMO = "Starts the local hosts, calls one service through each of the clients, and checks every answer."

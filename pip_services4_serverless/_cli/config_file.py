@@ -21,11 +21,18 @@ _TAG = re.compile(r"(\{\{\{?)\s*(?:([#^/])\s*)?(?:(if|unless)\s+)?([\w-]+)\s*(\}
 _ESCAPES = str.maketrans(
     {"\\": r"\\", '"': r"\"", "/": r"\/", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 )
-_KINDS = {"azure": "azure", "lambda": "lambda", "aws": "lambda"}
+_KINDS = {"azure": "azure", "lambda": "lambda", "aws": "lambda", "cloudfunc": "google", "google": "google"}
 _KEYS = {
+    "google": {"project_id", "function", "auth_token"},
     "lambda": {"arn", "region", "account", "resource", "endpoint"},
     "azure": {"uri", "app_name", "function_name", "protocol", "auth_code"},
 }
+
+
+def provider_of(uri: str) -> str:
+    """Whose function a URL is: Google's by its domains, else Azure's."""
+    host = re.match(r"\w+://([^/?#:]*)", uri)
+    return "google" if host and host[1].lower().endswith((".cloudfunctions.net", ".run.app")) else "azure"
 
 
 class Found(NamedTuple):
@@ -52,7 +59,8 @@ class _Component(NamedTuple):
             if word in kind:
                 return provider
         keys = {key.rpartition(".")[2] for key in self.config if key.startswith(("connection", "credential"))}
-        return next((provider for provider, own in _KEYS.items() if own & keys), None)
+        found = next((provider for provider, own in _KEYS.items() if own & keys), None)
+        return provider_of(self.config.get_as_string("connection.uri")) if found == "azure" else found
 
     def __str__(self) -> str:
         return str(self.descriptor or self.name or "the file itself")
@@ -80,7 +88,7 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
         _refuse("NO_CLIENT", f"{path}: {problem}; there are: {there}")
     found = provider or fitting[0].provider()
     if found is None:
-        _refuse("NO_PROVIDER", f"{path}: {fitting[0]} does not tell azure from lambda: give --provider")
+        _refuse("NO_PROVIDER", f"{path}: {fitting[0]} does not tell azure, google and lambda apart: give --provider")
     return Found(found, fitting[0].config, _stores(components))
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
@@ -31,6 +31,7 @@ _POLL_SECONDS = 0.3
 _WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files: a log may be among them
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FUNCTION = re.compile(r"([^=]+)=(?:(.+):)?([^:]+)")
+_GOOGLE_FUNCTION = re.compile(r"([^=/]+)=(.+?)(?::(\w+))?")
 _CANNOT_SERVE = (OSError, ValueError, RuntimeError, ImportError, LookupError)
 
 
@@ -42,7 +43,9 @@ def serve(arguments: argparse.Namespace) -> int:
         # In the processes of Lambda functions: Python takes bytecode for current whose source has changed within a
         # second and kept its size.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    server = _AzureServer(arguments) if arguments.provider == "azure" else _LambdaServer(arguments)
+    servers: dict[str, Callable[[argparse.Namespace], _Server]]
+    servers = {"azure": _AzureServer, "google": _GoogleServer, "lambda": _LambdaServer}
+    server = servers[arguments.provider](arguments)
     with _own_output() as server.out, _ended_by_signals():
         watch = Watch(server.folders) if arguments.reload else None
         try:
@@ -288,6 +291,45 @@ class _LambdaServer(_Server):
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
         for name, _, _ in self._functions:
             yield name, self._host.config(name)
+
+
+class _GoogleServer(_Server):
+    kind = "commandable-cloudfunc"
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        super().__init__()
+        self._functions = [_google_function(text) for text in arguments.functions]
+        self._for_everybody = arguments.allow_unauthenticated
+        with _errors():
+            from ..local import GoogleFunctionHost
+
+            self._host = GoogleFunctionHost(port=arguments.port)
+        self.folders = {path if os.path.isdir(path) else str(Path(path).parent) for _, path, _ in self._functions}
+
+    def load(self) -> None:
+        self._host.start()
+        for name, path, target in self._functions:
+            self._host.deploy(name, path, target, allow_unauthenticated=self._for_everybody)
+
+    def stop(self) -> None:
+        self._host.stop()
+
+    def facts(self) -> Iterator[str]:
+        yield f"Google Cloud Functions host: {self._host.url}"
+        if self._for_everybody:
+            yield "it asks for no token"
+
+    def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
+        for name, _, _ in self._functions:
+            yield name, self._host.config(name)
+
+
+def _google_function(text: str) -> tuple[str, str, str | None]:
+    match = _GOOGLE_FUNCTION.fullmatch(text)
+    if not match:
+        message = f"NAME=PATH[:target] is wanted, as in orders=functions/orders:take, not {text!r}"
+        raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
+    return match[1], match[2], match[3]
 
 
 def _function(text: str) -> tuple[str, str, str]:

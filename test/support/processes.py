@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = (sys.executable, "-m", "pip_services4_serverless")
-CONFIG_IS_THERE = re.compile("auth_code|access_key")  # the last line that `serve` prints of a function
+CONFIG_IS_THERE = re.compile("auth_code|auth_token|access_key")  # the last line that `serve` prints of a function
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
