@@ -1,5 +1,5 @@
 # function_app.py
-"""The function that is called: `app` is for Azure, `handler` for Lambda."""
+"""The function that is called: `app` is for Azure, `handler` for Lambda, `on_google` for Google."""
 
 import json
 
@@ -31,3 +31,10 @@ def stock(req: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse(json.dumps(handler(req.get_json(), None)))
     except ApplicationException as err:
         return func.HttpResponse(json.dumps(err.to_json()), status_code=err.status)
+
+
+def on_google(request):
+    try:
+        return handler(request.get_json(), None)
+    except ApplicationException as err:
+        return err.to_json(), err.status

@@ -1,12 +1,12 @@
 # run.py
-"""Runs the shop twice against the local hosts: first its stock is an Azure Function, then a Lambda function."""
+"""Runs the shop three times against the local hosts: its stock is on Azure, on Lambda and on Google."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
 HERE = Path(__file__).parent
 
@@ -23,3 +23,8 @@ with AzureFunctionHost(HERE) as azure:
 with LambdaHost() as aws:
     settings = {"STOCK_ARN": aws.deploy("stock", HERE, "function_app.handler"), "STOCK_ENDPOINT": aws.endpoint}
     run_shop("aws.yml", {**settings, "STOCK_ACCESS_ID": "local", "STOCK_ACCESS_KEY": "local"})
+
+with GoogleFunctionHost() as google:
+    url = google.deploy("stock", HERE / "function_app.py", "on_google")
+    token = google.config("stock").get_as_string("credential.auth_token")
+    run_shop("google.yml", {"STOCK_URL": url, "STOCK_TOKEN": token})

@@ -1,5 +1,5 @@
 # shop.py
-"""A process that sells what is in stock. Where the stock is kept, on Azure or on Lambda, only its YAML file knows."""
+"""A process that sells what is in stock. Where the stock is kept (Azure, Lambda, Google), only its YAML file knows."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Starts both local hosts, calls the dummies service through each client, and checks every answer."""
+"""Starts the local hosts, calls the dummies service through each client, and checks every answer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from pip_services4_observability.count import CachedCounters, Counter
 
 from pip_services4_serverless.clients import (
     AzureFunctionClient,
+    CloudFunctionClient,
     CommandableAzureFunctionClient,
+    CommandableCloudFunctionClient,
     CommandableLambdaClient,
     FunctionClient,
     LambdaClient,
 )
-from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
 HERE = Path(__file__).parent
 Row = tuple[str, str, str, float]
@@ -48,12 +50,23 @@ class DummiesAzureClient(_Explicit, AzureFunctionClient):
     """Calls the Azure Function."""
 
 
+class DummiesCloudFunctionClient(_Explicit, CloudFunctionClient):
+    """Calls the Google Cloud Function."""
+
+
 class DummiesLambdaClient(_Explicit, LambdaClient):
     """Calls the Lambda function."""
 
 
 class DummiesCommandableAzureClient(CommandableAzureFunctionClient):
     """Calls the Azure Function by command."""
+
+    def dummies(self, action: str, **params: Any) -> Any:
+        return self.call_command(action, "demo", params)
+
+
+class DummiesCommandableCloudFunctionClient(CommandableCloudFunctionClient):
+    """Calls the Google Cloud Function by command."""
 
     def dummies(self, action: str, **params: Any) -> Any:
         return self.call_command(action, "demo", params)
@@ -122,9 +135,9 @@ def opened(client: FunctionClient, config: ConfigParams, references: References)
 
 def show(rows: list[Row], counters: list[Counter]) -> None:
     """Prints the two tables."""
-    print(f"\n{'client':<32}{'action':<18}{'ms':>8}  result")
+    print(f"\n{'client':<40}{'action':<18}{'ms':>8}  result")
     for client, action, result, ms in rows:
-        print(f"{client:<32}{action:<18}{ms:>8.1f}  {result if len(result) <= 70 else result[:67] + '...'}")
+        print(f"{client:<40}{action:<18}{ms:>8.1f}  {result if len(result) <= 70 else result[:67] + '...'}")
     print(f"\n{'counter':<32}{'count':>8}{'average ms':>14}")
     for counter in sorted(counters, key=lambda counter: counter.name):
         average = "" if counter.average is None else f"{counter.average:.1f}"
@@ -155,14 +168,18 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="dummies-") as folder:
         store = os.environ["DUMMIES_FILE"] = str(Path(folder, "azure.json"))
-        print("Starting the Azure Functions host and the Lambda host on this machine...")
-        with AzureFunctionHost(HERE / "azure_app") as azure, LambdaHost() as aws:
+        print("Starting the hosts of Azure Functions, Google Cloud Functions and Lambda on this machine...")
+        with AzureFunctionHost(HERE / "azure_app") as azure, GoogleFunctionHost() as google, LambdaHost() as aws:
+            google.deploy("dummies", HERE / "google_app")
             environment = {"DUMMIES_FILE": store.replace("azure", "lambda")}
             aws.deploy("dummies", HERE / "lambda_app", "app.handler", environment=environment)
-            print(f"  {azure.config('dummies').get_as_string('connection.uri')}\n  {aws.arn('dummies')}")
+            urls = [host.config("dummies").get_as_string("connection.uri") for host in (azure, google)]
+            print("", *urls, aws.arn("dummies"), sep="\n  ")
             for client, config in (
                 (DummiesAzureClient(), azure.config("dummies")),
                 (DummiesCommandableAzureClient("dummies"), azure.config("dummies")),
+                (DummiesCloudFunctionClient(), google.config("dummies")),
+                (DummiesCommandableCloudFunctionClient("dummies"), google.config("dummies")),
                 (DummiesLambdaClient(), aws.config("dummies")),
                 (DummiesCommandableLambdaClient("dummies"), aws.config("dummies")),
             ):
@@ -173,8 +190,8 @@ def main() -> int:
                         exercise_one_way(client, recorder(client))
     show(rows, counters.get_all())
     counted = {counter.name: counter.count for counter in counters.get_all()}
-    check(counted.get("dummies.create.exec_count") == 4, "each client's create is counted once")
-    check(counted.get("dummies.get.exec_errors") == 4, "each client's error is counted once")
+    check(counted.get("dummies.create.exec_count") == 6, "each client's create is counted once")
+    check(counted.get("dummies.get.exec_errors") == 6, "each client's error is counted once")
     print("\nAll answers were as expected.")
     return 0
 

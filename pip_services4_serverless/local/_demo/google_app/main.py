@@ -1,0 +1,18 @@
+"""The service as a Google Cloud Function."""
+
+from typing import Any
+
+import functions_framework
+from flask import Request
+from pip_services4_commons.errors import ApplicationException
+
+from pip_services4_serverless.local._demo.dummies import execute
+
+
+@functions_framework.http
+def dummies(request: Request) -> Any:
+    """Answers as the services built on pip-services do: a JSON result, or the exception as JSON with its status."""
+    try:
+        return execute(request.get_json())
+    except ApplicationException as err:
+        return err.to_json(), err.status
