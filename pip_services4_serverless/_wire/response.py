@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
@@ -13,6 +14,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from .errors import ConnectionLostError, ContentDecodingError, ResponseTooLargeError
 
 MAX_HEAD = 256 * 1024  # bytes of a response that are neither its body nor a chunk of it
+# What says how a response is framed, and how its body is encoded. Most calls ask for no other header.
+_FRAMING = re.compile(r"\r\n(content-length|content-encoding|transfer-encoding|connection):[ \t]*([^\r]*)")
 _GZIP = b"\x1f\x8b"
 _INFLATE_INPUT = 64 * 1024  # bytes at a time: zlib copies what it leaves
 _INFLATE_STEP = 1024 * 1024  # bytes; so much more than the limit a decompression bomb may fill
@@ -24,33 +27,25 @@ _MAX_MEMBERS = 10_000
 class Headers(Mapping[str, str]):
     """A response's headers. Names are looked up without regard to case; values of one name are joined by commas."""
 
-    __slots__ = ("_by_name",)
+    __slots__ = ("_known", "_text")
 
     def __init__(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._by_name: dict[str, tuple[str, str]] = {}
-        for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
-            self._add(name, value)
+        self._text = ""
+        self._known: dict[str, tuple[str, str]] | None = _joined(pairs.items() if isinstance(pairs, Mapping) else pairs)
 
     @classmethod
-    def of_lines(cls, lines: Iterable[str]) -> Self:
-        """Of lines that llhttp has checked: each is a name, a colon and a value."""
-        headers = cls()
-        by_name = headers._by_name
-        for line in lines:
-            name, _, value = line.partition(":")
-            key, value = name.lower(), value.lstrip(" \t").rstrip(" ")
-            if key in by_name:
-                headers._add(name, value)
-            else:
-                by_name[key] = name, value
+    def of_text(cls, text: str) -> Self:
+        """Of lines that llhttp has checked: each is a name, a colon and a value. Read when one is asked for."""
+        headers = cls.__new__(cls)
+        headers._text, headers._known = text, None
         return headers
 
-    def _add(self, name: str, value: str) -> None:
-        key = name.lower()
-        if key in self._by_name:
-            name, before = self._by_name[key]
-            value = f"{before}, {value}"
-        self._by_name[key] = name, value
+    @property
+    def _by_name(self) -> Mapping[str, tuple[str, str]]:
+        if self._known is None:
+            lines = [line.partition(":") for line in self._text.split("\r\n") if line]
+            self._known = _joined((name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines)
+        return self._known
 
     def __getitem__(self, name: str) -> str:
         return self._by_name[name.lower()][1]
@@ -70,6 +65,18 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({', '.join(self)})"  # a value may repeat a key of the request
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    by_name: dict[str, tuple[str, str]] = {}
+    for name, value in pairs:
+        key = name.lower()
+        if key in by_name:
+            first, before = by_name[key]
+            by_name[key] = first, f"{before}, {value}"
+        else:
+            by_name[key] = name, value
+    return by_name
 
 
 class Response:
@@ -121,6 +128,7 @@ class ResponseReader:
 
     __slots__ = (
         "_body",
+        "_encoding",
         "_ends_with_connection",
         "_events",
         "_head",
@@ -143,8 +151,7 @@ class ResponseReader:
         self._events: list[bytes | _Event] = []
         self._parser: HttpResponseParser | None = HttpResponseParser(_Events(self._events))
         self._head = bytearray()  # of the message that is being read
-        self._headers = Headers()
-        self._reason = ""
+        self._reason = self._encoding = ""
         self._status = 0  # until the head of the final response is complete
         self._body: list[bytes] = []
         self._size = 0  # bytes of body
@@ -219,10 +226,9 @@ class ResponseReader:
             ResponseTooLargeError: the body is over the limit once it is decompressed.
         """
         body = (self._body[0] if len(self._body) == 1 else b"".join(self._body)) if self.complete else b""
-        encoding = self._headers.get("content-encoding")
-        if encoding and body:
+        if self._encoding and body:
             try:
-                body = _decoded(body, encoding, self._limit)
+                body = _decoded(body, self._encoding, self._limit)
             except zlib.error as err:
                 if 200 <= self._status < 300:
                     raise ContentDecodingError("The response's body is not what its Content-Encoding says") from err
@@ -249,7 +255,8 @@ class ResponseReader:
         """llhttp has checked it: lines end with CR and LF, and there are no empty ones but before and behind it."""
         head = self._head if self._head.startswith(b"HTTP") else self._head.lstrip(b"\r\n")
         end = head.index(b"\r\n\r\n")
-        line, *lines = head[:end].decode("latin-1").split("\r\n")
+        text = head[:end].decode("latin-1")
+        line, _, lines = text.partition("\r\n")
         version, number, *reason = line.split(" ", 2)
         status = int(number)
         if status < 100 or status == 101:
@@ -259,24 +266,28 @@ class ResponseReader:
             return
         self._status = status
         self._reason = reason[0] if reason else ""
-        self._headers = headers = Headers.of_lines(lines)
+        self._headers = Headers.of_text(lines)
         if self._head_only:
             self.complete = True
             return
-        length, coding = headers.get("content-length"), headers.get("transfer-encoding")
+        framing: dict[str, str] = {}
+        for name, value in _FRAMING.findall(text.lower()):
+            framing[name] = f"{framing[name]}, {value}" if name in framing else value
+        self._encoding = framing.get("content-encoding", "")
+        length, coding = framing.get("content-length"), framing.get("transfer-encoding")
         has_body = status not in (204, 304)  # those have none, whatever their heads say
         if has_body and length and int(length) > self._limit:
             raise ResponseTooLargeError(f"The response's body is over {self._limit} bytes")
         # Nobody asked for another, and llhttp would take the chunks for a body that ends with the connection.
-        if coding and coding.lower() != "chunked":
+        if coding and coding.rstrip(" ") != "chunked":
             raise ConnectionLostError("The response's Transfer-Encoding is not supported")
         is_framed = bool(length or coding)
         self._ends_with_connection = has_body and not is_framed
         # A body that must not be there may still be on its way, and would be taken for the next response.
         is_exact = is_framed if has_body else not coding and (not length or int(length) == 0)
         self.keep_alive = is_exact and version == "HTTP/1.1"
-        if connection := headers.get("connection"):
-            tokens = [token.strip() for token in connection.lower().split(",")]
+        if connection := framing.get("connection"):
+            tokens = [token.strip() for token in connection.split(",")]
             is_lasting = self.keep_alive or "keep-alive" in tokens
             self.keep_alive = is_exact and is_lasting and "close" not in tokens
 
@@ -294,7 +305,7 @@ class _Events:
 
 def _decoded(body: bytes, encodings: str, limit: int) -> bytes:
     """The body without its encodings; one that we do not know, and did not ask for, is left as it is."""
-    names = encodings.lower().split(",")
+    names = encodings.split(",")
     if len(names) > _MAX_ENCODINGS:
         raise zlib.error("too many encodings")
     for name in reversed(names):

@@ -154,6 +154,7 @@ def test_a_body_where_there_must_be_none_is_excess(status: int) -> None:
     [
         OK + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
         OK + b"Connection: Close, x\r\nContent-Length: 2\r\n\r\n{}",
+        OK + b"Connection: keep-alive\r\nContent-Length: 2\r\nCONNECTION:\tclose \r\n\r\n{}",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
@@ -433,6 +434,13 @@ def test_decoding_errors_quote_nothing() -> None:
     with pytest.raises(ContentDecodingError) as caught:
         read(gzipped(b"no", "hunter2, gzip"))
     assert "hunter2" not in str(caught.value)
+
+
+def test_encodings_in_several_headers_are_all_decoded() -> None:
+    """The last one first, as when one header lists them."""
+    packed = gzip.compress(gzip.compress(b"{}"))
+    head = b"content-encoding: GZIP\r\nContent-Encoding:gzip \r\nContent-Length: %d\r\n\r\n" % len(packed)
+    assert read(OK + head + packed).body == b"{}"
 
 
 @pytest.mark.parametrize("encoding", ["br", "identity", "x-unknown", "zstd, br", ","])
