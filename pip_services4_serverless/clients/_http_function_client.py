@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import CHUNK, Answer, read_whole
+from .._rules.answer import Answer
 from .._rules.options import Options
 from .._tracebacks import hide_failures
 from ..connect._refusals import refusal
@@ -40,11 +40,9 @@ class _Secret(str):
 
 
 class _Handle(NamedTuple):
-    session: requests.Session
-    request: requests.PreparedRequest  # all but the body
+    session: HttpSession
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
     connect_timeout: float  # seconds
-    broken: tuple[type[Exception], ...]  # what a body raises that breaks off, in a response that a tool made
 
 
 class HttpClient(ServerlessClient):
@@ -101,11 +99,9 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     def _open_http(
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
     ) -> Transport:
-        from requests.exceptions import ChunkedEncodingError, ContentDecodingError
-
-        self._client, request, settings = self._prepare(context, options, uri, key_header, key)
-        broken = (ChunkedEncodingError, ContentDecodingError)
-        handle = _Handle(self._client, request, settings, options.connect_timeout / 1000, broken)
+        session, _, settings = self._prepare(context, options, uri, key_header, key)
+        self._client = session
+        handle = _Handle(session, settings, options.connect_timeout / 1000)
         return Transport(handle, uri, hidden(key), failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
@@ -113,11 +109,8 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         self._client = self._uri = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
-        session, prepared, settings, connect_timeout, broken = transport.handle
-        request = prepared.copy()
-        request.body = payload
-        request.headers["Content-Length"] = str(len(payload))
+        session, settings, connect_timeout = transport.handle
+        request = session.request_of(payload)
         timeouts = min(connect_timeout, timeout), timeout
-        with session.send(request, allow_redirects=False, timeout=timeouts, **settings) as response:
-            body = read_whole(response.iter_content(CHUNK), response.status_code, broken)
-        return Answer(response.status_code, response.headers, body)
+        response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
+        return Answer(response.status_code, response.headers, session.body_of(response))

@@ -7,17 +7,24 @@ they ask of the adapter on each call (pool, certificates, target, response) is a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
+from .._rules.answer import CHUNK, read_whole
 from .._rules.options import Options
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
+from .._wire.request import RequestHeaders
+from .._wire.response import Response
 from ._transport import limits_of
+
+# What a body raises that breaks off, in a response that a tool made.
+_BROKEN = (ChunkedEncodingError, ContentDecodingError)
 
 
 class _Adapter(HTTPAdapter):
@@ -71,6 +78,8 @@ class HttpSession(requests.Session):
 
     endpoint: Endpoint
     target: str  # what goes on the request's line
+    _url: str
+    _own_headers: RequestHeaders
 
     def call_only(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
         """Makes ready for requests as this one. Connects nowhere.
@@ -80,9 +89,31 @@ class HttpSession(requests.Session):
         """
         adapter = _Adapter(request, settings, options)
         self.endpoint, self.target = adapter.endpoint, adapter.target
+        self._url, self._own_headers = str(request.url), RequestHeaders(request.headers)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
+    def request_of(self, body: bytes) -> requests.PreparedRequest:
+        """A request with this body. Its headers are its own: tools add to them.
+
+        `PreparedRequest.copy` would also copy what is never used, as cookies.
+        """
+        request = requests.PreparedRequest()
+        headers: Any = self._own_headers.copy()
+        headers["Content-Length"] = str(len(body))
+        request.method, request.url, request.headers, request.body = "POST", self._url, headers, body
+        return request
+
+    def body_of(self, response: requests.Response) -> bytes:
+        """The whole body: ours is there already, and that of a response that a tool made is read within its bounds.
+
+        Raises what `read_whole` raises.
+        """
+        if isinstance(response.raw, Response):
+            return response.raw.body
+        with response:
+            return read_whole(response.iter_content(CHUNK), response.status_code, _BROKEN)
+
+    def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
         """None: `Session.send` would read a redirect's whole body only to note where it led."""
-        return None
+        yield from ()
