@@ -2,51 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 from .endpoint import Endpoint
 from .errors import NotSentError
-
-
-class RequestHeaders(MutableMapping[str, Any]):
-    """Headers that are cheap to copy and to list. Names are looked up without regard to case; values may be bytes."""
-
-    __slots__ = ("_by_name",)
-
-    def __init__(self, headers: Mapping[str, Any]) -> None:
-        self._by_name = {name.lower(): (name, value) for name, value in headers.items()}
-
-    def copy(self) -> RequestHeaders:
-        """The same headers, to be changed by themselves."""
-        copied = RequestHeaders.__new__(RequestHeaders)
-        copied._by_name = self._by_name.copy()
-        return copied
-
-    def items(self) -> ItemsView[str, Any]:
-        """Names, as they were written, and values."""
-        return dict(self._by_name.values()).items()
-
-    def __getitem__(self, name: str) -> Any:
-        return self._by_name[name.lower()][1]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._by_name[name.lower()] = name, value
-
-    def __delitem__(self, name: str) -> None:
-        del self._by_name[name.lower()]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._by_name
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._by_name.values())
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def __repr__(self) -> str:
-        return f"RequestHeaders({', '.join(self)})"  # a value may be a key
 
 
 def request_head(endpoint: Endpoint, method: str, target: str, headers: Mapping[Any, Any], length: int) -> bytes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import Enum
 from functools import partial
-from typing import Self
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from .errors import ConnectionLostError, ContentDecodingError, ResponseTooLargeError
+from .headers import Headers
 
 MAX_HEAD = 256 * 1024  # bytes of a response that are neither its body nor a chunk of it
 # What says how a response is framed, and how its body is encoded. Most calls ask for no other header.
@@ -22,61 +22,6 @@ _INFLATE_STEP = 1024 * 1024  # bytes; so much more than the limit a decompressio
 # Decompressing is bounded by the limit alone, and not by time, so that these must not multiply it.
 _MAX_ENCODINGS = 5
 _MAX_MEMBERS = 10_000
-
-
-class Headers(Mapping[str, str]):
-    """A response's headers. Names are looked up without regard to case; values of one name are joined by commas."""
-
-    __slots__ = ("_known", "_text")
-
-    def __init__(self, pairs: Mapping[str, str] | Iterable[tuple[str, str]] = ()) -> None:
-        self._text = ""
-        self._known: dict[str, tuple[str, str]] | None = _joined(pairs.items() if isinstance(pairs, Mapping) else pairs)
-
-    @classmethod
-    def of_text(cls, text: str) -> Self:
-        """Of lines that llhttp has checked: each is a name, a colon and a value. Read when one is asked for."""
-        headers = cls.__new__(cls)
-        headers._text, headers._known = text, None
-        return headers
-
-    @property
-    def _by_name(self) -> Mapping[str, tuple[str, str]]:
-        if self._known is None:
-            lines = [line.partition(":") for line in self._text.split("\r\n") if line]
-            self._known = _joined((name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines)
-        return self._known
-
-    def __getitem__(self, name: str) -> str:
-        return self._by_name[name.lower()][1]
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.lower() in self._by_name
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._by_name.values())
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def without(self, name: str) -> Headers:
-        """The same headers but for one."""
-        return Headers({key: value for key, value in self.items() if key.lower() != name.lower()})
-
-    def __repr__(self) -> str:
-        return f"Headers({', '.join(self)})"  # a value may repeat a key of the request
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    by_name: dict[str, tuple[str, str]] = {}
-    for name, value in pairs:
-        key = name.lower()
-        if key in by_name:
-            first, before = by_name[key]
-            by_name[key] = first, f"{before}, {value}"
-        else:
-            by_name[key] = name, value
-    return by_name
 
 
 class Response:

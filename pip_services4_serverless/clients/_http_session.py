@@ -19,7 +19,7 @@ from .._rules.answer import CHUNK, read_whole
 from .._rules.options import Options
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
-from .._wire.request import RequestHeaders
+from .._wire.headers import RequestHeaders
 from .._wire.response import Response
 from ._transport import limits_of
 

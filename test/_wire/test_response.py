@@ -23,7 +23,8 @@ from pip_services4_serverless._wire.errors import (
     ResponseTooLargeError,
     WireError,
 )
-from pip_services4_serverless._wire.response import MAX_HEAD, Headers, Response, ResponseReader
+from pip_services4_serverless._wire.headers import Headers
+from pip_services4_serverless._wire.response import MAX_HEAD, Response, ResponseReader
 
 LIMIT = 1 << 20  # bytes
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -1,0 +1,90 @@
+"""The headers of responses and requests. Names are looked up without regard to case."""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any, Self
+
+
+class Headers(Mapping[str, Any]):
+    """A response's headers. Values of one name are joined by commas."""
+
+    __slots__ = ("_by_name", "_text")
+
+    _by_name: dict[str, tuple[str, Any]]
+    _text: str
+
+    def __init__(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        self._by_name = _joined(pairs.items() if isinstance(pairs, Mapping) else pairs)
+
+    @classmethod
+    def of_text(cls, text: str) -> Self:
+        """Of lines that llhttp has checked: each is a name, a colon and a value. Read when one is asked for."""
+        headers = cls.__new__(cls)
+        headers._text = text
+        return headers
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "_by_name":  # which is not there until it is asked for
+            raise AttributeError(name)
+        lines = [line.partition(":") for line in self._text.split("\r\n") if line]
+        self._by_name = _joined([(name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines])
+        return self._by_name
+
+    def __getitem__(self, name: str) -> Any:
+        return self._by_name[name.lower()][1]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a name, or the default."""
+        found = self._by_name.get(name.lower())
+        return default if found is None else found[1]
+
+    def items(self) -> ItemsView[str, Any]:
+        """Names, as they were written, and values."""
+        return dict(self._by_name.values()).items()
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._by_name
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def without(self, name: str) -> Headers:
+        """The same headers but for one."""
+        return Headers((key, value) for key, value in self.items() if key.lower() != name.lower())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(self)})"  # a value may be a key, or repeat one
+
+
+class RequestHeaders(Headers, MutableMapping[str, Any]):
+    """A request's headers, which are cheap to copy. requests allows values to be bytes."""
+
+    __slots__ = ()
+
+    def copy(self) -> RequestHeaders:
+        """The same headers, to be changed by themselves."""
+        headers = RequestHeaders.__new__(RequestHeaders)
+        headers._by_name = self._by_name.copy()
+        return headers
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._by_name[name.lower()] = name, value
+
+    def __delitem__(self, name: str) -> None:
+        del self._by_name[name.lower()]
+
+
+def _joined(pairs: Iterable[tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+    by_name: dict[str, tuple[str, Any]] = {}
+    for name, value in pairs:
+        key = name.lower()
+        if key in by_name:
+            first, before = by_name[key]
+            by_name[key] = first, f"{before}, {value}"
+        else:
+            by_name[key] = name, value
+    return by_name
