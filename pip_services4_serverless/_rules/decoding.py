@@ -26,7 +26,10 @@ def decode(answer: Answer, trace_id: str) -> Any:
     try:
         if body in _NO_JSON:
             raise ValueError("JSON has no such number")
-        return json.loads(body)
+        try:
+            return json.loads(body.decode())
+        except ValueError:  # UTF-16, perhaps: of bytes, `json.loads` finds out the encoding, which takes longer
+            return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
         content_type = answer.headers.get("content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "text/plain":

@@ -134,6 +134,7 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 
+_CONTEXTS = (str, IContext)
 _LONGEST_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
 _PACKAGE = __name__.partition(".")[0]
 _EXCERPT = 200  # characters of a foreign error body that are worth showing
@@ -173,7 +174,7 @@ def check_context(context: object) -> None:
     Raises:
         BadRequestException: `WRONG_CONTEXT`.
     """
-    if context is None or isinstance(context, str | IContext):
+    if context is None or isinstance(context, _CONTEXTS):
         return
     hint = ": the context comes before the parameters" if isinstance(context, Mapping) else ""
     message = f"The context must be an IContext, a trace id as a str, or None, not {type(context).__name__}{hint}"

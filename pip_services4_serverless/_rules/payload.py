@@ -25,7 +25,7 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
     """
     if params is None:
         params = {}
-    elif not isinstance(params, Mapping):
+    elif not isinstance(params, (dict, Mapping)):  # a dict is recognized faster than a mapping
         message = f"Parameters must be a dict, not {type(params).__name__}"
         raise call_error("SERIALIZATION_FAILED", trace_id, message)
     try:

@@ -14,7 +14,7 @@ __tracebackhide__ = hide_failures
 class Commands(ServerlessClient):
     def _names_of(self, cmd: str) -> tuple[str, str]:
         """What a command is counted as, and what is sent."""
-        command = ".".join(str(part) for part in (self._name, cmd) if part)
+        command = f"{self._name}.{cmd}" if self._name and cmd else str(self._name or cmd or "")
         opened = self._state
         # What is not a command, and a client that is not open, is for the call to refuse.
         prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)

@@ -18,6 +18,7 @@ from .function_client import FunctionClient
 
 if TYPE_CHECKING:
     import requests
+    from urllib3 import Timeout
 
     from ._http_session import HttpSession
 
@@ -43,6 +44,8 @@ class _Handle(NamedTuple):
     session: HttpSession
     settings: Mapping[str, Any]  # proxies, verification, certificate: found once
     connect_timeout: float  # seconds
+    timeout: float  # seconds of an attempt that has all its time
+    timeouts: Timeout  # of such an attempt
 
 
 class HttpClient(ServerlessClient):
@@ -99,9 +102,13 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     def _open_http(
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
     ) -> Transport:
+        from urllib3 import Timeout
+
         session, _, settings = self._prepare(context, options, uri, key_header, key)
         self._client = session
-        handle = _Handle(session, settings, options.connect_timeout / 1000)
+        connect_timeout, timeout = options.connect_timeout / 1000, options.timeout / 1000
+        timeouts = Timeout(connect=min(connect_timeout, timeout), read=timeout)
+        handle = _Handle(session, settings, connect_timeout, timeout, timeouts)
         return Transport(handle, uri, hidden(key), failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
@@ -109,8 +116,9 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         self._client = self._uri = None
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
-        session, settings, connect_timeout = transport.handle
+        session, settings, connect_timeout, longest, timeouts = transport.handle
         request = session.request_of(payload)
-        timeouts = min(connect_timeout, timeout), timeout
+        if timeout != longest:
+            timeouts = min(connect_timeout, timeout), timeout
         response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
         return Answer(response.status_code, response.headers, session.body_of(response))
