@@ -51,6 +51,15 @@ def test_importing_loads_no_provider(line: str) -> None:
     assert python(f"{line}; import sys; print(sorted({HEAVY!r} & set(sys.modules)))") == "[]\n"
 
 
+def test_importing_the_clients_loads_what_an_import_needs() -> None:
+    """Each of the others takes a twentieth of the time or more; clients that open or are asynchronous import them."""
+    code = """import sys
+before = set(sys.modules)
+import pip_services4_serverless.clients
+print(sorted({"asyncio", "logging"} & (set(sys.modules) - before)))"""
+    assert python(code) == "[]\n"
+
+
 def test_the_hosts_import() -> None:
     """In a fresh interpreter, without a warning."""
     python("from pip_services4_serverless.local import AzureFunctionHost, LambdaHost")

@@ -10,7 +10,6 @@ from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._failures import failures_of_the_wire
 from ._http_function_client import HttpClient
-from ._log_filter import hidden
 from ._transport import RESERVED_HEADERS, Transport, limits_of
 from .async_function_client import AsyncFunctionClient
 
@@ -29,6 +28,8 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     def _open_http(
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
     ) -> Transport:
+        from ._log_filter import hidden  # late, with `logging`
+
         session, request, _ = self._prepare(context, options, uri, key_header, key)
         pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
         own = dict(request.headers)

@@ -11,7 +11,6 @@ from .._rules.options import Options
 from .._tracebacks import hide_failures
 from ..connect._refusals import refusal
 from ._failures import failures_of_requests
-from ._log_filter import hidden
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
 from .function_client import FunctionClient
@@ -103,6 +102,8 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
     ) -> Transport:
         from urllib3 import Timeout
+
+        from ._log_filter import hidden
 
         session, _, settings = self._prepare(context, options, uri, key_header, key)
         self._client = session

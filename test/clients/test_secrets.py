@@ -194,7 +194,8 @@ def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
         shown += [repr(part) for part in state.transport.handle] + [repr(value) for value in vars(client).values()]
         shown += [repr(vars(client._connection_resolver)), repr(client._connection)]
         if provider != "lambda" and not provider.is_async:  # type: ignore[attr-defined]
-            session, request, *_ = state.transport.handle
+            session = state.transport.handle.session
+            request = session.request_of(b"{}")
             headers = (session.headers, request.headers, request.copy().headers, dict(session.headers))
             shown += [text for held in headers for text in (repr(held), str(held))]
             shown += [repr(list(session.headers.items())), repr(vars(request)), repr(vars(session))]
