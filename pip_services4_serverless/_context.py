@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from pip_services4_components.context import Context, ContextResolver, IContext
 
-CallContext: TypeAlias = IContext | str | None
+
+class AnyContext(Protocol):
+    """An `IContext`, for type checkers: pip-services has no types, and its class is `Any` to mypy.
+
+    A dict is none, as its `get` takes no `key` by keyword.
+    """
+
+    def get(self, key: str) -> Any: ...
+
+
+CallContext: TypeAlias = AnyContext | str | None
 
 
 def as_context(context: CallContext) -> IContext | None:

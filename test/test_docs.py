@@ -18,7 +18,7 @@ import pip_services4_serverless
 from pip_services4_serverless._cli.failure import CODES
 from pip_services4_serverless._rules.answer import Answer
 from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of
-from pip_services4_serverless._rules.options import OPTIONS
+from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS
 from pip_services4_serverless.clients import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
 from pip_services4_serverless.connect._refusals import REFUSALS
 
@@ -144,7 +144,10 @@ def test_each_option_is_documented(name: str) -> None:
 def test_no_option_is_documented_that_does_not_exist() -> None:
     """The table lists the options of the code, in its order."""
     documented = [row[0] for row in rows(README) if row[0].startswith("`options.")]
+    *documented, commands = documented
     assert documented == [f"`options.{name}`" for name in OPTIONS]
+    first, *others = CALL_OPTIONS
+    assert commands == ", ".join([f"`options.commands.<cmd>.{first}`", *(f"`.{name}`" for name in others)])
 
 
 @pytest.mark.parametrize("words", ["localstack", "sam local", "func start", "serverless-offline", "aws-lambda-rie"])

@@ -35,8 +35,8 @@ _OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempoten
 class _OneWayLambdaClient(CommandableLambdaClient):
     """Hands its commands over instead of calling them."""
 
-    def _call(self, cmd: str, context: Any, params: Mapping[str, Any] | None = None) -> None:
-        self.call_one_way(cmd, context, params)
+    def _call(self, cmd: str, context: Any, params: Mapping[str, Any] | None = None, **options: Any) -> None:
+        self.call_one_way(cmd, context, params, **options)
 
 
 def call(arguments: argparse.Namespace) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import Failure, Resend
 
 FIRST_BACKOFF = 0.1  # seconds; doubles with each attempt
 LONGEST_BACKOFF = 5.0  # seconds
+_TIMES = frozenset({"timeout", "total_timeout"})
 LONGEST_RETRY_AFTER = 20.0  # seconds; who is asked to wait longer is told at once
 
 
@@ -20,6 +21,16 @@ class CallPolicy(NamedTuple):
     total_timeout: float  # 0 is no bound
     retries: int
     idempotent: bool
+
+    def with_options(self, options: Mapping[str, Any]) -> CallPolicy:
+        """This policy, but for the options of a command or a call, whose times are in ms."""
+        return self._replace(
+            **{
+                name: value / 1000 if name in _TIMES else value
+                for name, value in options.items()
+                if name in self._fields
+            }
+        )
 
 
 class Attempts:

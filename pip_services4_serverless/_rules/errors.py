@@ -58,6 +58,7 @@ SITUATIONS: Mapping[str, Situation] = {
     # The caller's or the owner's mistake
     "NO_COMMAND": Situation(UnknownException, 500, Resend.NEVER),
     "WRONG_CONTEXT": Situation(BadRequestException, 400, Resend.NEVER),
+    "WRONG_OPTION": Situation(BadRequestException, 400, Resend.NEVER),
     "NOT_OPENED": Situation(InvalidStateException, 500, Resend.NEVER),
     "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Resend.NEVER),
     "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Resend.NEVER),

@@ -1,7 +1,8 @@
-"""The `options.*` section of a client's configuration: the one table of its keys, and their checking."""
+"""The options of a client, of one command and of one call: the one table of their names, and their checking."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
@@ -17,11 +18,19 @@ _LONGEST = 2**31 - 1  # ms, nearly 25 days; a socket takes no more
 
 
 class Option(NamedTuple):
-    """One key. Flags have no bounds."""
+    """One key. Flags have no bounds, texts have a pattern."""
 
     minimum: int | None
     maximum: int | None
     meaning: str
+    pattern: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """Its values, in words."""
+        if self.pattern:
+            return f"a string of the form {self.pattern}"
+        return "true or false" if self.minimum is None else f"a whole number from {self.minimum} to {self.maximum}"
 
 
 def _number(default: int, minimum: int, maximum: int, meaning: str) -> Any:
@@ -61,6 +70,17 @@ class Options:
 
 
 OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(Options)}
+# Those that one command (`options.commands.<cmd>.*`) and one call (keywords) may have of its own.
+CALL_OPTIONS: Mapping[str, Option] = {
+    name: OPTIONS[name] for name in ("timeout", "total_timeout", "retries", "idempotent")
+}
+# Of one call of a provider that knows tenants.
+TENANT_OPTIONS: Mapping[str, Option] = {
+    "tenant_id": Option(
+        None, None, "the tenant, for a function with tenant isolation (Lambda)", "[a-zA-Z0-9._:/=+@ -]{1,256}"
+    )
+}
+COMMANDS = "options.commands."
 
 _TRUE = frozenset({"true", "1", "yes", "y", "t", "on"})
 _FALSE = frozenset({"false", "0", "no", "n", "f", "off"})
@@ -72,16 +92,55 @@ def read_option(config: ConfigParams, name: str, default: int) -> int:
     Raises:
         ConfigException: `WRONG_OPTION`, naming the key, for a value of the wrong kind or out of bounds.
     """
-    key, option = f"options.{name}", OPTIONS[name]
+    value = _read(config, f"options.{name}", OPTIONS[name])
+    return default if value is None else value
+
+
+def read_commands(config: ConfigParams) -> dict[str, dict[str, int]]:
+    """The options of single commands (`options.commands.<cmd>.<option>`), by command, which may have dots in it.
+
+    Raises:
+        ConfigException: `WRONG_OPTION`, naming the key.
+    """
+    commands: dict[str, dict[str, int]] = {}
+    for key in config.get_keys():
+        cmd, _, name = key.removeprefix(COMMANDS).rpartition(".")
+        if key.startswith(COMMANDS) and cmd and name in CALL_OPTIONS:
+            value = _read(config, key, CALL_OPTIONS[name])
+            if value is not None:
+                commands.setdefault(cmd, {})[name] = value
+    return commands
+
+
+def wrong_call_option(options: Mapping[str, object], known: Mapping[str, Option]) -> tuple[str, str] | None:
+    """The name of the first option of a call that is wrong, and what is wrong with it."""
+    for name, value in options.items():
+        option = known.get(name)
+        if option is None:
+            return name, f"does not exist; there are {', '.join(known)}"
+        if option.pattern:
+            is_right = isinstance(value, str) and re.fullmatch(option.pattern, value) is not None
+        elif option.minimum is None or option.maximum is None:
+            is_right = isinstance(value, bool)
+        else:
+            is_right = type(value) is int and option.minimum <= value <= option.maximum
+        if not is_right:
+            # Of numbers, only the short ones: Python refuses to write one of thousands of digits.
+            is_short = isinstance(value, str | float | None) or (isinstance(value, int) and abs(value) < 10**12)
+            return name, f"must be {option.allowed}, not {repr(value)[:20] if is_short else type(value).__name__}"
+    return None
+
+
+def _read(config: ConfigParams, key: str, option: Option) -> int | None:
+    """The value of a key, None where it is absent or empty."""
     text = (config.get_as_nullable_string(key) or "").strip()
     if not text:
-        return default
+        return None
     if option.minimum is None or option.maximum is None:
         if text.lower() not in _TRUE | _FALSE:
-            refuse(None, "WRONG_OPTION", key, f"must be true or false, not {text[:20]!r}")
+            refuse(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")
         return text.lower() in _TRUE
     whole = text.removesuffix(".0")  # a number of YAML or JSON may have passed as a float
     if whole.isascii() and whole.isdigit() and len(whole) <= 10 and option.minimum <= int(whole) <= option.maximum:
         return int(whole)
-    bounds = f"a whole number from {option.minimum} to {option.maximum}"
-    refuse(None, "WRONG_OPTION", key, f"must be {bounds}, not {text[:20]!r}")
+    refuse(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from pip_services4_components.build import Factory
 from pip_services4_components.refer import Descriptor
 
@@ -11,6 +13,7 @@ from ..clients import (
     CommandableCloudFunctionClient,
     CommandableLambdaClient,
 )
+from ..clients._serverless_client import ServerlessClient
 
 
 class DefaultServerlessFactory(Factory):
@@ -71,3 +74,10 @@ class DefaultServerlessFactory(Factory):
             self.AsyncCommandableLambdaClientDescriptor,
             lambda locator: AsyncCommandableLambdaClient(locator.get_name()),
         )
+
+    def create(self, locator: Any) -> Any:
+        """Creates the component of a descriptor; None where it knows none. A client's errors name the descriptor."""
+        component = super().create(locator)
+        if isinstance(component, ServerlessClient):
+            component._descriptor = locator
+        return component

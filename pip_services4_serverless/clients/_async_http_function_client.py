@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._context import CallContext
 from .._rules.answer import Answer
@@ -12,6 +12,11 @@ from ._failures import failures_of_the_wire
 from ._http_function_client import HttpClient
 from ._transport import RESERVED_HEADERS, Transport, limits_of
 from .async_function_client import AsyncFunctionClient
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
 
@@ -42,6 +47,28 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()
         self._uri = None
+
+    async def _invoke(
+        self, cmd: str, context: CallContext, args: Mapping[str, Any] | None, **options: Unpack[CallOptions]
+    ) -> Any:
+        """Invokes the function; returns what the action returned.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return await self._execute(cmd, context, args, False, options)
+
+    async def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """Calls an action; returns its result.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return await (self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params))
 
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]

@@ -16,10 +16,13 @@ from ._transport import Transport
 from .function_client import FunctionClient
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import requests
     from urllib3 import Timeout
 
     from ._http_session import HttpSession
+    from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
 
@@ -115,6 +118,28 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
         self._client = self._uri = None
+
+    def _invoke(
+        self, cmd: str, context: CallContext, args: Mapping[str, Any] | None, **options: Unpack[CallOptions]
+    ) -> Any:
+        """Invokes the function; returns what the action returned.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return self._execute(cmd, context, args, False, options)
+
+    def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """Calls an action; returns its result.
+
+        Arguments and errors are those of `FunctionClient._call`.
+        """
+        return self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params)
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
         session, settings, connect_timeout, longest, timeouts = transport.handle

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from .._context import CallContext, trace_id_of
 from .._rules.errors import Provider, Target, call_error, check_context
+from .._rules.options import CALL_OPTIONS, TENANT_OPTIONS, Option
 from .._tracebacks import hide_failures
 from ..connect import AwsConnectionParams, AwsConnectionResolver
 from ._serverless_client import ServerlessClient
@@ -14,6 +16,7 @@ __tracebackhide__ = hide_failures
 class LambdaFunction(ServerlessClient):
     """What the blocking and the asynchronous client of an AWS Lambda function share."""
 
+    _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = {**CALL_OPTIONS, **TENANT_OPTIONS}
     _KEYS = AwsConnectionParams.KEYS
     _MAX_PAYLOAD = 6 * 1024 * 1024
     _MAX_EVENT = 1024 * 1024

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, Self
@@ -225,14 +226,14 @@ class _HttpSession:
         self._pool.close()
 
 
-def invoke(client: Any, function: str, payload: bytes, one_way: bool, timeout: float) -> Answer:
+def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bool, timeout: float) -> Answer:
     """Calls boto3's `invoke` once, and reads the response whole.
 
     Raises what `failures_of_botocore` lists when there is none.
     """
     try:
         data = client.invoke(
-            FunctionName=function,
+            **function,
             InvocationType="Event" if one_way else "RequestResponse",
             Payload=Body(payload, timeout),
         )

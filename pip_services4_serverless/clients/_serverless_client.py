@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
+from pip_services4_commons.errors import ApplicationException, ConfigException
 from pip_services4_components.config import ConfigParams, IConfigurable
 from pip_services4_components.refer import DependencyResolver, IReferenceable, IReferences
 from pip_services4_components.run import IOpenable
@@ -20,7 +21,7 @@ from .._context import CallContext, as_context, trace_id_of
 from .._rules.attempts import CallPolicy
 from .._rules.call import Call
 from .._rules.errors import Provider, Target, call_error, check_context
-from .._rules.options import OPTIONS, Options
+from .._rules.options import CALL_OPTIONS, COMMANDS, OPTIONS, Option, Options, read_commands, wrong_call_option
 from .._rules.spelling import misspelled
 from .._tracebacks import hide_failures
 from ..connect._connection_params import is_readable_on_the_way
@@ -35,6 +36,7 @@ class Opened(NamedTuple):
     transport: Transport
     options: Options
     policy: CallPolicy
+    policies: Mapping[str, CallPolicy]  # of the commands that have their own, as they are sent
     target: Target
     closing: Any  # a `Closing` or an `AsyncClosing`
 
@@ -57,6 +59,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     _connection: Any
 
     _CLOSING: ClassVar[type[Any]]  # a `Closing` or an `AsyncClosing`
+    _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = CALL_OPTIONS
     _KEYS: ClassVar[frozenset[str]] = frozenset()  # of its `connection` and `credential` sections
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
@@ -68,7 +71,11 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._logger: CompositeLogger = CompositeLogger()
         self._counters: CompositeCounters = OwnCounters()
         self._tracer: CompositeTracer = OwnTracer()
+        self._references: IReferences | None = None
+        self._descriptor: Any = None  # what a factory or a configuration says
         self._defaults: Options | None = None
+        self._commands: Mapping[str, Mapping[str, int]] = {}  # the options of single commands
+        self._refused: ConfigParams | None = None  # a container's configuration that is wrong, for `open` to say so
         self._ignored: tuple[tuple[str, str], ...] = ()  # settings that look like ours, and our names of them
         self._lifecycle = threading.RLock()
         self._state: Opened | None = None
@@ -83,6 +90,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     def _close_transport(self, transport: Transport) -> None:
         """Frees what `_open_transport` took; calls in flight may finish."""
 
+    def _transport_for(self, transport: Transport, options: Mapping[str, Any], trace_id: str) -> Transport:
+        """The transport of a call with options of its own."""
+        return transport
+
     def _payload_limit(self, one_way: bool) -> int:
         """The most bytes that the provider takes."""
         return self._MAX_PAYLOAD
@@ -96,12 +107,25 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             config: `ConfigParams`, or a dict of the same keys, flat (`connection.uri`) or nested.
 
         Raises:
-            ConfigException: `WRONG_OPTION`, naming the key.
+            ConfigException: `WRONG_OPTION`, naming the key. A container's configuration, which has a `descriptor` or a
+                `type`, raises when the client opens: containers hide what `configure` raises.
         """
         if self._defaults is None:  # a subclass may have set its own
             self._defaults = self._options()
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
-        options = self._defaults.configured(config)
+        locator = config.get_as_nullable_string("descriptor") or config.get_as_nullable_string("type")
+        self._descriptor = locator or self._descriptor
+        self._refused = None
+        try:
+            self._take(config, self._defaults)
+        except ConfigException:
+            if not locator:
+                raise
+            self._refused = config
+
+    def _take(self, config: ConfigParams, defaults: Options) -> None:
+        """Takes the configuration, or nothing of it. Raises as `configure`."""
+        options, commands = defaults.configured(config), read_commands(config)
         # One set for both sections: the published packages put credentials under `connection`, too.
         keys = {*self._KEYS, "discovery_key", "store_key"}
         ignored = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
@@ -115,6 +139,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._idle_timeout = options.idle_timeout
             self._tcp_keepalive = options.tcp_keepalive
             self._prefix_commands = options.prefix_commands
+            self._commands = commands
             self._ignored = ignored
             self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
@@ -127,11 +152,11 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             ConfigException: `WRONG_OPTION`, naming an option that there is not.
         """
         for option in options:
-            if option not in OPTIONS:
+            if option not in OPTIONS and option != "commands":
                 refuse(None, "WRONG_OPTION", f"options.{option}", f"does not exist; there are {', '.join(OPTIONS)}")
         client = cls() if name is None else cls(name)
         given = {key: value for key, value in settings.items() if value is not None}
-        client.configure(ConfigParams({**given, **{f"options.{key}": value for key, value in options.items()}}))
+        client.configure({**given, "options": options})
         return client
 
     def _options(self) -> Options:
@@ -149,6 +174,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     def set_references(self, references: IReferences) -> None:
         """Takes logger, counters, tracer, discovery services and credential stores from the references."""
+        self._references = references
         self._logger = CompositeLogger(references)
         self._counters = OwnCounters(references)
         self._tracer = OwnTracer(references)
@@ -170,13 +196,20 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         with self._lifecycle:
             if self._state is not None:
                 return
-            self._connection = self._connection_resolver.resolve(context)
-            options = self._options()
-            transport = self._open_transport(context, options)
+            try:
+                if self._refused is not None:
+                    self._take(self._refused, self._defaults or self._options())
+                self._connection = self._connection_resolver.resolve(context)
+                options = self._options()
+                transport = self._open_transport(context, options)
+            except Exception as err:
+                self._name_component(err, context)
+                raise
             policy = CallPolicy(
                 options.timeout / 1000, options.total_timeout / 1000, options.retries, options.idempotent
             )
-            self._state = Opened(transport, options, policy, self._target(), self._CLOSING())
+            policies = self._policies(policy)
+            self._state = Opened(transport, options, policy, policies, self._target(), self._CLOSING())
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
@@ -185,9 +218,13 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._logger.warn(
                 as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, told
             )
-        if 0 < self._LONGEST_REQUEST < options.timeout:
-            message = "options.timeout of %s is %d ms, but the provider ends each request after %d ms"
-            self._logger.warn(as_context(context), message, type(self).__name__, options.timeout, self._LONGEST_REQUEST)
+        timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in self._commands.items()}
+        for key, timeout in {"options.timeout": options.timeout, **timeouts}.items():
+            if 0 < self._LONGEST_REQUEST < timeout:
+                message = "%s of %s is %d ms, but the provider ends each request after %d ms"
+                self._logger.warn(
+                    as_context(context), message, key, type(self).__name__, timeout, self._LONGEST_REQUEST
+                )
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
     def close(self, context: CallContext = None) -> None:
@@ -204,6 +241,47 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             opened.closing.close()
             self._close_transport(opened.transport)
         self._logger.debug(as_context(context), "Closed %s to %s", type(self).__name__, self._address())
+
+    def _policies(self, policy: CallPolicy) -> dict[str, CallPolicy]:
+        """The policies of single commands, with the service's name and without: by what is sent."""
+        policies = {cmd: policy.with_options(options) for cmd, options in self._commands.items()}
+        if not self._name:
+            return policies
+        return {**policies, **{f"{self._name}.{cmd}": policy for cmd, policy in policies.items()}}
+
+    def _name_component(self, err: Exception, context: CallContext) -> None:
+        """Adds to an error of `open` which client it was, in its message and details."""
+        never = "" if self._defaults else ", which was never configured"
+        where = f"opening {self._component()}{never}"
+        if not isinstance(err, ApplicationException):
+            err.add_note(f"While {where}")
+            return
+        err.message = f"{err.message} ({where})"
+        err.args = (err.message,)
+        err.trace_id = err.trace_id or trace_id_of(context)
+        for key, value in self._component_details().items():
+            err.with_details(key, value)
+
+    def _component(self) -> str:
+        """The class, and the descriptor or else the name."""
+        return " ".join(self._component_details().values())
+
+    def _component_details(self) -> dict[str, str]:
+        details = {"client": type(self).__name__}
+        if locator := self._locator():
+            details["descriptor"] = str(locator)
+        elif self._name:
+            details["name"] = self._name
+        return details
+
+    def _locator(self) -> Any:
+        """By which a container has this client; None where there is none."""
+        if self._references is not None:
+            locators, components = self._references.get_all_locators(), self._references.get_all()
+            for locator, component in zip(locators, components, strict=False):
+                if component is self:
+                    return locator
+        return self._descriptor
 
     def _target(self) -> Target:
         """What errors say that was called."""
@@ -243,12 +321,17 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     # --- A call ---
 
     def _begin_call(
-        self, cmd: str, context: CallContext, params: Mapping[str, Any] | None, one_way: bool
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None,
+        one_way: bool,
+        options: Mapping[str, Any] | None,
     ) -> tuple[Opened, Call]:
-        """A call that has made no attempt yet.
+        """A call that has made no attempt yet, and what it is made by.
 
         Raises:
-            ApplicationException: `WRONG_CONTEXT`, `NO_COMMAND`, `NOT_OPENED`, or what `Call` raises.
+            ApplicationException: `WRONG_CONTEXT`, `NO_COMMAND`, `NOT_OPENED`, `WRONG_OPTION`, or what `Call` raises.
         """
         check_context(context)
         trace_id = trace_id_of(context) or os.urandom(16).hex()
@@ -256,10 +339,29 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")
         opened = self._state
         if opened is None:
-            never = ", and was never configured" if self._defaults is None else ""
-            raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open{never}", cmd=cmd)
+            if self._defaults is not None:
+                raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
+            message = f"{self._component()} is not open, and was never configured"
+            raise call_error("NOT_OPENED", trace_id, message, None, cmd=cmd, **self._component_details())
+        if options or opened.policies:
+            opened = self._opened_for(opened, cmd, trace_id, options or {})
         limit, secrets = self._payload_limit(one_way), opened.transport.secrets
         return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets, opened.target)
+
+    def _opened_for(self, opened: Opened, cmd: str, trace_id: str, options: Mapping[str, Any]) -> Opened:
+        """What a call of this command with these options is made by.
+
+        Raises:
+            BadRequestException: `WRONG_OPTION`.
+        """
+        if wrong := wrong_call_option(options, self._CALL_OPTIONS):
+            name, reason = wrong
+            raise call_error("WRONG_OPTION", trace_id, f"{name}: {reason}", cmd=cmd, key=name)
+        policy = opened.policies.get(cmd, opened.policy)
+        if not options:
+            return opened if policy is opened.policy else opened._replace(policy=policy)
+        transport = self._transport_for(opened.transport, options, trace_id)
+        return opened._replace(policy=policy.with_options(options), transport=transport)
 
     def _log_retry(self, context: CallContext, call: Call, wait: float) -> None:
         message = "Calling %s again in %d ms after %s"

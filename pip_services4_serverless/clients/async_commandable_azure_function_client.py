@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ._async_commandable import AsyncCommandable
 from .async_azure_function_client import AsyncAzureFunctionClient
+from .async_commandable_function_client import AsyncCommandableFunctionClient
 
 
-class AsyncCommandableAzureFunctionClient(AsyncCommandable, AsyncAzureFunctionClient):
+class AsyncCommandableAzureFunctionClient(AsyncCommandableFunctionClient, AsyncAzureFunctionClient):
     """Calls the commands of a service that runs as an Azure Function, from asyncio.
 
     Configured as `AzureFunctionClient`.

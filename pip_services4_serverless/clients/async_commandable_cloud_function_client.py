@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ._async_commandable import AsyncCommandable
 from .async_cloud_function_client import AsyncCloudFunctionClient
+from .async_commandable_function_client import AsyncCommandableFunctionClient
 
 
-class AsyncCommandableCloudFunctionClient(AsyncCommandable, AsyncCloudFunctionClient):
+class AsyncCommandableCloudFunctionClient(AsyncCommandableFunctionClient, AsyncCloudFunctionClient):
     """Calls the commands of a service that runs as a Google Cloud Function, from asyncio.
 
     Configured as `CloudFunctionClient`.

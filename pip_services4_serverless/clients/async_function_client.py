@@ -4,7 +4,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext, as_context
 from .._rules.answer import Answer
@@ -15,6 +15,11 @@ from ._async_closing import AsyncClosing
 from ._failures import told
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
 
@@ -63,12 +68,24 @@ class AsyncFunctionClient(ServerlessClient):
         """
         return {}
 
-    async def call(self, cmd: str, context: CallContext = None, params: Mapping[str, Any] | None = None) -> Any:
+    async def call(
+        self,
+        cmd: str,
+        context: CallContext = None,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """Calls an action; returns its result, decoded. As `_call`, for code outside of the client."""
-        return await self._call(cmd, context, params)
+        return await (self._call(cmd, context, params, **options) if options else self._call(cmd, context, params))
 
     @abstractmethod
-    async def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+    async def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """Calls an action; returns its result, decoded.
 
         Arguments and errors are those of `FunctionClient._call`.
@@ -86,14 +103,19 @@ class AsyncFunctionClient(ServerlessClient):
     # --- The one call ---
 
     async def _execute(
-        self, cmd: str, context: CallContext, params: Mapping[str, Any] | None, one_way: bool = False
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None,
+        one_way: bool = False,
+        options: Mapping[str, Any] | None = None,
     ) -> Any:
         """Calls an action, again where that is safe or allowed, and returns its decoded result.
 
         Raises:
             ApplicationException: as `_call`.
         """
-        opened, call = self._begin_call(cmd, context, params, one_way)
+        opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := await self._attempt(opened.transport, call, context, one_way)) is not None:
             self._log_retry(context, call, wait)
             if await opened.closing.wait(wait):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from .. import __version__
@@ -15,13 +15,19 @@ from ._lambda import LambdaFunction
 from ._transport import RESERVED_HEADERS, Transport, limits_of
 from .async_function_client import AsyncFunctionClient
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .lambda_call_options import LambdaCallOptions
+
 __tracebackhide__ = hide_failures
 
 _HEADERS = {
     "User-Agent": f"pip-services4-serverless/{__version__}",
     "Accept-Encoding": "identity",
 }
-_OF_THE_SIGNATURE = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "x-amz-invocation-type"})
+_OF_THE_SIGNATURE = frozenset({"authorization", "x-amz-date", "x-amz-security-token"})
+_OF_INVOKE = frozenset({"x-amz-invocation-type", "x-amz-tenant-id"})
 
 
 class _Handle(NamedTuple):
@@ -31,6 +37,7 @@ class _Handle(NamedTuple):
     url: str
     signer: Any
     answer: Any  # makes an `Answer` of a response
+    headers: Mapping[str, str] = {}  # of one call; signed as well
 
 
 class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
@@ -61,7 +68,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         target = url if opened.endpoint.sends_whole_url else urlsplit(url).path
         pool = AsyncConnectionPool(opened.endpoint, **limits_of(options))
         handle = _Handle(opened.client, pool, target, url, opened.signer, answer_of)
-        names = RESERVED_HEADERS | _OF_THE_SIGNATURE | {name.lower() for name in _HEADERS}
+        names = RESERVED_HEADERS | _OF_THE_SIGNATURE | _OF_INVOKE | {name.lower() for name in _HEADERS}
         return Transport(handle, url, opened.secrets, failures_of_botocore(), names)
 
     def _close_transport(self, transport: Transport) -> None:
@@ -69,45 +76,92 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         transport.handle.client.close()
         self._lambda = None
 
+    def _transport_for(self, transport: Transport, options: Mapping[str, Any], trace_id: str) -> Transport:
+        if "tenant_id" not in options:
+            return transport
+        headers = {"X-Amz-Tenant-Id": options["tenant_id"]}
+        return transport._replace(handle=transport.handle._replace(headers=headers))
+
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> Answer:
-        _, pool, target, url, signer, answer_of = transport.handle
+        _, pool, target, url, signer, answer_of, own = transport.handle
         ends_at = asyncio.get_running_loop().time() + timeout
         keys = await _renewed(signer.secrets, ends_at) if signer.secrets.must_be_renewed() else signer.secrets.keys()
-        signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **headers}
+        signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **own, **headers}
         signer.sign("POST", url, signed, payload, keys)
         left = ends_at - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
         answer: Answer = answer_of(response, one_way, signer.secrets)
         return answer
 
+    if TYPE_CHECKING:
+
+        async def call(
+            self,
+            cmd: str,
+            context: CallContext = None,
+            params: Mapping[str, Any] | None = None,
+            **options: Unpack[LambdaCallOptions],
+        ) -> Any: ...
+
     async def _invoke(
-        self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None
+        self,
+        invocation_type: str,
+        cmd: str,
+        context: CallContext,
+        args: Mapping[str, Any] | None,
+        **options: Unpack[LambdaCallOptions],
     ) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        return await self._execute(cmd, context, args, one_way=self._is_one_way(invocation_type, context))
+        return await self._execute(cmd, context, args, self._is_one_way(invocation_type, context), options)
 
-    async def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+    async def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> Any:
         """Calls an action; returns its result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
+        if options:
+            return await self._invoke("RequestResponse", cmd, context, params, **options)
         return await self._invoke("RequestResponse", cmd, context, params)
 
-    async def call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+    async def call_one_way(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> None:
         """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        await self._invoke("Event", cmd, context, params)
+        if options:
+            await self._invoke("Event", cmd, context, params, **options)
+        else:
+            await self._invoke("Event", cmd, context, params)
 
-    async def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+    async def _call_one_way(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> None:
         """The name by which existing subclasses know `call_one_way`."""
-        await self.call_one_way(cmd, context, params)
+        if options:
+            await self.call_one_way(cmd, context, params, **options)
+        else:
+            await self.call_one_way(cmd, context, params)
 
 
 async def _renewed(secrets: Any, ends_at: float) -> Any:

@@ -1,14 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from .._context import CallContext
-from .._tracebacks import hide_failures
 from ._azure import AzureFunction
 from ._http_function_client import HttpFunctionClient
-
-__tracebackhide__ = hide_failures
 
 
 class AzureFunctionClient(AzureFunction, HttpFunctionClient):
@@ -34,17 +27,3 @@ class AzureFunctionClient(AzureFunction, HttpFunctionClient):
     client.open("123")
     ```
     """
-
-    def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
-        """Invokes the function; returns what the action returned.
-
-        Arguments and errors are those of `FunctionClient._call`.
-        """
-        return self._execute(cmd, context, args)
-
-    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
-        """Calls an action; returns its result.
-
-        Arguments and errors are those of `FunctionClient._call`.
-        """
-        return self._invoke(cmd, context, params)

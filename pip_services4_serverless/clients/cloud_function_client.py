@@ -1,14 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from .._context import CallContext
-from .._tracebacks import hide_failures
 from ._google import CloudFunction
 from ._http_function_client import HttpFunctionClient
-
-__tracebackhide__ = hide_failures
 
 
 class CloudFunctionClient(CloudFunction, HttpFunctionClient):
@@ -35,17 +28,3 @@ class CloudFunctionClient(CloudFunction, HttpFunctionClient):
     client.open("123")
     ```
     """
-
-    def _invoke(self, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
-        """Invokes the function; returns what the action returned.
-
-        Arguments and errors are those of `FunctionClient._call`.
-        """
-        return self._execute(cmd, context, args)
-
-    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
-        """Calls an action; returns its result.
-
-        Arguments and errors are those of `FunctionClient._call`.
-        """
-        return self._invoke(cmd, context, params)

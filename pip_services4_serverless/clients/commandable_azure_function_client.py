@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ._commandable import Commandable
 from .azure_function_client import AzureFunctionClient
+from .commandable_function_client import CommandableFunctionClient
 
 
-class CommandableAzureFunctionClient(Commandable, AzureFunctionClient):
+class CommandableAzureFunctionClient(CommandableFunctionClient, AzureFunctionClient):
     """Calls the commands of a service that runs as an Azure Function. Configured as `AzureFunctionClient`.
 
     - `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone, for services that register bare names

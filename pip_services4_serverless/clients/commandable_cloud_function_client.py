@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from ._commandable import Commandable
 from .cloud_function_client import CloudFunctionClient
+from .commandable_function_client import CommandableFunctionClient
 
 
-class CommandableCloudFunctionClient(Commandable, CloudFunctionClient):
+class CommandableCloudFunctionClient(CommandableFunctionClient, CloudFunctionClient):
     """Calls the commands of a service that runs as a Google Cloud Function. Configured as `CloudFunctionClient`.
 
     - `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone, for services that register bare names

@@ -3,7 +3,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext
 from .._rules.answer import Answer
@@ -13,6 +13,11 @@ from ._closing import Closing
 from ._failures import told
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
 
@@ -33,6 +38,7 @@ class FunctionClient(ServerlessClient):
     - `options.max_connections`: connections kept alive (64)
     - `options.idle_timeout`: ms after which a pooled connection is not used again (60000)
     - `options.tcp_keepalive`: ms of silence before TCP keep-alive probes, and between them; 0 sends none (45000)
+    - `options.commands.<cmd>.*`: `timeout`, `total_timeout`, `retries` and `idempotent` of one command
     - `dependencies.*`: as everywhere in pip-services
 
     References:
@@ -69,12 +75,25 @@ class FunctionClient(ServerlessClient):
         Raises one of `transport.errors` when there is no whole answer.
         """
 
-    def call(self, cmd: str, context: CallContext = None, params: Mapping[str, Any] | None = None) -> Any:
+    def call(
+        self,
+        cmd: str,
+        context: CallContext = None,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """Calls an action and waits; returns its result, decoded. As `_call`, for code outside of the client."""
-        return self._call(cmd, context, params)
+        # Without options as ever: a subclass may have overridden `_call` before there were any.
+        return self._call(cmd, context, params, **options) if options else self._call(cmd, context, params)
 
     @abstractmethod
-    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+    def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """Calls an action and waits; returns its result, decoded.
 
         Args:
@@ -82,6 +101,8 @@ class FunctionClient(ServerlessClient):
             context: an `IContext`, a trace id as a `str`, or None; without a trace id a new one is made.
             params: by name, what JSON knows; or dates, decimals, UUIDs, bytes, enums, dataclasses, objects with
                 `to_json`.
+            options: of this call, in place of the configured ones: those of `CallOptions`, on Lambda of
+                `LambdaCallOptions`.
 
         Raises:
             ApplicationException: of the class and code that the documentation's page "Errors" lists, as
@@ -105,13 +126,20 @@ class FunctionClient(ServerlessClient):
 
     # --- The one call ---
 
-    def _execute(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None, one_way: bool = False) -> Any:
+    def _execute(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None,
+        one_way: bool = False,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
         """Calls an action, again where that is safe or allowed, and returns its decoded result.
 
         Raises:
             ApplicationException: as `_call`.
         """
-        opened, call = self._begin_call(cmd, context, params, one_way)
+        opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := self._attempt(opened.transport, call, one_way)) is not None:
             self._log_retry(context, call, wait)
             if opened.closing.wait(wait):

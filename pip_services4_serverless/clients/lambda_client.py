@@ -1,23 +1,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._context import CallContext
 from .._rules.answer import Answer
+from .._rules.errors import call_error
 from .._rules.options import Options
 from .._tracebacks import hide_failures
 from ._lambda import LambdaFunction
 from ._transport import Transport
 from .function_client import FunctionClient
 
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .lambda_call_options import LambdaCallOptions
+
 __tracebackhide__ = hide_failures
 
 
 class _Handle(NamedTuple):
     client: Any  # boto3's
-    function: str
-    invoke: Callable[[Any, str, bytes, bool, float], Answer]
+    function: Mapping[str, str]  # what says which it is, as `invoke` of boto3 takes it
+    invoke: Callable[[Any, Mapping[str, str], bytes, bool, float], Answer]
 
 
 class LambdaClient(LambdaFunction, FunctionClient):
@@ -52,39 +58,92 @@ class LambdaClient(LambdaFunction, FunctionClient):
         opened = open_lambda(context, self._connection, options)
         self._lambda = opened.client
         send_by(opened, options)
-        handle = _Handle(opened.client, self._connection.get_arn(), invoke)
+        handle = _Handle(opened.client, {"FunctionName": self._connection.get_arn()}, invoke)
         return Transport(handle, opened.client.meta.endpoint_url, opened.secrets, failures_of_botocore())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.client.close()
         self._lambda = None
 
+    def _transport_for(self, transport: Transport, options: Mapping[str, Any], trace_id: str) -> Transport:
+        if "tenant_id" not in options:
+            return transport
+        handle: _Handle = transport.handle
+        if "TenantId" not in handle.client.meta.service_model.operation_model("Invoke").input_shape.members:
+            message = "tenant_id: the installed botocore does not know tenants of functions; a newer one does"
+            raise call_error("WRONG_OPTION", trace_id, message, key="tenant_id")
+        function = {**handle.function, "TenantId": options["tenant_id"]}
+        return transport._replace(handle=handle._replace(function=function))
+
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
         client, function, invoke = transport.handle
         answer: Answer = invoke(client, function, payload, one_way, timeout)
         return answer
 
-    def _invoke(self, invocation_type: str, cmd: str, context: CallContext, args: Mapping[str, Any] | None) -> Any:
+    if TYPE_CHECKING:
+
+        def call(
+            self,
+            cmd: str,
+            context: CallContext = None,
+            params: Mapping[str, Any] | None = None,
+            **options: Unpack[LambdaCallOptions],
+        ) -> Any: ...
+
+    def _invoke(
+        self,
+        invocation_type: str,
+        cmd: str,
+        context: CallContext,
+        args: Mapping[str, Any] | None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        return self._execute(cmd, context, args, one_way=self._is_one_way(invocation_type, context))
+        return self._execute(cmd, context, args, self._is_one_way(invocation_type, context), options)
 
-    def _call(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+    def _call(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> Any:
         """Calls an action and waits; returns its result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
+        if options:
+            return self._invoke("RequestResponse", cmd, context, params, **options)
         return self._invoke("RequestResponse", cmd, context, params)
 
-    def call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+    def call_one_way(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> None:
         """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
-        self._invoke("Event", cmd, context, params)
+        if options:
+            self._invoke("Event", cmd, context, params, **options)
+        else:
+            self._invoke("Event", cmd, context, params)
 
-    def _call_one_way(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> None:
+    def _call_one_way(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[LambdaCallOptions],
+    ) -> None:
         """The name by which existing subclasses know `call_one_way`."""
-        self.call_one_way(cmd, context, params)
+        if options:
+            self.call_one_way(cmd, context, params, **options)
+        else:
+            self.call_one_way(cmd, context, params)

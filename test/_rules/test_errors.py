@@ -45,6 +45,7 @@ LAMBDA = LambdaClient._PROVIDER
 TABLE = {
     "NO_COMMAND": (UnknownException, 500, Resend.NEVER),
     "WRONG_CONTEXT": (BadRequestException, 400, Resend.NEVER),
+    "WRONG_OPTION": (BadRequestException, 400, Resend.NEVER),
     "NOT_OPENED": (InvalidStateException, 500, Resend.NEVER),
     "SERIALIZATION_FAILED": (BadRequestException, 400, Resend.NEVER),
     "PAYLOAD_TOO_LARGE": (BadRequestException, 413, Resend.NEVER),

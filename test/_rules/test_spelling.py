@@ -24,6 +24,11 @@ KNOWN = {"options": {"timeout", "idempotent", "retries"}, "connection": {"uri"},
         ("credentials.second.authcode", "credentials.second.auth_code"),
         ("connection.url", "connection.uri"),
         ("conection.uri", "connection.uri"),
+        ("options.commands.get.timout", "options.commands.get.timeout"),
+        ("options.commands.orders.get.Retries", "options.commands.orders.get.retries"),
+        ("options.command.get.idempotent", "options.commands.get.idempotent"),
+        ("options.commands.get.max_connections", "options.max_connections"),
+        ("options.commands.timeout", "options.commands.<command>.timeout"),
     ],
 )
 def test_a_slip_has_its_right_name(key: str, right: str) -> None:
@@ -32,7 +37,12 @@ def test_a_slip_has_its_right_name(key: str, right: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["options.timeout", "options.page_size", "options.commands.get.timout", "connection.host", "my.timout", "x"]
+    "key",
+    [
+        *("options.timeout", "options.page_size", "connection.host", "my.timout", "x"),
+        *("options.commands.get.timeout", "options.commands.a.b.idempotent", "options.commands.get.page_size"),
+        *("options.commands.get", "options.paging.timout"),
+    ],
 )
 def test_a_key_of_the_owners_own_is_left_alone(key: str) -> None:
     """It is read, or it looks like nothing of ours."""
@@ -55,12 +65,14 @@ def test_slips_are_warned_of_once(provider: str) -> None:
     config = config_for(provider, "http://127.0.0.1:9")
     config.put("options.timout", 5)
     config.put("option.idempotent", True)
+    config.put("options.commands.get.idempotnt", True)
     client.configure(config)
     client.open()
     client.close()
     (warning,) = logger.messages(LogLevel.Warn)
     assert "options.timout (is it options.timeout?)" in warning
     assert "option.idempotent (is it options.idempotent?)" in warning
+    assert "options.commands.get.idempotnt (is it options.commands.get.idempotent?)" in warning
     client.configure(config_for(provider, "http://127.0.0.1:9"))
     client.open()
     client.close()

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_services4_commons.errors import ApplicationException, ConfigException, FileException, NotFoundException
+from pip_services4_commons.errors import ConfigException, FileException, InvalidStateException, NotFoundException
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context
-from pip_services4_components.refer import Descriptor, References
+from pip_services4_components.refer import Descriptor, IReferenceable, IReferences, ReferenceException, References
 from pip_services4_config.auth import MemoryCredentialStore
 from pip_services4_config.connect import MemoryDiscovery
 from pip_services4_observability.count import LogCounters
@@ -172,10 +172,17 @@ def test_a_missing_parameter(settings: dict[str, str], name: str) -> None:
 
 @needs_container
 def test_a_wrong_option(settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The container does not start, and the cause names the key."""
-    with pytest.raises(ApplicationException) as caught, container({**settings, "TIMEOUT": "soon"}):
+    """The container does not start, and its error, which it prints, names the key and the component."""
+    with pytest.raises(ConfigException) as caught, container({**settings, "TIMEOUT": "soon"}):
         pass
-    assert "options.timeout" in str(caught.value.cause)
+    descriptor = str(client_descriptor("azure"))
+    assert caught.value.message == (
+        "options.timeout: must be a whole number from 1 to 2147483647, not 'soon' "
+        f"(opening CommandableAzureFunctionClient {descriptor})"
+    )
+    assert (caught.value.trace_id, caught.value.details["descriptor"]) == ("C1", descriptor)
+    printed = capsys.readouterr().err.strip().splitlines()
+    assert printed[-1].endswith(caught.value.message)
 
 
 @needs_container
@@ -183,6 +190,49 @@ def test_a_discovery_key_that_is_not_found(settings: dict[str, str], capsys: pyt
     """The container does not start: it fails when it is opened, and not at the first call."""
     with pytest.raises(ConfigException, match="nowhere"), container({**settings, "DISCOVERY_KEY": "nowhere"}):
         pass
+
+
+class Shop(IReferenceable):
+    """A component that looks its client up under a name that the YAML file writes otherwise."""
+
+    def set_references(self, references: IReferences) -> None:
+        self.client = references.get_one_required(Descriptor("*", "client", KINDS["azure"], "stok", "1.0"))
+
+
+@needs_container
+def test_a_component_that_nobody_configured(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the container makes one for a descriptor that its YAML file does not have: it says so when it opens it."""
+    from pip_services4_container import Container
+
+    class ShopContainer(Container):  # type: ignore[misc]
+        def set_references(self, references: IReferences) -> None:
+            references.put(Descriptor("shop", "service", "default", "default", "1.0"), Shop())
+
+    opening = ShopContainer("test")
+    opening.add_factory(DefaultServerlessFactory())
+    opening.read_config_from_file(None, str(HERE / "both.yml"), ConfigParams.from_value(settings))
+    with pytest.raises(ConfigException) as caught:
+        opening.open(Context.from_trace_id("C1"))
+    assert caught.value.code == "NO_CONNECTION"
+    descriptor = f"*:client:{KINDS['azure']}:stok:1.0"
+    where = f"(opening CommandableAzureFunctionClient {descriptor}, which was never configured)"
+    assert caught.value.message.endswith(where)
+
+
+@needs_container
+def test_a_component_that_nobody_configured_is_called(settings: dict[str, str]) -> None:
+    """As an open container makes one. It hides that the client cannot be opened, once: the first call says so."""
+    with container(settings) as references:
+        with pytest.raises(ReferenceException):
+            references.get_one_required(Descriptor("*", "client", KINDS["lambda"], "stok", "1.0"))
+        client = references.get_one_required(Descriptor("*", "client", KINDS["lambda"], "stok", "1.0"))
+        with pytest.raises(InvalidStateException) as caught:
+            client.call_command("take", "T")
+    descriptor = f"pip-services:client:{KINDS['lambda']}:stok:1.0"
+    message = f"CommandableLambdaClient {descriptor} is not open, and was never configured"
+    assert (caught.value.message, caught.value.details["descriptor"]) == (message, descriptor)
 
 
 @pytest.mark.parametrize("module", ["pip_services4_container", "pip_services4_config.config"])

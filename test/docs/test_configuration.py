@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pip_services4_serverless._rules.options import OPTIONS
+from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS, TENANT_OPTIONS
 from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
 
@@ -58,6 +58,16 @@ def test_the_options_are_the_codes() -> None:
         bounds = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
         expected.append([f"`{name}`", option.meaning, shown, bounds])
     assert rows("Options") == expected
+
+
+def test_the_options_of_commands_and_calls_are_the_codes() -> None:
+    """All of them in their order, with the code's words, and the bounds that are checked."""
+    expected = []
+    for name, option in {**CALL_OPTIONS, **TENANT_OPTIONS}.items():
+        bounds = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
+        allowed = f"`{option.pattern}`" if option.pattern else bounds
+        expected.append([f"`{name}`", option.meaning, "yes" if name in CALL_OPTIONS else "no", "yes", allowed])
+    assert rows("Options of one command and of one call") == expected
 
 
 @pytest.mark.parametrize(

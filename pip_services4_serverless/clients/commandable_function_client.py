@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._context import CallContext
 from .._tracebacks import hide_failures
 from ._serverless_client import ServerlessClient
 from .function_client import FunctionClient
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
 
@@ -21,13 +26,34 @@ class Commands(ServerlessClient):
         return command, command if prefixes else cmd
 
 
-class Commandable(Commands, FunctionClient):
-    """Calls the commands of a service by name, observed. Stands before a provider's client in a class's bases.
+class CommandableFunctionClient(Commands, FunctionClient):
+    """Calls the commands of a service by name, observed. The base of all providers' commandable clients.
+
+    Calls that are the same on all providers are written once, in a class on this base; type checkers then know
+    `call_command` and the rest. In a class's bases it stands before a provider's client.
 
     Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
+
+    ```python
+    class OrdersCalls(CommandableFunctionClient):
+        def get_order(self, context, order_id):
+            return self.call_command("get_order", context, {"order_id": order_id})
+
+    class OrdersAzureClient(OrdersCalls, CommandableAzureFunctionClient):
+        pass
+
+    class OrdersLambdaClient(OrdersCalls, CommandableLambdaClient):
+        pass
+    ```
     """
 
-    def call_command(self, cmd: str, context: CallContext, params: Mapping[str, Any] | None = None) -> Any:
+    def call_command(
+        self,
+        cmd: str,
+        context: CallContext,
+        params: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
         """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
 
         Arguments and errors are those of `FunctionClient._call`.
@@ -35,7 +61,7 @@ class Commandable(Commands, FunctionClient):
         command, sent = self._names_of(cmd)
         timing = self._instrument(context, command)
         try:
-            result = self._call(sent, context, params)
+            result = self._call(sent, context, params, **options) if options else self._call(sent, context, params)
         except BaseException as err:
             timing.end_failure(err)
             raise
