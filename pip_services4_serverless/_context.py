@@ -6,17 +6,17 @@ from typing import Any, Protocol, TypeAlias
 
 from pip_services4_components.context import Context, ContextResolver, IContext
 
+MYPY = False  # mypy takes it for true
+if MYPY:  # pragma: no cover
+    # pip-services has no types, so that its `IContext` is `Any` to mypy, and a dict would be one. A dict has no hash.
+    class _AnyContext(Protocol):
+        def get(self, key: str) -> Any: ...
 
-class AnyContext(Protocol):
-    """An `IContext`, for type checkers: pip-services has no types, and its class is `Any` to mypy.
+        def __hash__(self) -> int: ...
 
-    A dict is none, as its `get` takes no `key` by keyword.
-    """
-
-    def get(self, key: str) -> Any: ...
-
-
-CallContext: TypeAlias = AnyContext | str | None
+    CallContext: TypeAlias = _AnyContext | str | None
+else:  # other type checkers read pip-services' source
+    CallContext: TypeAlias = IContext | str | None  # pyright: ignore[reportRedeclaration]
 
 
 def as_context(context: CallContext) -> IContext | None:
