@@ -156,7 +156,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 refuse(None, "WRONG_OPTION", f"options.{option}", f"does not exist; there are {', '.join(OPTIONS)}")
         client = cls() if name is None else cls(name)
         given = {key: value for key, value in settings.items() if value is not None}
-        client.configure({**given, "options": options})
+        client.configure(ConfigParams.from_value({**given, "options": options}))
         return client
 
     def _options(self) -> Options:
@@ -190,7 +190,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
         Raises:
             BadRequestException: `WRONG_CONTEXT`.
-            ConfigException: nothing to connect to, no credential, a wrong setting; it names the key.
+            ConfigException: nothing to connect to, no credential, a wrong setting; it names the key and the component.
         """
         check_context(context)
         with self._lifecycle:
@@ -208,8 +208,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             policy = CallPolicy(
                 options.timeout / 1000, options.total_timeout / 1000, options.retries, options.idempotent
             )
-            policies = self._policies(policy)
-            self._state = Opened(transport, options, policy, policies, self._target(), self._CLOSING())
+            commands = self._commands
+            self._state = Opened(transport, options, policy, self._policies(policy), self._target(), self._CLOSING())
         if transport.secrets and is_readable_on_the_way(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
@@ -218,7 +218,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._logger.warn(
                 as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, told
             )
-        timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in self._commands.items()}
+        timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in commands.items()}
         for key, timeout in {"options.timeout": options.timeout, **timeouts}.items():
             if 0 < self._LONGEST_REQUEST < timeout:
                 message = "%s of %s is %d ms, but the provider ends each request after %d ms"

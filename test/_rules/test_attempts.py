@@ -128,3 +128,12 @@ def test_a_wait_that_the_total_has_no_room_for_ends_the_call(asked: float, total
     attempts.next_timeout()
 
     assert attempts.wait_after(failed(Resend.ALWAYS, asked)) == wait
+
+
+def test_options_of_a_command_or_call_change_a_policy() -> None:
+    """Those that are given, times in ms; others of the call are not the policy's."""
+    default = policy()
+    assert default.with_options({}) == default
+    changed = default.with_options({"timeout": 500, "idempotent": True, "tenant_id": "blue"})
+    assert changed == default._replace(timeout=0.5, idempotent=True)
+    assert default.with_options({"total_timeout": 0, "retries": 0}) == default._replace(retries=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 
-from pip_services4_serverless._rules.options import OPTIONS, read_option
+from pip_services4_serverless._rules.options import (
+    CALL_OPTIONS,
+    OPTIONS,
+    TENANT_OPTIONS,
+    read_commands,
+    read_option,
+    wrong_call_option,
+)
 
 NUMBERS = {
     "connect_timeout": (1, 2**31 - 1),
@@ -120,3 +128,68 @@ def test_any_text_is_an_option_or_refused(name: str, text: str) -> None:
     minimum, maximum = NUMBERS.get(name, (0, 1))
     with contextlib.suppress(ConfigException):
         assert minimum <= read(name, text, default=1) <= maximum
+
+
+# --- Of one command ---
+
+
+def test_the_options_of_commands_are_read_by_command() -> None:
+    """A command may have dots in it, and be called like an option; empty values and other keys are left out."""
+    config = ConfigParams.from_tuples(
+        *("options.commands.get.timeout", 5, "options.commands.get.idempotent", "yes"),
+        *("options.commands.orders.get.retries", 0, "options.commands.timeout.retries", 1),
+        *("options.commands.empty.timeout", "", "options.commands.get.page_size", 3, "options.commands.timeout", 7),
+        *("options.timeout", 8, "commands.put.timeout", 9),
+    )
+    assert read_commands(config) == {
+        "get": {"timeout": 5, "idempotent": True},
+        "orders.get": {"retries": 0},
+        "timeout": {"retries": 1},
+    }
+
+
+@pytest.mark.parametrize("name", CALL_OPTIONS)
+def test_a_commands_wrong_value_is_refused_as_the_clients(name: str) -> None:
+    """In the same words, by the whole key."""
+    key = f"options.commands.orders.get.{name}"
+    with pytest.raises(ConfigException) as of_command:
+        read_commands(ConfigParams.from_tuples(key, "soon"))
+    with pytest.raises(ConfigException) as of_client:
+        read(name, "soon")
+    assert of_command.value.details["key"] == key
+    assert of_command.value.message == of_client.value.message.replace(f"options.{name}", key)
+
+
+# --- Of one call ---
+
+
+@pytest.mark.parametrize("name", CALL_OPTIONS)
+def test_what_a_call_may_set(name: str) -> None:
+    """Numbers within their bounds, and flags."""
+    for value in NUMBERS.get(name, (True, False)):
+        assert wrong_call_option({name: value}, CALL_OPTIONS) is None
+
+
+values = st.one_of(
+    st.integers(), st.booleans(), st.floats(), st.text(), st.none(), st.binary(), st.lists(st.integers())
+)
+
+
+@given(st.sampled_from(sorted({**CALL_OPTIONS, **TENANT_OPTIONS})), values)
+@settings(max_examples=150, deadline=None)
+def test_any_other_value_of_a_call_is_wrong(name: str, value: Any) -> None:
+    """Of the exact type, without conversion, and named with few words."""
+    if name in FLAGS:
+        is_right = value is True or value is False
+    elif name == "tenant_id":
+        is_right = isinstance(value, str) and re.fullmatch(r"[\w.:/=+@ -]{1,256}", value, re.ASCII) is not None
+    else:
+        low, high = NUMBERS[name]
+        is_right = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+    wrong = wrong_call_option({name: value}, {**CALL_OPTIONS, **TENANT_OPTIONS})
+    if is_right:
+        assert wrong is None
+    else:
+        assert wrong is not None
+        assert wrong[0] == name
+        assert len(wrong[1]) < 120

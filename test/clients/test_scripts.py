@@ -70,6 +70,18 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
     assert "total_timeout" in caught.value.message
 
 
+def test_a_subclass_is_configured_as_ever() -> None:
+    """By a `ConfigParams`, whose methods its own `configure` may use."""
+
+    class OwnClient(AzureFunctionClient):
+        def configure(self, config: Any) -> None:
+            self.page = config.get_as_integer("options.timeout")
+            super().configure(config)
+
+    client = OwnClient.from_uri("http://localhost:9/f", timeout=5000, commands={"get": {"retries": 0}})
+    assert client.page == 5000
+
+
 @pytest.mark.parametrize("nested", [True, False])
 def test_a_dict_configures(provider: str, nested: bool) -> None:
     """Flat or nested, as YAML gives it."""
