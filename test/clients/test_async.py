@@ -705,7 +705,10 @@ def test_headers_of_each_attempt(kind: type[Any], run: Run) -> None:
 
 OWN = {
     "azure": ["X-Functions-Key", "content-type", "User-Agent", "accept-encoding", "Content-Length", "HOST"],
-    "lambda": ["authorization", "X-Amz-Date", "x-amz-security-token", "X-Amz-Invocation-Type", "user-agent", "Host"],
+    "lambda": [
+        *("authorization", "X-Amz-Date", "x-amz-security-token", "X-Amz-Invocation-Type", "user-agent", "Host"),
+        "X-Amz-Tenant-Id",
+    ],
 }
 
 

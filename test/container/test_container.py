@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pip_services4_commons.errors import ConfigException, FileException, InvalidStateException, NotFoundException
+from pip_services4_commons.errors import (
+    ConfigException,
+    ConnectionException,
+    FileException,
+    InvalidStateException,
+    NotFoundException,
+)
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context
 from pip_services4_components.refer import Descriptor, IReferenceable, IReferences, ReferenceException, References
@@ -19,6 +25,7 @@ from pip_services4_config.connect import MemoryDiscovery
 from pip_services4_observability.count import LogCounters
 from pip_services4_observability.log import CompositeLogger, ConsoleLogger
 from pip_services4_observability.trace import LogTracer
+from support.fault_server import FaultServer, close_after_read
 
 from pip_services4_serverless.build import DefaultServerlessFactory
 from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
@@ -190,6 +197,45 @@ def test_a_discovery_key_that_is_not_found(settings: dict[str, str], capsys: pyt
     """The container does not start: it fails when it is opened, and not at the first call."""
     with pytest.raises(ConfigException, match="nowhere"), container({**settings, "DISCOVERY_KEY": "nowhere"}):
         pass
+
+
+COMMANDS = """
+- descriptor: "pip-services:logger:null:default:1.0"
+- descriptor: "pip-services:client:{kind}:orders:1.0"
+  connection: {{ uri: "{url}", arn: "orders", region: "eu-west-1" }}
+  credential: {{ access_id: "ID", access_key: "KEY" }}
+  options:
+    retries: 1
+    commands:
+      get_order: {{ idempotent: true }}
+      stock.get_left:
+        idempotent: yes
+        retries: 2
+"""
+
+
+@needs_container
+def test_options_of_commands(tmp_path: Path, provider: str) -> None:
+    """As YAML nests them; one of the commands has a dot in its name."""
+    from pip_services4_container import Container
+
+    file = tmp_path / "orders.yml"
+    container = Container("test")
+    container.add_factory(DefaultServerlessFactory())
+    with FaultServer() as server:
+        server.default = close_after_read()
+        file.write_text(COMMANDS.format(kind=KINDS[provider], url=server.url), "utf-8")
+        container.read_config_from_file(None, str(file), ConfigParams())
+        container.open(Context.from_trace_id("C1"))
+        client = container._references.get_one_required(Descriptor("*", "client", "*", "orders", "1.0"))
+        executions = []
+        for cmd in ("get_order", "stock.get_left", "put_order"):
+            before = server.executions
+            with pytest.raises(ConnectionException):
+                client.call_command(cmd, "T")
+            executions.append(server.executions - before)
+        container.close(None)
+    assert executions == [2, 3, 1]
 
 
 class Shop(IReferenceable):
