@@ -19,7 +19,12 @@ from pip_services4_serverless._cli.failure import CODES
 from pip_services4_serverless._rules.answer import Answer
 from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of
 from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS
-from pip_services4_serverless.clients import AzureFunctionClient, CommandableAzureFunctionClient, LambdaClient
+from pip_services4_serverless.clients import (
+    AzureFunctionClient,
+    CloudFunctionClient,
+    CommandableAzureFunctionClient,
+    LambdaClient,
+)
 from pip_services4_serverless.connect._refusals import REFUSALS
 
 ROOT = Path(__file__).parent.parent
@@ -137,8 +142,10 @@ def test_each_option_is_documented(name: str) -> None:
     if name == "prefix_commands":
         assert row[2] == str(CommandableAzureFunctionClient()._prefix_commands).lower()
         return
-    azure, aws = (getattr(client(), f"_{name}") for client in (type("A", (AzureFunctionClient,), {}), LambdaClient))
-    assert row[2] == (str(azure).lower() if azure == aws else f"Azure {azure}, Lambda {aws}")
+    clients = (type("A", (AzureFunctionClient,), {}), CloudFunctionClient, LambdaClient)
+    azure, google, aws = (getattr(client(), f"_{name}") for client in clients)
+    assert google == aws
+    assert row[2] == (str(azure).lower() if azure == aws else f"Azure {azure}, Google and Lambda {aws}")
 
 
 def test_no_option_is_documented_that_does_not_exist() -> None:

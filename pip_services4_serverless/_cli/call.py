@@ -27,7 +27,11 @@ from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
 AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
 AUTH_TOKEN = "PIP_SERVERLESS_AUTH_TOKEN"  # noqa: S105 (the name of a variable)
 _NAMES = {"azure": "Azure", "google": "Google", "lambda": "Lambda"}
-_SECRETS = {"azure": ("auth_code", AUTH_CODE), "google": ("auth_token", AUTH_TOKEN)}
+# The setting, the variable that has it, and the code where its file cannot be read.
+_SECRETS = {
+    "azure": ("auth_code", AUTH_CODE, "NO_AUTH_CODE"),
+    "google": ("auth_token", AUTH_TOKEN, "NO_AUTH_TOKEN"),
+}
 _OF_LAMBDA = ("arn", "region", "endpoint")
 _OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempotent")
 
@@ -99,7 +103,7 @@ def _from_options(arguments: argparse.Namespace) -> config_file.Found:
     provider = arguments.provider or ("lambda" if of_lambda else config_file.provider_of(arguments.uri))
     if provider != "lambda" and of_lambda:
         _refuse(f"--{of_lambda[0]} is for Lambda")
-    for own, (secret, _) in _SECRETS.items():
+    for own, (secret, _, _) in _SECRETS.items():
         if provider != own and getattr(arguments, f"{secret}_file") is not None:
             _refuse(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
     if arguments.descriptor is not None:
@@ -112,8 +116,10 @@ def _from_options(arguments: argparse.Namespace) -> config_file.Found:
     if arguments.uri is not None and any(name.lower() == "code" for name, _ in _query(arguments.uri)):
         _refuse(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
     if provider in _SECRETS:
-        secret, variable = _SECRETS[provider]
-        config.put(f"credential.{secret}", _secret(secret, variable, getattr(arguments, f"{secret}_file")))
+        secret, variable, code = _SECRETS[provider]
+        path = getattr(arguments, f"{secret}_file")
+        option = f"--{secret.replace('_', '-')}-file"
+        config.put(f"credential.{secret}", os.environ.get(variable) if path is None else _read(path, option, code))
     return config_file.Found(provider, config, References())
 
 
@@ -124,10 +130,7 @@ def _query(uri: str) -> list[tuple[str, str]]:
         return []
 
 
-def _secret(name: str, variable: str, path: str | None) -> str | None:
-    if path is None:
-        return os.environ.get(variable)
-    code, option = f"NO_{name.upper()}", f"--{name.replace('_', '-')}-file"
+def _read(path: str, option: str, code: str) -> str:
     try:
         key = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as err:

@@ -12,8 +12,9 @@ CODES: Mapping[str, str] = {
     "WRONG_USAGE": "an option, an argument or a parameter is wrong",
     "WRONG_CONFIG": "the file of `--config` cannot be read, or is no configuration",
     "NO_CLIENT": "the file has no such client, or more than one fits",
-    "NO_PROVIDER": "a client's section does not tell Azure from Lambda",
+    "NO_PROVIDER": "a client's section does not tell Azure, Google and Lambda apart",
     "NO_AUTH_CODE": "the file of `--auth-code-file` cannot be read, or is empty",
+    "NO_AUTH_TOKEN": "the same for `--auth-token-file`",
     "CANNOT_SERVE": "a local host cannot start",
     "DEMO_FAILED": "an answer of the demonstration was not as expected",
 }

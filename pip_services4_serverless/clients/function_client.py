@@ -31,7 +31,7 @@ class FunctionClient(ServerlessClient):
     Configuration parameters, besides the provider's `connection` and `credential`:
 
     - `options.connect_timeout`: ms to connect (10000)
-    - `options.timeout`: ms for one attempt to be answered whole (Azure 10000, Lambda 60000)
+    - `options.timeout`: ms for one attempt to be answered whole (Azure 10000, Google and Lambda 60000)
     - `options.total_timeout`: ms for the call with all its attempts and waits; 0 is no bound (0)
     - `options.retries`: further attempts after the first (3)
     - `options.idempotent`: the actions may be executed more than once (false)

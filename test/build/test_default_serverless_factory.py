@@ -141,9 +141,9 @@ def page() -> dict[str, Any]:
     return names
 
 
-@pytest.mark.parametrize(("provider", "kind"), [("azure", "azurefunc"), ("lambda", "lambda")])
+@pytest.mark.parametrize(("provider", "kind"), [("azure", "azurefunc"), ("google", "cloudfunc"), ("lambda", "lambda")])
 def test_a_factory_of_ones_own(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
-    """The recipe's: it creates the subclass of each provider, and the same calls work on both."""
+    """The recipe's: it creates the subclass of each provider, and the same calls work on all."""
     client = page["ShopFactory"]().create(Descriptor("shop", "client", kind, "stock", "1.0"))
     server.script(answer(body={"left": 3}))
     client.configure(config_for(provider, server.url))

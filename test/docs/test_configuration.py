@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS, TENANT_OPTIONS
-from pip_services4_serverless.clients import CommandableAzureFunctionClient, CommandableLambdaClient
-from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
+from pip_services4_serverless.clients import (
+    CommandableAzureFunctionClient,
+    CommandableCloudFunctionClient,
+    CommandableLambdaClient,
+)
+from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams, GcpConnectionParams
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
 OF_RESOLVERS = {"connection.discovery_key", "credential.store_key"}
-CREDENTIALS = {"auth_code", "access_id", "client_id", "access_key", "client_key", "secret_key", "session_token"}
+CREDENTIALS = {"auth_code", "auth_token", "access_id", "client_id", "access_key", "client_key", "secret_key"}
+CREDENTIALS |= {"session_token"}
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -39,22 +44,21 @@ def documented_in_code(params: type) -> set[str]:
     """The keys that a class's docstring lists before the colons, with the section they belong to."""
     heads = re.findall(r"^- ((?:`[a-z_]+`[^:`]*)+(?:\(?`[a-z_]+`[^:`]*)*):", inspect.getdoc(params) or "", re.MULTILINE)
     # A default in brackets is no key: `protocol` (`https`).
-    names = {name for head in heads for name in re.findall(r"`([a-z_]+)`", head)} - {
-        "https",
-        "aws",
-        "lambda",
-        "function",
-    }
-    return {f"{'credential' if name in CREDENTIALS else 'connection'}.{name}" for name in names}
+    heads = [re.sub(r"\(`[a-z]+`\)", "", head) for head in heads]
+    names = {name for head in heads for name in re.findall(r"`([a-z_]+)`", head)}
+    # Google's is a service account, AWS's a part of the ARN.
+    credentials = CREDENTIALS | ({"account"} if params is GcpConnectionParams else set())
+    return {f"{'credential' if name in credentials else 'connection'}.{name}" for name in names}
 
 
 def test_the_options_are_the_codes() -> None:
     """All of them in their order, with the code's words, a new client's defaults, and the bounds that are checked."""
-    azure, aws = CommandableAzureFunctionClient(), CommandableLambdaClient()
+    azure, google, aws = CommandableAzureFunctionClient(), CommandableCloudFunctionClient(), CommandableLambdaClient()
     expected = []
     for name, option in OPTIONS.items():
-        default, other = (str(getattr(client, f"_{name}")).lower() for client in (azure, aws))
-        shown = default if default == other else f"Azure {default}, Lambda {other}"
+        default, second, other = (str(getattr(client, f"_{name}")).lower() for client in (azure, google, aws))
+        assert second == other
+        shown = default if default == other else f"Azure {default}, Google and Lambda {other}"
         bounds = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
         expected.append([f"`{name}`", option.meaning, shown, bounds])
     assert rows("Options") == expected
@@ -71,7 +75,12 @@ def test_the_options_of_commands_and_calls_are_the_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "params"), [("Azure Functions", AzureConnectionParams), ("AWS Lambda", AwsConnectionParams)]
+    ("heading", "params"),
+    [
+        ("Azure Functions", AzureConnectionParams),
+        ("Google Cloud Functions", GcpConnectionParams),
+        ("AWS Lambda", AwsConnectionParams),
+    ],
 )
 def test_the_keys_are_the_codes(heading: str, params: type) -> None:
     """Those that the parameters' class documents, and what the resolvers look up."""
@@ -79,7 +88,12 @@ def test_the_keys_are_the_codes(heading: str, params: type) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "heading"), [(AzureConnectionParams, "Azure Functions"), (AwsConnectionParams, "AWS Lambda")]
+    ("params", "heading"),
+    [
+        (AzureConnectionParams, "Azure Functions"),
+        (GcpConnectionParams, "Google Cloud Functions"),
+        (AwsConnectionParams, "AWS Lambda"),
+    ],
 )
 def test_each_key_is_read(params: type, heading: str) -> None:
     """A getter tells what each of them is set to."""

@@ -195,6 +195,10 @@ MISUSED: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "NO_PROVIDER": ("call --cmd get --config config.yml", {"config.yml": "connection: {discovery_key: greeter}"}),
     "NO_AUTH_CODE": ("call --cmd get --uri http://127.0.0.1:9/f --auth-code-file key.txt", {}),
+    "NO_AUTH_TOKEN": (
+        "call --cmd get --provider google --uri http://127.0.0.1:9/f --auth-token-file token.txt",
+        {},
+    ),
     "CANNOT_SERVE": (
         "serve azure . --port {port}",
         {

@@ -51,7 +51,7 @@ def test_documented_example_passes(pytester: pytest.Pytester, ini: None) -> None
         r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
     ):
         pytester.path.joinpath(name).write_text(text, "utf-8")
-    pytester.runpytest("-W", "error").assert_outcomes(passed=8)
+    pytester.runpytest("-W", "error").assert_outcomes(passed=10)
 
 
 def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: pytest.Pytester) -> None:
