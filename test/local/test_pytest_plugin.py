@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
 # Imported here once: what a session of `pytester` imports in this process is forgotten at its end.
 assert AzureFunctionHost
+assert GoogleFunctionHost
 assert LambdaHost
 
 pytest_plugins = ["pytester"]
@@ -29,7 +30,17 @@ app = func.FunctionApp()
 def hello(req):
     return "hello"
 """
-BLOCKED = ("azure", "ministack", "awslambdaric", "starlette", "uvicorn", "anyio")
+BLOCKED = (
+    "azure",
+    "ministack",
+    "awslambdaric",
+    "starlette",
+    "uvicorn",
+    "anyio",
+    "functions_framework",
+    "flask",
+    "werkzeug",
+)
 
 
 @pytest.fixture
@@ -40,8 +51,12 @@ def ini(pytester: pytest.Pytester) -> None:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, ini: None) -> pytest.Pytester:
-    """A project with an Azure app and a Lambda handler."""
-    pytester.makepyfile(function_app=APP, handlers="def handler(event, context):\n    return 'hello'")
+    """A project with an Azure app, a Lambda handler and a Google function."""
+    pytester.makepyfile(
+        function_app=APP,
+        handlers="def handler(event, context):\n    return 'hello'",
+        main="def hello(request):\n    return '\"hello\"'",
+    )
     return pytester
 
 
@@ -117,10 +132,15 @@ CLIENTS = """
     import pytest
     from pip_services4_commons.errors import InvalidStateException, NotFoundException
     from pip_services4_serverless.clients import AzureFunctionClient, CommandableLambdaClient, LambdaClient
+    from pip_services4_serverless.clients import CloudFunctionClient
 
     clients = []
 
     class HelloAzure(AzureFunctionClient):
+        def hello(self):
+            return self._call("hello", "T", {})
+
+    class HelloGoogle(CloudFunctionClient):
         def hello(self):
             return self._call("hello", "T", {})
 
@@ -135,15 +155,16 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
     project.makepyfile(
         CLIENTS
         + """
-    def test_clients(azure_client, lambda_client):
+    def test_clients(azure_client, google_client, lambda_client):
         azure, aws = azure_client(".", HelloAzure, timeout=4000), lambda_client(".", "handlers.handler", HelloLambda)
-        clients.extend([azure, aws])
-        assert [client.hello() for client in clients] == ["hello", "hello"]
-        assert azure._timeout == 4000
+        google = google_client(".", "hello", HelloGoogle, timeout=5000)
+        clients.extend([azure, aws, google])
+        assert [client.hello() for client in clients] == ["hello", "hello", "hello"]
+        assert (azure._timeout, google._timeout) == (4000, 5000)
         raise AssertionError("as it should")
 
     def test_they_are_closed():
-        assert len(clients) == 2
+        assert len(clients) == 3
         for client in clients:
             with pytest.raises(InvalidStateException):
                 client.hello()
@@ -162,6 +183,20 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
         assert commandable.call_command("x", "T", {}) == "hello"
         assert aws.invocations("hello") == 1
 
+    def test_on_a_google_host_of_its_own(google_function_host, google_client):
+        host = google_function_host("hello", "main.py", allow_unauthenticated=True)
+        assert google_function_host("other", ".", "hello") is host
+        made = [google_client(host, name, HelloGoogle) for name in host.functions]
+        host.fail("other", status=404)
+        assert made[0].hello() == "hello"
+        with pytest.raises(NotFoundException):
+            made[1].hello()
+        assert [host.invocations(name) for name in ("hello", "other")] == [1, 0]
+
+    def test_the_next_test_has_another_google_host(google_function_host):
+        host = google_function_host("third", ".", "hello")
+        assert host.functions == ["third"]
+
     def test_function_is_named(azure_client, tmp_path):
         app = Path("function_app.py").read_text()
         (tmp_path / "function_app.py").write_text(app + "\\n" + app[app.index("@app"):].replace("hello", "other"))
@@ -170,7 +205,7 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
         assert azure_client(tmp_path, HelloAzure, function="other").hello() == "other"
     """
     )
-    project.runpytest("-W", "error").assert_outcomes(passed=4, failed=1)
+    project.runpytest("-W", "error").assert_outcomes(passed=6, failed=1)
 
 
 def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester) -> None:
@@ -195,17 +230,23 @@ def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester)
 def test_fixtures_have_types(tmp_path: Path) -> None:
     """A test that is annotated with them passes mypy --strict, and knows the class of the client that it gets."""
     (tmp_path / "test_typed.py").write_text("""
-from pip_services4_serverless.clients import AzureFunctionClient, LambdaClient
-from pip_services4_serverless.local import AzureFunctionHost, LambdaHost
+from pip_services4_serverless.clients import AzureFunctionClient, CloudFunctionClient, LambdaClient
+from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 from pip_services4_serverless.local.pytest_plugin import (
     AzureClientFixture,
     AzureFunctionHostFixture,
+    GoogleClientFixture,
+    GoogleFunctionHostFixture,
     LambdaClientFixture,
     LambdaHostFixture,
 )
 
 
 class OnAzure(AzureFunctionClient):
+    pass
+
+
+class OnGoogle(CloudFunctionClient):
     pass
 
 
@@ -224,7 +265,12 @@ def test(
     lambda_host: LambdaHostFixture,
     azure_client: AzureClientFixture,
     lambda_client: LambdaClientFixture,
+    google_function_host: GoogleFunctionHostFixture,
+    google_client: GoogleClientFixture,
 ) -> None:
+    google: GoogleFunctionHost = google_function_host("hello", ".", allow_unauthenticated=True)
+    on_google: OnGoogle = google_client(google, "hello", OnGoogle, timeout=500)
+    as_well: OnGoogle = google_client(".", "hello", OnGoogle)
     azure: AzureFunctionHost = azure_function_host(".", enforce_keys=False)
     aws: LambdaHost = lambda_host("hello", ".", "app.handler", timeout=5)
     first: OnAzure = azure_client(azure, OnAzure, function="hello", timeout=500)
@@ -282,13 +328,16 @@ def test_without_the_extra_only_tests_that_need_it_fail(pytester: pytest.Pyteste
         def test_azure(azure_function_host):
             azure_function_host(".")
 
+        def test_google(google_function_host):
+            pass
+
         def test_lambda(lambda_host):
             pass
     """)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, errors=2)
+    result.assert_outcomes(passed=1, errors=3)
     result.stdout.fnmatch_lines(
-        ["E *Error: *Host needs the package *: pip install *pip-services4-serverless[[]local]*"] * 2
+        ["E *Error: *Host needs the package *: pip install *pip-services4-serverless[[]local]*"] * 3
     )
 
 

@@ -75,7 +75,7 @@ class DummyFunction(CloudFunction):
 
 
 def handler_of(function: CloudFunction, controller: str = "") -> Any:
-    """Not by `run()`, which reads its parameters out of `os.environ` as it is."""
+    """Not by `run()`, which fills no parameters into the YAML file."""
     parameters = ConfigParams.from_tuples("CONTROLLER", controller)
     function.read_config_from_file(None, str(Path(__file__).with_name("config.yml")), parameters)
     function.open(None)
