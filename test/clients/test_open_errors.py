@@ -47,8 +47,8 @@ def test_a_containers_wrong_option_is_told_by_open(provider: str) -> None:
         error = error_of_open(client)
         assert (error.code, error.trace_id) == ("WRONG_OPTION", "T")
         assert error.message == (
-            "options.timeout: must be a whole number from 1 to 2147483647, not '5s' (see docs/troubleshooting.md#wrong_option) "
-            f"(opening {class_of(provider, client)} {ORDERS})"
+            "options.timeout: must be a whole number from 1 to 2147483647, not '5s' "
+            f"(see docs/troubleshooting.md#wrong_option) (opening {class_of(provider, client)} {ORDERS})"
         )
         assert {**error.details} == {
             "key": "options.timeout",
@@ -71,7 +71,8 @@ def test_a_scripts_wrong_option_is_told_by_configure(provider: str) -> None:
     with pytest.raises(ConfigException) as caught:
         client.configure(wrong(provider))
     assert caught.value.message == (
-        "options.timeout: must be a whole number from 1 to 2147483647, not '5s' (see docs/troubleshooting.md#wrong_option)"
+        "options.timeout: must be a whole number from 1 to 2147483647, not '5s' "
+        "(see docs/troubleshooting.md#wrong_option)"
     )
     client.open("T")
     client.close("T")
