@@ -17,6 +17,7 @@ class Answer(NamedTuple):
     body: bytes
     error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
     function_failed: bool = False  # the provider says that the function raised, whatever the status
+    token_refused: bool = False  # it was sent with a token that was not accepted, and another can be had
 
 
 class AnswerTooLargeError(Exception):

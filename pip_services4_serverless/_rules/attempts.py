@@ -36,12 +36,13 @@ class CallPolicy(NamedTuple):
 class Attempts:
     """The attempts of one call: the time of the next, and whether there is one after a failure."""
 
-    __slots__ = ("_clock", "_ends_at", "_policy", "made")
+    __slots__ = ("_clock", "_ends_at", "_has_new_token", "_policy", "made")
 
     def __init__(self, policy: CallPolicy, clock: Callable[[], float] = monotonic) -> None:
         self._policy = policy
         self._clock = clock
         self._ends_at = clock() + policy.total_timeout if policy.total_timeout else None
+        self._has_new_token = False
         self.made = 0
 
     def next_timeout(self) -> float:
@@ -58,6 +59,11 @@ class Attempts:
     def wait_after(self, failure: Failure) -> float | None:
         """The seconds to wait before the next attempt; None when there must be none."""
         policy = self._policy
+        if failure.resend is Resend.RENEWED:
+            if self._has_new_token or self.made > policy.retries or self.is_over():
+                return None
+            self._has_new_token = True
+            return 0.0  # the far side is not overloaded
         allowed = failure.resend is Resend.ALWAYS or (policy.idempotent and failure.resend is Resend.IF_IDEMPOTENT)
         asked = failure.retry_after or 0.0
         if not allowed or self.made > policy.retries or asked > LONGEST_RETRY_AFTER:

@@ -44,6 +44,7 @@ class Resend(Enum):
     ALWAYS = "nothing was executed"
     IF_IDEMPOTENT = "it may have been executed"
     NEVER = "it was executed, or would fail in the same way"
+    RENEWED = "it was refused for its token before it was executed"  # once
 
 
 class Situation(NamedTuple):
@@ -136,6 +137,8 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
 _CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 
 _CONTEXTS = (str, IContext)
+_BEARER = re.compile(r"(?:^|,)\s*Bearer(?:\s.*)?$", re.IGNORECASE | re.DOTALL)
+_CHALLENGE_ERROR = re.compile(r"""\berror\s*=\s*"?([^\s",]+)""", re.IGNORECASE)
 _LONGEST_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
 _PACKAGE = __name__.partition(".")[0]
 _EXCERPT = 200  # characters of a foreign error body that are worth showing
@@ -234,7 +237,24 @@ def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Fail
     return Failure(error, _resend(answer, retry_after, provider), retry_after, response_body=said)
 
 
+def refuses_token(answer: Answer) -> bool:
+    """Whether a response says that the request was refused for its token: a 401 with a challenge as in RFC 6750.
+
+    What stands in front of a function sends it (App Service Authentication, Cloud Run), as do web frameworks before
+    they run a handler. A 401 without it may come from a function that has run, as does an error of pip-services.
+    """
+    if answer.status != 401 or _is_toolkit_error(_json_object(answer.body)):
+        return False
+    challenge = _BEARER.search(answer.headers.get("www-authenticate") or "")
+    if challenge is None:
+        return False
+    error = _CHALLENGE_ERROR.search(challenge[0])
+    return error is None or error[1].lower() == "invalid_token"
+
+
 def _resend(answer: Answer, retry_after: float | None, provider: Provider) -> Resend:
+    if answer.token_refused:
+        return Resend.RENEWED
     refused = answer.status == 429 or (answer.status == 503 and retry_after is not None)
     if refused or answer.error_name in provider.not_started:
         return Resend.ALWAYS

@@ -16,6 +16,7 @@ from .async_function_client import AsyncFunctionClient
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from ._identity import Identity
     from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
@@ -25,24 +26,34 @@ class _AsyncHandle(NamedTuple):
     pool: AsyncConnectionPool
     target: str  # what goes on the request's line
     headers: Mapping[str, str]
+    identity: Identity | None  # whose token each attempt carries; a static key is in the headers
 
 
 class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     """The asynchronous one, straight to the wire."""
 
     def _open_http(
-        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+        self,
+        context: CallContext,
+        options: Options,
+        uri: str,
+        key_header: str,
+        key: str | None,
+        identity: Identity | None = None,
     ) -> Transport:
         from ._log_filter import hidden  # late, with `logging`
 
-        session, request, _ = self._prepare(context, options, uri, key_header, key)
+        session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
         own = dict(request.headers)
         own.pop("Content-Length", None)
-        handle = _AsyncHandle(pool, session.target, own)
+        handle = _AsyncHandle(pool, session.target, own, identity)
         session.close()
         names = {name.lower() for name in own} | RESERVED_HEADERS
-        return Transport(handle, uri, hidden(key), failures_of_the_wire(), names)
+        if identity:
+            names |= {"authorization"}
+        secrets = identity.secrets if identity else hidden(key)
+        return Transport(handle, uri, secrets, failures_of_the_wire(), names)
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()
@@ -73,6 +84,10 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> Answer:
-        pool, target, own = transport.handle
+        pool, target, own, identity = transport.handle
+        if identity is not None:
+            headers = dict(headers)
+            timeout = await identity.authorize_async(headers, timeout)
         response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
-        return Answer(response.status, response.headers, response.body)
+        answer = Answer(response.status, response.headers, response.body)
+        return answer if identity is None else identity.judge(answer, headers["Authorization"])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext
 from .._rules.errors import Target
@@ -9,6 +9,9 @@ from .._tracebacks import hide_failures
 from ..connect import AzureConnectionParams, AzureConnectionResolver
 from ._http_function_client import HttpClient
 from ._transport import Transport
+
+if TYPE_CHECKING:
+    from ._identity import Identity
 
 __tracebackhide__ = hide_failures
 
@@ -47,9 +50,19 @@ class AzureFunction(HttpClient):
 
     def _target(self) -> Target:
         url = (self._connection.get_function_uri() or "").partition("?")[0]
-        key = "its key was sent as x-functions-key" if self._connection.get_auth_code() else "no key was sent"
-        return Target(type(self).__name__, "url", url, key)
+        sent = ["its key was sent as x-functions-key"] if self._connection.get_auth_code() else []
+        if self._connection.get_identity():
+            sent.append("a token of its identity was sent")
+        return Target(type(self).__name__, "url", url, ", and ".join(sent) or "no key was sent")
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         uri, key = self._connection.get_function_uri(), self._connection.get_auth_code()
-        return self._open_http(context, options, uri, "x-functions-key", key)
+        return self._open_http(context, options, uri, "x-functions-key", key, self._identity(context))
+
+    def _identity(self, context: CallContext) -> Identity | None:
+        if not self._connection.get_identity():
+            return None
+        from ._identity import entra_identity
+
+        connection = self._connection
+        return entra_identity(context, connection.get_scope(), connection.get_client_id(), connection.get_auth_code())

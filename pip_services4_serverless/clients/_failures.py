@@ -18,11 +18,17 @@ from .._wire.errors import (
     WireError,
 )
 
+
+class NoTokenError(Exception):
+    """The platform's identity gave no token, or not in time. Its cause is what the library raised, if it did."""
+
+
 # Classes of exceptions and a code of the error table; the first row that fits counts.
 Failures: TypeAlias = Sequence[tuple[tuple[type[Exception], ...], str]]
 
 _OF_THE_WIRE: Failures = (
     ((PoolClosedError,), "NOT_OPENED"),
+    ((NoTokenError,), "NO_CREDENTIALS"),
     ((NotSentError,), "CANNOT_CONNECT"),
     ((ResponseTimeoutError,), "CALL_TIMEOUT"),
     ((ContentDecodingError,), "DESERIALIZATION_FAILED"),

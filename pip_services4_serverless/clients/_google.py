@@ -49,10 +49,16 @@ class CloudFunction(HttpClient):
 
     def _target(self) -> Target:
         url = (self._connection.get_uri() or "").partition("?")[0]
-        token = self._connection.get_auth_token()
-        return Target(type(self).__name__, "url", url, f"{'its' if token else 'no'} ID token was sent")
+        token = "its" if self._connection.get_auth_token() else "no"
+        token = "an" if self._connection.get_identity() else token
+        return Target(type(self).__name__, "url", url, f"{token} ID token was sent")
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         uri, token = self._connection.get_uri(), self._connection.get_auth_token()
+        if self._connection.get_identity():
+            from ._identity import google_identity
+
+            identity = google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
+            return self._open_http(context, options, uri, "", None, identity)
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
         return transport._replace(secrets=hidden(token))  # the token by itself, too

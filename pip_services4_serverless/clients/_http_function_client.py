@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from urllib3 import Timeout
 
     from ._http_session import HttpSession
+    from ._identity import Identity
     from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
@@ -33,7 +34,7 @@ _HEADERS = {
 }
 
 
-class _Secret(str):
+class Secret(str):
     """A header's value that does not show itself where locals are printed, as in tracebacks."""
 
     __slots__ = ()
@@ -48,6 +49,7 @@ class _Handle(NamedTuple):
     connect_timeout: float  # seconds
     timeout: float  # seconds of an attempt that has all its time
     timeouts: Timeout  # of such an attempt
+    identity: Identity | None  # whose token each attempt carries; a static key is in the request
 
 
 class HttpClient(ServerlessClient):
@@ -60,12 +62,18 @@ class HttpClient(ServerlessClient):
 
     @abstractmethod
     def _open_http(
-        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+        self,
+        context: CallContext,
+        options: Options,
+        uri: str,
+        key_header: str,
+        key: str | None,
+        identity: Identity | None = None,
     ) -> Transport:
-        """Makes ready to post to a URL. The key is sent only when there is one."""
+        """Makes ready to post to a URL. A key is sent when there is one. Each attempt adds the identity's token."""
 
     def _prepare(
-        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None, has_token: bool
     ) -> tuple[HttpSession, requests.PreparedRequest, Mapping[str, Any]]:
         """The session, the request without its body, and the environment's settings for it."""
         import requests
@@ -77,8 +85,10 @@ class HttpClient(ServerlessClient):
             session.headers.clear()
             session.headers.update(_HEADERS)
             session.headers.update(self._headers)
+            if has_token:
+                session.headers.pop("Authorization", None)  # one of the subclass's
             if key:
-                session.headers[key_header] = _Secret(key)
+                session.headers[key_header] = Secret(key)
             for value in session.headers.values():
                 str(value).encode("latin-1")  # what would fail on each call
             # Prepared by itself and not by the session, which would look for credentials in a .netrc.
@@ -102,18 +112,25 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         self._client: requests.Session | None = None
 
     def _open_http(
-        self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None
+        self,
+        context: CallContext,
+        options: Options,
+        uri: str,
+        key_header: str,
+        key: str | None,
+        identity: Identity | None = None,
     ) -> Transport:
         from urllib3 import Timeout
 
         from ._log_filter import hidden
 
-        session, _, settings = self._prepare(context, options, uri, key_header, key)
+        session, _, settings = self._prepare(context, options, uri, key_header, key, identity is not None)
         self._client = session
         connect_timeout, timeout = options.connect_timeout / 1000, options.timeout / 1000
         timeouts = Timeout(connect=min(connect_timeout, timeout), read=timeout)
-        handle = _Handle(session, settings, connect_timeout, timeout, timeouts)
-        return Transport(handle, uri, hidden(key), failures_of_requests())
+        handle = _Handle(session, settings, connect_timeout, timeout, timeouts, identity)
+        secrets = identity.secrets if identity else hidden(key)
+        return Transport(handle, uri, secrets, failures_of_requests())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
@@ -142,9 +159,12 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         return self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params)
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
-        session, settings, connect_timeout, longest, timeouts = transport.handle
+        session, settings, connect_timeout, longest, timeouts, identity = transport.handle
         request = session.request_of(payload)
+        if identity is not None:
+            timeout = identity.authorize(request.headers, timeout)
         if timeout != longest:
             timeouts = min(connect_timeout, timeout), timeout
         response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
-        return Answer(response.status_code, response.headers, session.body_of(response))
+        answer = Answer(response.status_code, response.headers, session.body_of(response))
+        return answer if identity is None else identity.judge(answer, request.headers["Authorization"])

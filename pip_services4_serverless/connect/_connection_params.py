@@ -63,6 +63,19 @@ class ServerlessConnectionParams(ConfigParams):
         """Merges maps; later ones win."""
         return cls(ConfigParams.merge_configs(*configs))
 
+    def get_identity(self) -> str | None:
+        """`default` when keys come from the platform's identity, else None."""
+        return self._first("identity")
+
+    def set_identity(self, value: str | None) -> None:
+        """Sets `default` to take keys from the platform's identity."""
+        self.put("identity", value)
+
+    def _validate_identity(self, context: CallContext) -> None:
+        identity = self.get_identity()
+        if identity not in (None, "default"):
+            refuse(context, "WRONG_IDENTITY", "credential.identity", f"must be default, not {identity[:20]!r}")
+
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be shown."""
         return tuple(value for key, value in self.items() if key in self.SECRETS and value)

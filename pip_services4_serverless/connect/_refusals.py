@@ -23,7 +23,8 @@ REFUSALS: Mapping[str, str] = {
     "NO_ACCESS_ID": "`access_key` without `access_id`",
     "NO_ACCESS_KEY": "`access_id` or `session_token` without `access_key`",
     "WRONG_ACCESS_KEY": "an AWS key with white space or a line break",
-    "NO_CREDENTIALS": "a store key that is not found; nothing in AWS's own chain",
+    "WRONG_IDENTITY": "an `identity` other than `default`; without `scope` on Azure; beside `auth_token` on Google",
+    "NO_CREDENTIALS": "a store key that is not found; nothing in AWS's own chain; an identity's extra is not installed",
 }
 
 

@@ -38,6 +38,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
     - `uri` or `endpoint`: another endpoint, as an emulator's or a VPC endpoint's
     - `access_id` (`client_id`), `access_key` (`client_key`, `secret_key`), `session_token`: when none is set,
       boto3's own chain is asked
+    - `identity`: `default` says the same: boto3's own chain is the identity
 
     ```python
     params = AwsConnectionParams.from_tuples("arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders:live")
@@ -48,6 +49,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
     KEYS = frozenset(
         {"arn", "uri", "endpoint", "access_id", "client_id", "access_key", "client_key", "secret_key", "session_token"}
+        | {"identity"}
     ) | frozenset(_PARTS)
 
     def get_partition(self) -> str:
@@ -142,7 +144,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
         Raises:
             ConfigException: `NO_CONNECTION`, `WRONG_ARN`, `NO_REGION`, `WRONG_URI`, `WRONG_PROTOCOL`, `NO_ACCESS_ID`,
-                `NO_ACCESS_KEY` or `WRONG_ACCESS_KEY`; it names the key.
+                `NO_ACCESS_KEY`, `WRONG_ACCESS_KEY` or `WRONG_IDENTITY`; it names the key.
         """
         arn = self.get_arn()
         if arn is None:
@@ -162,6 +164,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
             if parts.query or parts.fragment:
                 refuse(context, "WRONG_URI", key, "is an endpoint, and must have no query or fragment")
         self._validate_keys(context)
+        self._validate_identity(context)
 
     def _validate_keys(self, context: CallContext) -> None:
         access_id, access_key, token = self.get_access_id(), self.get_access_key(), self.get_session_token()

@@ -22,6 +22,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
     - `protocol` (`https`), `app_name`, `function_name`: else composed to
       `protocol://app_name.azurewebsites.net/api/function_name`
     - `auth_code`: function key, host key or master key; empty or absent sends none
+    - `identity`: `default` sends a token of the platform's identity; `scope` says for what, `client_id` which one of
+      the user-assigned identities
 
     ```python
     params = AzureConnectionParams.from_tuples("uri", "https://shop.azurewebsites.net/api/orders?code=K")
@@ -31,7 +33,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
     ```
     """
 
-    KEYS = frozenset({"uri", "protocol", "app_name", "function_name", "auth_code"})
+    KEYS = frozenset({"uri", "protocol", "app_name", "function_name", "auth_code", "identity", "scope", "client_id"})
 
     def get_protocol(self) -> str | None:
         """`http` or `https`."""
@@ -73,11 +75,28 @@ class AzureConnectionParams(ServerlessConnectionParams):
         """Sets the key."""
         self.put("auth_code", value)
 
+    def get_scope(self) -> str | None:
+        """The scope of an identity's tokens, for example `api://<application ID>/.default`."""
+        return self._first("scope")
+
+    def set_scope(self, value: str | None) -> None:
+        """Sets the scope of an identity's tokens."""
+        self.put("scope", value)
+
+    def get_client_id(self) -> str | None:
+        """The client ID of a user-assigned identity, or None."""
+        return self._first("client_id")
+
+    def set_client_id(self, value: str | None) -> None:
+        """Sets the client ID of a user-assigned identity."""
+        self.put("client_id", value)
+
     def validate(self, context: CallContext = None) -> None:
         """Checks the parameters.
 
         Raises:
-            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI` or `WRONG_AUTH_CODE`; it names the key.
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`; it
+                names the key.
         """
         protocol = self.get_protocol()
         if protocol is not None and protocol not in ("http", "https"):
@@ -88,6 +107,9 @@ class AzureConnectionParams(ServerlessConnectionParams):
         else:
             self._validate_names(context)
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_code", self.get_auth_code())
+        self._validate_identity(context)
+        if self.get_identity() and not self.get_scope():
+            refuse(context, "WRONG_IDENTITY", "credential.scope", "is missing beside identity")
 
     def _validate_names(self, context: CallContext) -> None:
         app_name, function_name = self.get_app_name(), self.get_function_name()

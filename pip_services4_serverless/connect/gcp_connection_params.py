@@ -25,6 +25,7 @@ class GcpConnectionParams(ServerlessConnectionParams):
     - `protocol` (`https`), `project_id`, `region`, `function`: else composed to
       `protocol://region-project_id.cloudfunctions.net/function`
     - `auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none
+    - `identity`: `default` sends an ID token of the platform's identity instead, for the function's URL or `audience`
     - `org_id`, `account`: kept for their readers; no call needs them
 
     ```python
@@ -36,7 +37,10 @@ class GcpConnectionParams(ServerlessConnectionParams):
     ```
     """
 
-    KEYS = frozenset({"uri", "protocol", "project_id", "region", "function", "org_id", "account", "auth_token"})
+    KEYS = frozenset({"uri", "protocol", "project_id", "region", "function", "org_id", "account", "auth_token"}) | {
+        "identity",
+        "audience",
+    }
 
     def get_uri(self) -> str | None:
         """The function's URL."""
@@ -102,11 +106,20 @@ class GcpConnectionParams(ServerlessConnectionParams):
         """Sets the ID token."""
         self.put("auth_token", value)
 
+    def get_audience(self) -> str | None:
+        """The audience of an identity's ID tokens, or None for the function's URL."""
+        return self._first("audience")
+
+    def set_audience(self, value: str | None) -> None:
+        """Sets the audience of an identity's ID tokens."""
+        self.put("audience", value)
+
     def validate(self, context: CallContext = None) -> None:
         """Checks the parameters.
 
         Raises:
-            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI` or `WRONG_AUTH_CODE`; it names the key.
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`; it
+                names the key.
         """
         protocol, uri = self.get_protocol(), self.get_uri()
         if protocol is not None and protocol not in ("http", "https"):
@@ -122,6 +135,9 @@ class GcpConnectionParams(ServerlessConnectionParams):
             if not _NAME.match(name):
                 refuse(context, "WRONG_URI", f"connection.{key}", f"{name[:80]!r} cannot stand in the function's URL")
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
+        self._validate_identity(context)
+        if self.get_identity() and self.get_auth_token():
+            refuse(context, "WRONG_IDENTITY", "credential.identity", "is set beside auth_token; only one can be sent")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters, and composes the URL or takes it apart.

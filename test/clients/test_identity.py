@@ -1,0 +1,829 @@
+"""Keys from the platform's identity: `credential.identity`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pip_services4_commons.errors import ConfigException, UnauthorizedException
+from support.clients import AUTH_CODE, CLIENTS, KINDS, Kind, config_for, failure, open_client
+from support.driven import background_loop
+from support.fault_server import Connection, FaultServer, Request, Step, answer, echo, raw
+from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
+from support.issuers import HEADER, SCOPE, Issuer, client_with_identity, running_issuer
+from support.load import load_server
+from support.watch import MARK, Watch, watch
+
+from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, _identity
+
+__all__ = ["watch"]
+
+WITH_IDENTITY = [kind for kind in KINDS if kind != "lambda"]
+CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token", error_description="The token could not be verified"'}
+MANY = 64
+
+
+@pytest.fixture(params=WITH_IDENTITY, ids=lambda kind: kind.id)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Azure and Google, each with its blocking and its asynchronous client."""
+    background_loop()
+    result: Kind = request.param
+    return result
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """Answers whoever asks for a token."""
+    with running_issuer() as result:
+        yield result
+
+
+@pytest.fixture
+def function() -> Iterator[FaultServer]:
+    """A function that answers with what it was sent."""
+    with FaultServer() as result:
+        yield result
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets so many seconds pass for the client's tokens."""
+
+    def pass_by(seconds: float) -> None:
+        monkeypatch.setattr(_identity, "time", lambda: time.time() + seconds)
+
+    return pass_by
+
+
+def authorization(request: Request) -> str:
+    """The token that a request carried."""
+    lines = request.head.decode("latin-1").split("\r\n")
+    sent = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("authorization:")]
+    assert len(sent) == 1, sent
+    return sent[0].removeprefix("Bearer ")
+
+
+def sent_tokens(function: FaultServer) -> list[str]:
+    return [authorization(request) for request in function.requests]
+
+
+def renewals_of(client: Any) -> Any:
+    """Those that are under way."""
+    return client._state.transport.handle.identity._renewals
+
+
+def until(condition: Callable[[], bool], seconds: float = 5) -> None:
+    """Waits until it holds."""
+    ends_at = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends_at
+        time.sleep(0.005)
+
+
+def call_at_once(client: Any, count: int = MANY) -> list[Any]:
+    """What so many calls return or raise, from as many threads, or tasks of one loop for an asynchronous client."""
+    if not hasattr(client, "client"):
+        together = threading.Barrier(count)
+
+        def call(number: int) -> Any:
+            together.wait()
+            try:
+                return client._call("get", "T", {"number": number})["number"]
+            except Exception as err:
+                return err
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(call, range(count)))
+
+    async def main() -> list[Any]:
+        calls = (client.client._call("get", "T", {"number": number}) for number in range(count))
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        return [each if isinstance(each, BaseException) else each["number"] for each in done]
+
+    return asyncio.run_coroutine_threadsafe(main(), background_loop()).result(30)
+
+
+# --- One token for many calls ---
+
+
+def test_a_call_carries_the_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """Of the platform's identity, for the scope or the function's URL."""
+    with client_with_identity(kind, function.url) as client:
+        assert issuer.executions == issuer.connections == 0 or not issuer.asked
+        client._call("get", "T", {})
+    assert sent_tokens(function) == issuer.issued
+    if kind == "azure":
+        assert issuer.asked[0]["resource"] == SCOPE.removesuffix("/.default")
+        assert "client_id" not in issuer.asked[0]
+    else:
+        assert issuer.asked[0]["audience"] == f"{function.url}/dummies"
+
+
+def test_opening_asks_nobody(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """No request and no connection: the first call fetches the token."""
+    before = issuer.connections
+    with client_with_identity(kind, function.url):
+        assert issuer.connections == before
+        assert function.connections == 0
+
+
+def test_a_thousand_calls_ask_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """All carry the same token."""
+    with client_with_identity(kind, function.url) as client:
+        for number in range(1000):
+            assert client._call("get", "T", {"number": number})["number"] == number
+    assert set(sent_tokens(function)) == set(issuer.issued)
+    assert (function.executions, len(issuer.asked)) == (1000, 1)
+
+
+def test_the_key_is_sent_as_well(issuer: Issuer, function: FaultServer) -> None:
+    """Where App Service Authentication stands in front of a function that has a key."""
+    for kind in (kind for kind in WITH_IDENTITY if kind == "azure"):
+        with client_with_identity(kind, function.url, {"auth_code": AUTH_CODE}) as client:
+            client._call("get", "T", {})
+    assert sent_tokens(function) == issuer.issued
+    assert all(f"x-functions-key: {AUTH_CODE}".encode() in request.head for request in function.requests)
+
+
+def test_what_the_token_is_for(issuer: Issuer, function: FaultServer) -> None:
+    """A user-assigned identity of Azure, an audience of Google."""
+    with client_with_identity(Kind("azure"), function.url, {"client_id": "99999999-8888"}) as client:
+        client._call("get", "T", {})
+    with client_with_identity(Kind("google"), function.url, {"audience": "https://orders.example"}) as client:
+        client._call("get", "T", {})
+    assert issuer.asked[0]["client_id"] == "99999999-8888"
+    assert issuer.asked[1]["audience"] == "https://orders.example"
+
+
+def test_the_query_is_no_part_of_the_audience(issuer: Issuer, function: FaultServer) -> None:
+    """Google compares the audience with the function's URL."""
+    with client_with_identity(Kind("google"), function.url) as client:
+        client.close()
+        client.configure({"connection.uri": f"{function.url}/orders?v=1", "credential.identity": "default"})
+        client.open()
+        client._call("get", "T", {})
+    assert issuer.asked[0]["audience"] == f"{function.url}/orders"
+
+
+def test_a_service_account_file(
+    issuer: Issuer, function: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`GOOGLE_APPLICATION_CREDENTIALS`, as outside of Google Cloud."""
+    import json
+
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "account.json"
+    account = {"type": "service_account", "client_email": "a@shop.iam.gserviceaccount.com", "private_key_id": "1"}
+    file.write_text(json.dumps({**account, "private_key": key.decode(), "token_uri": f"{issuer.url}/msi/token"}))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    issuer.instead = answer(200, {"id_token": issuer.token()})
+    with client_with_identity(Kind("google"), function.url) as client:
+        client._call("get", "T", {})
+    assert sent_tokens(function) == issuer.issued
+
+
+# --- Renewal ---
+
+
+def test_all_wait_for_the_first_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """However many calls begin at once, one request is made for them."""
+    issuer.before = lambda: time.sleep(0.3)  # the others come meanwhile
+    with client_with_identity(kind, function.url, timeout=5000) as client:
+        assert call_at_once(client) == list(range(MANY))
+    assert len(issuer.asked) == 1
+    assert set(sent_tokens(function)) == set(issuer.issued)
+
+
+def test_a_token_is_renewed_before_it_ends(
+    kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
+) -> None:
+    """One request for all calls, none of which waits: each has a good token."""
+    go_on = threading.Event()
+
+    with client_with_identity(kind, function.url, timeout=1000) as client:
+        client._call("get", "T", {})
+        later(3600 - 200)
+        issuer.before = lambda: go_on.wait(10)
+        assert call_at_once(client) == list(range(MANY))
+        until(lambda: len(issuer.asked) == 2)
+        assert set(sent_tokens(function)) == {issuer.issued[0]}
+        go_on.set()
+        until(lambda: not renewals_of(client))
+        assert call_at_once(client) == list(range(MANY))
+    assert len(issuer.asked) == 2
+    assert sent_tokens(function)[-MANY:] == [issuer.issued[1]] * MANY
+
+
+def test_a_token_that_has_ended_is_not_sent(
+    kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
+) -> None:
+    """All calls wait for the new one, which is asked for once."""
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        later(3601)
+        issuer.life = 7200
+        assert call_at_once(client) == list(range(MANY))
+    assert len(issuer.asked) == 2
+    assert sent_tokens(function)[1:] == [issuer.issued[1]] * MANY
+
+
+def test_an_issuer_that_is_down_does_not_matter_yet(
+    kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
+) -> None:
+    """While the token holds, and it is not asked again with each call."""
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        issuer.instead = REFUSED
+        later(3600 - 200)
+        client._call("get", "T", {})
+        until(lambda: len(issuer.asked) == 2)
+        until(lambda: not renewals_of(client))
+        for _ in range(20):
+            client._call("get", "T", {})
+        assert len(issuer.asked) == 2
+        later(3600 - 150)
+        client._call("get", "T", {})
+        until(lambda: len(issuer.asked) == 3)
+    assert set(sent_tokens(function)) == {issuer.issued[0]}
+
+
+def test_tokens_that_end_soon(issuer: Issuer, function: FaultServer) -> None:
+    """A token with less than the usual time is used for half of it, before another is asked for."""
+    issuer.life = 60
+    with client_with_identity(Kind("azure"), function.url) as client:
+        for _ in range(20):
+            client._call("get", "T", {})
+    assert len(issuer.asked) == 1
+
+
+# --- Issuers that give none ---
+
+
+HTML = answer(200, b"<html>Sign in</html>", content_type="text/html")
+WITHOUT_END = answer(200, {"access_token": "Opaque-hunter2-token"})
+WITHOUT_TYPE = answer(200, b"hunter", content_type="")
+NO_NUMBER = answer(200, {"access_token": "Opaque-hunter2-token", "expires_on": "soon"})
+REFUSED = answer(400, {"statusCode": 400, "message": "There is no identity"})
+CUT = answer(200, b'{"access_token": "Opaque-hunter2-token", "expires_')
+CUT_TOKEN = answer(200, b"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQodd.hunter2", content_type="text/html")
+
+
+@pytest.mark.parametrize("instead", [HTML, WITHOUT_END, WITHOUT_TYPE, NO_NUMBER, REFUSED, CUT, CUT_TOKEN])
+def test_an_odd_issuer(kind: Kind, instead: Step, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
+    """The error has the library's as its cause, no token is shown, nothing is sent. The next call asks again."""
+    issuer.instead = instead
+    with client_with_identity(kind, function.url) as client:
+        client.set_references(watch.references())
+        error = failure(client)
+        assert isinstance(error, ConfigException)
+        assert (error.code, error.status, error.trace_id) == ("NO_CREDENTIALS", 500, "T")
+        assert error.__cause__.__cause__ is not None
+        watch.note(error)
+        assert function.connections == 0
+        issuer.instead = None
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+    assert watch.leaks() == []
+
+
+def test_a_key_error_of_the_library(issuer: Issuer, function: FaultServer) -> None:
+    """It is the cause, like any other: google-auth looks up a header without asking whether it is there."""
+    issuer.instead = WITHOUT_TYPE
+    with client_with_identity(Kind("google"), function.url) as client:
+        assert isinstance(failure(client).__cause__.__cause__, KeyError)
+
+
+def test_an_issuer_that_is_down(issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own retries take seconds; the call ends in its time."""
+    monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
+    monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:9")
+    with ExitStack() as stack:
+        clients = [stack.enter_context(client_with_identity(kind, function.url, timeout=300)) for kind in WITH_IDENTITY]
+        for client in clients:
+            began = time.monotonic()
+            error = failure(client)
+            assert time.monotonic() - began < 0.6
+            assert error.code == "NO_CREDENTIALS"
+            assert "within 0.3 s" in error.message
+        # The libraries look into the environment again and again, which is another one after this test.
+        until(lambda: not any(map(renewals_of, clients)), 20)
+    assert function.connections == 0
+
+
+@pytest.mark.parametrize("option", ["timeout", "total_timeout"])
+def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultServer) -> None:
+    """All calls end in their time, with one request between them; when the token comes, the next call has it."""
+    go_on = threading.Event()
+
+    issuer.before = lambda: go_on.wait(10)
+    with client_with_identity(kind, function.url, **{option: 400}) as client:
+        began = time.monotonic()
+        errors = call_at_once(client)
+        assert time.monotonic() - began < 2
+        assert {error.code for error in errors} == {"NO_CREDENTIALS"}
+        assert function.connections == 0
+        go_on.set()
+        until(lambda: len(issuer.issued) == 1)
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+    assert len(issuer.asked) == 1
+
+
+def test_a_token_comes_out_of_the_attempts_time(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The function has what is left."""
+    issuer.before = lambda: time.sleep(0.5)
+    function.default = Step("hold", Connection.hold)
+    with client_with_identity(kind, function.url, timeout=900) as client:
+        began = time.monotonic()
+        assert failure(client).code == "CALL_TIMEOUT"
+        assert 0.8 < time.monotonic() - began < 1.3
+
+
+def test_a_renewal_that_hangs_is_given_up(
+    issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one is begun after a while."""
+    go_on = threading.Event()
+    issuer.before = lambda: go_on.wait(10)
+    with client_with_identity(Kind("azure"), function.url, timeout=300) as client:
+        assert failure(client).code == "NO_CREDENTIALS"
+        monkeypatch.setattr(_identity, "_PATIENCE", 0)
+        issuer.before = lambda: None
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+        go_on.set()
+    assert len(issuer.asked) == 2
+
+
+def test_an_error_that_asks_for_its_text(watch: Watch) -> None:
+    """One of azure-core's reads it from its response each time: it cannot be masked, and is replaced."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            return '{"access_token": "Opaque-hunter2-token"}'
+
+    def fetch() -> tuple[str, float]:
+        raise OddError
+
+    with pytest.raises(_identity.NoTokenError) as caught:
+        _identity.Identity("a library", fetch).authorize({}, 5)
+    assert "OddError: " in str(caught.value.__cause__)
+    watch.note(caught.value)
+    assert watch.leaks() == []
+
+
+def test_no_thread_can_be_started(
+    kind: Kind, issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of the interpreter: the call says so, and the next one tries again."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with client_with_identity(kind, function.url) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(_identity, "start_new_thread", fail)
+            error = failure(client)
+        assert error.code == "NO_CREDENTIALS"
+        assert isinstance(error.__cause__.__cause__, RuntimeError)
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+
+
+@pytest.mark.parametrize(
+    "fetched",
+    [
+        (None, 1e12),
+        (7, 1e12),
+        ("", 1e12),
+        ("to ken\r\nX: y", 1e12),
+        ("token-hunter2", 1.0),
+        ("t-hunter2", float("nan")),
+    ],
+)
+def test_a_token_that_cannot_be_sent(fetched: Any, watch: Watch) -> None:
+    """It is refused, and not shown."""
+    identity = _identity.Identity("a library", lambda: fetched)
+    headers: dict[str, str] = {}
+    with pytest.raises(_identity.NoTokenError) as caught:
+        identity.authorize(headers, 5)
+    assert isinstance(caught.value.__cause__, TypeError | ValueError)
+    watch.note(caught.value)
+    assert watch.leaks() == []
+    assert headers == {}
+
+
+# --- A token that is not accepted ---
+
+
+def test_a_refused_token_is_renewed_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The call is made again with another token, for it was refused before the function ran."""
+    function.script(answer(200, {"a": 0}), answer(401, b"", headers=CHALLENGE))
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+    assert sent_tokens(function) == [issuer.issued[0], issuer.issued[0], issuer.issued[1]]
+    assert len(issuer.asked) == 2
+
+
+def test_a_call_is_not_repeated_without_end(
+    kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
+) -> None:
+    """One renewal and one repetition; then the refusal is the error. The issuer is left alone for a while."""
+    function.default = answer(401, b"who are you?", headers=CHALLENGE, content_type="text/html")
+    with client_with_identity(kind, function.url, retries=5, idempotent=True) as client:
+        error = failure(client)
+        assert isinstance(error, UnauthorizedException)
+        assert (error.status, error.details.get_as_string("attempts")) == (401, "2")
+        assert "token of its identity" in error.message or "an ID token was sent" in error.message
+        assert (function.executions, len(issuer.asked)) == (2, 2)
+        failure(client)
+        assert (function.executions, len(issuer.asked)) == (3, 2)
+        later(61)
+        failure(client)
+        assert (function.executions, len(issuer.asked)) == (5, 3)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        answer(401, b"no"),
+        answer(401, b"no", headers={"WWW-Authenticate": 'Basic realm="shop"'}),
+        answer(401, b"no", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
+        answer(401, {"code": "NOT_SIGNED", "message": "no"}, headers=CHALLENGE),
+        answer(403, b"no", headers=CHALLENGE),
+    ],
+    ids=["no challenge", "another scheme", "another error", "an error of pip-services", "403"],
+)
+def test_what_is_not_repeated(kind: Kind, step: Step, issuer: Issuer, function: FaultServer) -> None:
+    """A response that does not say that the token was refused may come from a function that has run."""
+    function.default = step
+    with client_with_identity(kind, function.url, idempotent=True) as client:
+        assert failure(client).status in (401, 403)
+    assert (function.executions, len(issuer.asked)) == (1, 1)
+
+
+def test_no_retries_is_no_repetition(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """`options.retries` bounds this attempt too. The next call has a new token."""
+    function.script(answer(401, b"", headers=CHALLENGE))
+    with client_with_identity(kind, function.url, retries=0) as client:
+        assert failure(client).code == "UNAUTHORIZED"
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+    assert sent_tokens(function) == issuer.issued
+    assert len(issuer.issued) == 2
+
+
+def test_a_static_key_is_not_repeated(kind: Kind, function: FaultServer) -> None:
+    """There is no other one."""
+    function.default = answer(401, b"", headers=CHALLENGE)
+    with open_client(kind, function.url, idempotent=True) as client:
+        assert failure(client).code == "UNAUTHORIZED"
+    assert function.executions == 1
+
+
+def test_many_calls_that_are_refused_at_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """They share one renewal."""
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        old = issuer.issued[0]
+
+        def step(request: Request) -> Step:
+            return answer(401, b"", headers=CHALLENGE) if old.encode() in request.head else echo()
+
+        function.default = step
+        assert call_at_once(client) == list(range(MANY))
+    assert len(issuer.asked) == 2
+
+
+def test_a_refused_token_and_an_issuer_that_is_down(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The call says what is missing. Later ones use the old token until there is another: others may accept it."""
+    function.script(answer(200, {}), answer(401, b"", headers=CHALLENGE))
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        issuer.instead = REFUSED
+        assert failure(client).code == "NO_CREDENTIALS"
+        assert client._call("get", "T", {"a": 1})["a"] == 1
+    assert set(sent_tokens(function)) == set(issuer.issued)
+
+
+def test_errors_say_what_was_sent(function: FaultServer, issuer: Issuer) -> None:
+    """The key, the token, both or nothing."""
+    function.default = answer(401, b"no")
+    said = []
+    for credential in ({}, {"auth_code": AUTH_CODE}):
+        with client_with_identity(Kind("azure"), function.url, credential) as client:
+            said.append(failure(client).message.partition("; ")[2].partition(" (")[0])
+    assert said == [
+        "a token of its identity was sent",
+        "its key was sent as x-functions-key, and a token of its identity was sent",
+    ]
+
+
+# --- Headers ---
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization"])
+def test_a_subclass_cannot_set_the_tokens_header(name: str, issuer: Issuer, function: FaultServer) -> None:
+    """Neither for an attempt, nor for all of them."""
+
+    class Own(AsyncAzureFunctionClient):
+        def _attempt_headers(self, context: Any) -> dict[str, str]:
+            return {name: "Basic x"}
+
+    config = {"connection.uri": function.url, "credential.identity": "default", "credential.scope": SCOPE}
+
+    async def main() -> None:
+        client = Own()
+        client.configure(config)
+        async with client:
+            await client.call("get")
+
+    with pytest.raises(Exception, match=f"may not set {name}") as caught:
+        asyncio.run(main())
+    assert caught.value.code == "WRONG_HEADER"  # type: ignore[attr-defined]
+    for cls in (AzureFunctionClient, AsyncAzureFunctionClient):
+        client = cls()
+        client._headers[name] = "Basic x"
+        client.configure(config)
+        client.open()
+        call = client.call("get")
+        if cls is AsyncAzureFunctionClient:
+            asyncio.run(call)
+        client.close()
+    assert sent_tokens(function) == issuer.issued
+
+
+def test_a_warning_of_plain_http(kind: Kind, issuer: Issuer, watch: Watch) -> None:
+    """A token is readable on the way, as a key is; there is none yet when the client opens."""
+    client = CLIENTS[kind]("dummies")
+    config = config_for(kind, "http://shop.example")
+    for key in ("auth_code", "auth_token"):
+        config.pop(f"credential.{key}", None)
+    config.put("credential.identity", "default")
+    if kind == "azure":
+        config.put("credential.scope", SCOPE)
+    client.configure(config)
+    client.set_references(watch.references())
+    client.open("T")
+    client.close("T")
+    assert any("sends its credentials over plain http" in text for text in watch.seen)
+    assert watch.warnings == 1
+
+
+# --- Secrets ---
+
+
+def test_no_token_is_shown(kind: Kind, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
+    """Not in logs of any library at debug level, errors, traces or counters; nor the one before, nor what the library
+    shows itself with."""
+    for name in ("azure", "msal", "google", "google.auth.transport.requests"):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    try:
+        with client_with_identity(kind, function.url) as client:
+            client.set_references(watch.references())
+            client._call("get", "T", {})
+            function.script(answer(401, b"", headers=CHALLENGE))
+            client._call("get", "T", {})
+            tokens = ", ".join(issuer.issued)
+            for status in (400, 401, 500):
+                function.script(answer(status, {"message": f"not {tokens}"}))
+                watch.note(failure(client))
+            function.script(answer(500, {"code": "OUCH", "message": tokens, "details": {tokens: [tokens]}}))
+            watch.note(failure(client))
+            logging.getLogger("urllib3.connectionpool").debug("sent %s", tokens)
+            watch.note_client(client)
+            watch.seen.append(repr(client._state))
+    finally:
+        for name in ("azure", "msal", "google", "google.auth.transport.requests"):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+    assert len(issuer.issued) == 2
+    assert len(watch.seen) > 20
+    assert watch.leaks() == []
+    assert HEADER not in str(watch.seen)
+
+
+def test_what_identities_libraries_log() -> None:
+    """Tokens are masked before the client knows them, and the request itself stays as it is."""
+    _identity.Identity("a library", lambda: ("", 0.0))
+    logger = logging.getLogger("google.auth.transport.requests")
+    kept: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = kept.append  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQ12.hunter2"
+    headers = {"Authorization": f"Bearer {token}", "X": 1}
+    try:
+        logger.warning(
+            "Response: %s", {"id_token": "Opaque-hunter2-token"}, extra={"httpRequest": {"headers": headers}}
+        )
+        raise ValueError(f"not {token}")
+    except ValueError:
+        logger.exception("failed")
+    finally:
+        logger.removeHandler(handler)
+    shown = "".join(logging.Formatter().format(record) + repr(vars(record)) for record in kept)
+    assert "***" in shown
+    assert MARK not in shown
+    assert headers == {"Authorization": f"Bearer {token}", "X": 1}
+
+
+# --- Interrupts and forks ---
+
+
+@pytest.mark.parametrize("kind_of_interrupt", [Interrupted, TimeIsUp])
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a socket whose making was interrupted
+def test_interrupts_at_random_moments(
+    kind_of_interrupt: type[BaseException], issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls whose token must be renewed each time: none hangs afterwards."""
+    monkeypatch.setattr(_identity, "time", lambda: 0.0)
+    fetched = 0
+
+    def fetch() -> tuple[str, float]:
+        nonlocal fetched
+        fetched += 1
+        monkeypatch.setattr(_identity, "time", lambda: float(fetched))
+        return f"token-{fetched}", fetched + 1.0
+
+    class Again(_identity.Identity):
+        def authorize(self, headers: Any, timeout: float) -> float:
+            self._token = self._token and self._token._replace(renew_at=0.0)
+            return super().authorize(headers, timeout)
+
+    monkeypatch.setattr(_identity, "entra_identity", lambda *_: Again("a library", fetch))
+    with load_server(failing=0) as server, client_with_identity(Kind("azure"), server.url, timeout=1000) as client:
+        seen = interrupt_calls(client, 300, 8, kind_of_interrupt)
+        executed = server.executed()
+    gc.collect()
+    assert (seen.hangs, seen.mixed_up, seen.others) == (0, 0, [])
+    assert (seen.lost(executed), seen.doubled(executed)) == (0, 0)
+    assert seen.fired > 50
+    assert fetched > 100
+
+
+FORK = """
+import os, signal, sys, threading, warnings
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+sys.path.insert(0, {tests!r})
+from support.clients import Kind
+from support.issuers import client_with_identity
+
+with client_with_identity(Kind({kind!r}), {url!r}, timeout=5000) as client:
+    thread = threading.Thread(target=client._call, args=("get", "T", {{"from": "parent"}}))
+    thread.start()
+    sys.stdin.readline()  # the issuer has been asked, and does not answer yet
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)
+        try:
+            client._call("get", "T", {{"from": "child"}})
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize("provider", ["azure", "google"])
+def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function: FaultServer) -> None:
+    """The child has no thread that renews it, and begins one of its own."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold_the_first() -> None:
+        if not asked.is_set():
+            asked.set()
+            assert go_on.wait(20)
+
+    issuer.before = hold_the_first
+    code = FORK.format(tests=str(Path(__file__).parents[1]), kind=provider, url=function.url)
+    environment = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as program:
+        assert program.stdin
+        assert program.stdout
+        assert asked.wait(20)
+        program.stdin.write("fork\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == "0\n"
+        go_on.set()
+        assert program.wait(20) == 0
+    assert len(issuer.asked) == 2
+    assert function.executions == 2
+
+
+def test_cancelling_a_call_that_waits(issuer: Issuer, function: FaultServer) -> None:
+    """The renewal goes on for the others."""
+    go_on, asked = threading.Event(), threading.Event()
+
+    def held() -> None:
+        asked.set()
+        assert go_on.wait(10)
+
+    issuer.before = held
+
+    async def main(client: Any) -> Any:
+        calls = [asyncio.create_task(client._call("get", "T", {"number": number})) for number in range(4)]
+        await asyncio.to_thread(asked.wait, 5)
+        calls[0].cancel()
+        go_on.set()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with client_with_identity(next(kind for kind in WITH_IDENTITY if kind.is_async), function.url) as client:
+        done = asyncio.run(main(client.client))
+    assert isinstance(done[0], asyncio.CancelledError)
+    assert [each["number"] for each in done[1:]] == [1, 2, 3]
+    assert len(issuer.asked) == 1
+
+
+# --- What is configured ---
+
+
+@pytest.mark.parametrize(
+    ("provider", "module", "extra"),
+    [("azure", "azure.identity", "entra"), ("google", "google.oauth2.id_token", "google")],
+)
+def test_an_extra_that_is_not_installed(
+    provider: str, module: str, extra: str, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`open` says which one, and for which setting."""
+    monkeypatch.setitem(sys.modules, module, None)
+    for kind in (kind for kind in WITH_IDENTITY if kind == provider):
+        with pytest.raises(ConfigException) as caught, client_with_identity(kind, "http://127.0.0.1:9"):
+            pass
+        assert caught.value.code == "NO_CREDENTIALS"
+        assert caught.value.message.startswith("credential.identity: ")
+        assert f"pip install 'pip-services4-serverless[{extra}]'" in caught.value.message
+        assert isinstance(caught.value.__cause__, ImportError)
+
+
+def test_a_setting_of_azures_that_is_wrong(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library refuses is told by `open`."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "whatever")
+    with pytest.raises(ConfigException) as caught, client_with_identity(Kind("azure"), "http://127.0.0.1:9"):
+        pass
+    assert caught.value.code == "NO_CREDENTIALS"
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_an_interrupt_is_not_taken_for_a_missing_library(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It passes through `open`."""
+
+    def interrupted(**_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", interrupted)
+    monkeypatch.setattr(_identity, "is_from_outside", lambda err: isinstance(err, AssertionError))
+    with pytest.raises(AssertionError), client_with_identity(Kind("azure"), "http://127.0.0.1:9"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("provider", "credential", "key"),
+    [
+        ("azure", {"identity": "managed"}, "credential.identity"),
+        ("azure", {"scope": ""}, "credential.scope"),
+        ("google", {"identity": "metadata"}, "credential.identity"),
+        ("google", {"auth_token": "T"}, "credential.identity"),
+        ("lambda", {"identity": "role"}, "credential.identity"),
+    ],
+)
+def test_what_is_wrong_is_told_by_open(provider: str, credential: dict[str, str], key: str) -> None:
+    """By its key."""
+    with (
+        pytest.raises(ConfigException) as caught,
+        client_with_identity(Kind(provider), "http://127.0.0.1:9", credential),
+    ):
+        pass
+    assert (caught.value.code, caught.value.details.get_as_string("key")) == ("WRONG_IDENTITY", key)
+
+
+def test_lambda_takes_it_for_the_chain(function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's own chain is the identity, and configured keys come before it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "CHAINSKEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-chain")
+    function.default = raw(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}'
+    )
+    for kind in (kind for kind in KINDS if kind == "lambda"):
+        with client_with_identity(kind, function.url) as client:
+            assert client._call("get", "T", {}) == {"a": 1}
+        assert b"Credential=CHAINSKEY/" in function.requests[-1].head
+        keys = {"access_id": "OWNKEY", "access_key": "secret-of-its-own"}
+        with client_with_identity(kind, function.url, keys) as client:
+            client._call("get", "T", {})
+        assert b"Credential=OWNKEY/" in function.requests[-1].head
