@@ -17,7 +17,7 @@ from support.fault_server import FaultServer
 import pip_services4_serverless
 from pip_services4_serverless._cli.failure import CODES
 from pip_services4_serverless._rules.answer import Answer
-from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of
+from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of, refuses_token
 from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS
 from pip_services4_serverless.clients import (
     AzureFunctionClient,
@@ -115,6 +115,17 @@ def test_the_table_of_what_is_sent_again_is_the_rule(beginning: str) -> None:
     assert {failure_of(answer, "T", LambdaClient._PROVIDER).resend for answer in ANSWERED[beginning]} == {
         rules[f"{row[1]} {row[2]}"]
     }
+
+
+def test_what_is_sent_again_with_a_new_token_is_the_rule() -> None:
+    """Its row is the other one that holds for answers."""
+    row = next(row for row in rows(ERRORS) if row[0].startswith("refused for its token"))
+    assert row[1:] == ["once, with a new token"] * 2
+    answer = Answer(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
+    assert refuses_token(answer)
+    failure = failure_of(answer._replace(token_refused=True), "T")
+    assert failure
+    assert failure.resend is Resend.RENEWED
 
 
 def test_the_codes_of_the_command_line_are_documented() -> None:

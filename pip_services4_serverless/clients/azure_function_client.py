@@ -14,6 +14,7 @@ class AzureFunctionClient(AzureFunction, HttpFunctionClient):
       `protocol://app_name.azurewebsites.net/api/function_name`
     - `connection.discovery_key`: look the connection up in a discovery service
     - `credential.auth_code`: the key; empty or absent sends none
+    - `credential.identity`, `.scope`, `.client_id`: `default` sends a token of the platform's identity
     - `credential.store_key`: look the credential up in a credential store
 
     ```python

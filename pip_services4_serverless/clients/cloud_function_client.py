@@ -15,6 +15,7 @@ class CloudFunctionClient(CloudFunction, HttpFunctionClient):
     - `connection.discovery_key`: look the connection up in a discovery service
     - `credential.auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none. Google's tokens
       end after an hour
+    - `credential.identity`, `.audience`: `default` sends an ID token of the platform's identity instead
     - `credential.store_key`: look the credential up in a credential store
 
     ```python

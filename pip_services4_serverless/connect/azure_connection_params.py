@@ -22,8 +22,9 @@ class AzureConnectionParams(ServerlessConnectionParams):
     - `protocol` (`https`), `app_name`, `function_name`: else composed to
       `protocol://app_name.azurewebsites.net/api/function_name`
     - `auth_code`: function key, host key or master key; empty or absent sends none
-    - `identity`: `default` sends a token of the platform's identity; `scope` says for what, `client_id` which one of
-      the user-assigned identities
+    - `identity`: `default` sends a token of the platform's identity, beside the key if there is one
+    - `scope`: what the token is for
+    - `client_id`: of a user-assigned identity
 
     ```python
     params = AzureConnectionParams.from_tuples("uri", "https://shop.azurewebsites.net/api/orders?code=K")

@@ -25,7 +25,8 @@ class GcpConnectionParams(ServerlessConnectionParams):
     - `protocol` (`https`), `project_id`, `region`, `function`: else composed to
       `protocol://region-project_id.cloudfunctions.net/function`
     - `auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none
-    - `identity`: `default` sends an ID token of the platform's identity instead, for the function's URL or `audience`
+    - `identity`: `default` sends an ID token of the platform's identity instead
+    - `audience`: what the token is for, if not for the function's URL
     - `org_id`, `account`: kept for their readers; no call needs them
 
     ```python

@@ -137,3 +137,25 @@ def test_options_of_a_command_or_call_change_a_policy() -> None:
     changed = default.with_options({"timeout": 500, "idempotent": True, "tenant_id": "blue"})
     assert changed == default._replace(timeout=0.5, idempotent=True)
     assert default.with_options({"total_timeout": 0, "retries": 0}) == default._replace(retries=0)
+
+
+@pytest.mark.parametrize("idempotent", [False, True])
+def test_a_call_is_made_once_more_with_a_new_token(idempotent: bool) -> None:
+    """At once, and not a second time, however many retries are left."""
+    attempts = Attempts(policy(retries=5, idempotent=idempotent))
+    attempts.next_timeout()
+    assert attempts.wait_after(failed(Resend.RENEWED)) == 0
+    attempts.next_timeout()
+    assert attempts.wait_after(failed(Resend.RENEWED)) is None
+
+
+def test_a_new_token_needs_a_retry_and_time() -> None:
+    """Both of the owner's bounds hold."""
+    attempts = Attempts(policy(retries=0))
+    attempts.next_timeout()
+    assert attempts.wait_after(failed(Resend.RENEWED)) is None
+    now = [0.0]
+    attempts = Attempts(policy(total_timeout=1.0), clock=lambda: now[0])
+    attempts.next_timeout()
+    now[0] = 1.0
+    assert attempts.wait_after(failed(Resend.RENEWED)) is None

@@ -37,6 +37,7 @@ from pip_services4_serverless._rules.errors import (
     call_error,
     failure_of,
     no_answer,
+    refuses_token,
 )
 from pip_services4_serverless.clients import LambdaClient
 
@@ -778,3 +779,39 @@ def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
     error = failure_of(Answer(200, {}, body, function_failed=True), "T").error
 
     assert (type(error), error.status) == (NotFoundException, 404)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "refuses"),
+    [
+        ("Bearer", True),
+        ('Bearer realm="shop.azurewebsites.net" authorization_uri="https://login.example" resource_id="1"', True),
+        ('Bearer error="invalid_token" error_description="The access token could not be verified"', True),
+        ("bearer error=invalid_token", True),
+        ('Basic realm="shop", Bearer error="invalid_token"', True),
+        ('Bearer error="insufficient_scope"', False),
+        ('Bearer error_description="x", error="invalid_request"', False),
+        ("BearerToken", False),
+        ("Basic realm=shop", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_whose_word_it_is_that_a_token_was_refused(challenge: str | None, refuses: bool) -> None:
+    """The response itself must say so, as RFC 6750 has it."""
+    headers = {} if challenge is None else {"www-authenticate": challenge}
+    assert refuses_token(Answer(401, headers, b"")) is refuses
+    assert not refuses_token(Answer(403, headers, b""))
+    assert not refuses_token(Answer(200, headers, b""))
+    assert not refuses_token(Answer(401, headers, b'{"code": "NOT_SIGNED"}'))
+
+
+def test_a_refused_token_alone_is_no_reason_to_call_again() -> None:
+    """Only where another one can be had, and never after an error of pip-services."""
+    headers = {"www-authenticate": "Bearer"}
+    failures = [
+        failure_of(Answer(401, headers, b"no"), "T"),
+        failure_of(Answer(401, headers, b"no", token_refused=True), "T"),
+        failure_of(Answer(401, headers, b'{"code": "NOT_SIGNED"}', token_refused=True), "T"),
+    ]
+    assert [each and each.resend for each in failures] == [Resend.NEVER, Resend.RENEWED, Resend.NEVER]

@@ -19,7 +19,7 @@ from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectio
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
 OF_RESOLVERS = {"connection.discovery_key", "credential.store_key"}
 CREDENTIALS = {"auth_code", "auth_token", "access_id", "client_id", "access_key", "client_key", "secret_key"}
-CREDENTIALS |= {"session_token"}
+CREDENTIALS |= {"session_token", "identity", "scope", "audience"}
 
 
 def rows(heading: str) -> list[list[str]]:

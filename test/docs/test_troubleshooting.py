@@ -140,6 +140,7 @@ PROVOKED: dict[str, Callable[[FaultServer], None]] = {
     "NO_ACCESS_ID": configured(connection__arn=ARN, credential__access_key="made-up"),
     "NO_ACCESS_KEY": configured(connection__arn=ARN, credential__access_id="AKIAEXAMPLE"),
     "WRONG_ACCESS_KEY": configured(connection__arn=ARN, credential__access_id="a", credential__access_key="b c"),
+    "WRONG_IDENTITY": configured(connection__uri=SHOP, credential__identity="default"),
     "NO_CREDENTIALS": configured(connection__arn=ARN),
 }
 
