@@ -195,11 +195,11 @@ class Identity:
             if tokens_in(err):  # its text is read from a response each time
                 err = ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
             renewal.error = err
-            if token is not None:
-                self._token = token._replace(renew_at=time() + _PAUSE)
+            if token is not None and token.number == self._token.number:  # type: ignore[union-attr]
+                self._token = token._replace(renew_at=min(time() + _PAUSE, token.expires_at))
         finally:
             if self._renewals.get(key) is renewal:
-                del self._renewals[key]
+                self._renewals.pop(key, None)
             renewal.end()
 
     def _fetched(self, before: Token | None) -> Token:

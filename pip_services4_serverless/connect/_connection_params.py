@@ -71,10 +71,16 @@ class ServerlessConnectionParams(ConfigParams):
         """Sets `default` to take keys from the platform's identity."""
         self.put("identity", value)
 
-    def _validate_identity(self, context: CallContext) -> None:
+    def _validate_identity(self, context: CallContext, needs: str | None = None, excludes: str | None = None) -> None:
         identity = self.get_identity()
-        if identity not in (None, "default"):
+        if identity is None:
+            return
+        if identity != "default":
             refuse(context, "WRONG_IDENTITY", "credential.identity", f"must be default, not {identity[:20]!r}")
+        if needs and not self._first(needs):
+            refuse(context, "WRONG_IDENTITY", f"credential.{needs}", "is missing beside identity")
+        if excludes and self._first(excludes):
+            refuse(context, "WRONG_IDENTITY", "credential.identity", f"is set beside {excludes}: only one can be sent")
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be shown."""

@@ -108,9 +108,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
         else:
             self._validate_names(context)
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_code", self.get_auth_code())
-        self._validate_identity(context)
-        if self.get_identity() and not self.get_scope():
-            refuse(context, "WRONG_IDENTITY", "credential.scope", "is missing beside identity")
+        self._validate_identity(context, needs="scope")
 
     def _validate_names(self, context: CallContext) -> None:
         app_name, function_name = self.get_app_name(), self.get_function_name()

@@ -136,9 +136,7 @@ class GcpConnectionParams(ServerlessConnectionParams):
             if not _NAME.match(name):
                 refuse(context, "WRONG_URI", f"connection.{key}", f"{name[:80]!r} cannot stand in the function's URL")
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
-        self._validate_identity(context)
-        if self.get_identity() and self.get_auth_token():
-            refuse(context, "WRONG_IDENTITY", "credential.identity", "is set beside auth_token; only one can be sent")
+        self._validate_identity(context, excludes="auth_token")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters, and composes the URL or takes it apart.

@@ -264,6 +264,19 @@ def test_an_issuer_that_is_down_does_not_matter_yet(
     assert set(sent_tokens(function)) == {issuer.issued[0]}
 
 
+def test_a_token_that_has_ended_is_not_sent_when_the_issuer_is_down(
+    kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
+) -> None:
+    """Each call asks, and says that there is none."""
+    with client_with_identity(kind, function.url) as client:
+        client._call("get", "T", {})
+        later(3601)
+        issuer.instead = REFUSED
+        for _ in range(3):
+            assert failure(client).code == "NO_CREDENTIALS"
+    assert (function.executions, len(issuer.asked)) == (1, 4)
+
+
 def test_tokens_that_end_soon(issuer: Issuer, function: FaultServer) -> None:
     """A token with less than the usual time is used for half of it, before another is asked for."""
     issuer.life = 60
