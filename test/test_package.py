@@ -66,7 +66,11 @@ def test_the_hosts_import() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "others"), [("AzureFunctionClient", {"boto3", "botocore"}), ("LambdaClient", {"boto3", "requests"})]
+    ("client", "others"),
+    [
+        ("AzureFunctionClient", {"boto3", "botocore", "azure", "google"}),
+        ("LambdaClient", {"boto3", "requests", "azure"}),
+    ],
 )
 def test_opening_loads_that_provider_alone(client: str, others: set[str]) -> None:
     """A service on Azure never imports botocore, one on AWS never requests nor all of boto3."""

@@ -8,7 +8,6 @@ from .._rules.options import Options
 from .._tracebacks import hide_failures
 from ..connect import GcpConnectionParams, GcpConnectionResolver
 from ._http_function_client import HttpClient
-from ._log_filter import hidden
 from ._transport import Transport
 
 __tracebackhide__ = hide_failures
@@ -60,5 +59,7 @@ class CloudFunction(HttpClient):
 
             identity = google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
             return self._open_http(context, options, uri, "", None, identity)
+        from ._log_filter import hidden  # late, with `logging`
+
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
         return transport._replace(secrets=hidden(token))  # the token by itself, too
