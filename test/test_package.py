@@ -68,8 +68,8 @@ def test_the_hosts_import() -> None:
 @pytest.mark.parametrize(
     ("client", "others"),
     [
-        ("AzureFunctionClient", {"boto3", "botocore", "azure", "google"}),
-        ("LambdaClient", {"boto3", "requests", "azure"}),
+        ("AzureFunctionClient", {"boto3", "botocore", "azure.identity", "google.auth"}),
+        ("LambdaClient", {"boto3", "requests", "azure.identity"}),
     ],
 )
 def test_opening_loads_that_provider_alone(client: str, others: set[str]) -> None:

@@ -579,8 +579,9 @@ def test_a_subclass_cannot_set_the_tokens_header(name: str, issuer: Issuer, func
     assert sent_tokens(function) == issuer.issued
 
 
-def test_a_warning_of_plain_http(kind: Kind, issuer: Issuer, watch: Watch) -> None:
-    """A token is readable on the way, as a key is; there is none yet when the client opens."""
+def test_a_warning_of_plain_http(kind: Kind, issuer: Issuer, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token is readable on the way, as a key is; there is no secret yet when the client opens."""
+    monkeypatch.delenv("IDENTITY_HEADER")
     client = CLIENTS[kind]("dummies")
     config = config_for(kind, "http://shop.example")
     for key in ("auth_code", "auth_token"):
