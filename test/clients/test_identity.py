@@ -57,6 +57,18 @@ def function() -> Iterator[FaultServer]:
         yield result
 
 
+@pytest.fixture(autouse=True)
+def _traced_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage traces the threads of `threading` alone."""
+    start = _identity.start_new_thread
+
+    def run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        sys.settrace(threading.gettrace())
+        function(*arguments)
+
+    monkeypatch.setattr(_identity, "start_new_thread", lambda *started: start(run, started))
+
+
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets so many seconds pass for the client's tokens."""
