@@ -42,9 +42,11 @@ from pip_services4_serverless._rules.options import CALL_OPTIONS, TENANT_OPTIONS
 from pip_services4_serverless.build import DefaultServerlessFactory
 from pip_services4_serverless.clients import (
     AsyncAzureFunctionClient,
+    AsyncCloudFunctionClient,
     AsyncLambdaClient,
     AzureFunctionClient,
     CallOptions,
+    CloudFunctionClient,
     LambdaCallOptions,
     LambdaClient,
 )
@@ -60,7 +62,7 @@ def entries(provider: str, client: Any) -> dict[str, Enter]:
         "_call": lambda **options: client._call("get", "T", {}, **options),
         "call_command": lambda **options: client.call_command("get", "T", {}, **options),
     }
-    if provider == "azure":
+    if provider != "lambda":
         return {**found, "_invoke": lambda **options: client._invoke("get", "T", {}, **options)}
     return {
         **found,
@@ -177,7 +179,7 @@ def test_what_was_wrong_before_comes_first(provider: str) -> None:
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_subclass_without_the_keywords_works(name: str) -> None:
     """As long as nobody passes any: it overrides `_call` or `_invoke` as it did before there were options."""
-    base: Any = {"azure": AzureFunctionClient, "lambda": LambdaClient}[name]
+    base: Any = {"azure": AzureFunctionClient, "lambda": LambdaClient, "google": CloudFunctionClient}[name]
     seen = []
 
     class Older(base):  # type: ignore[misc]
@@ -202,7 +204,9 @@ def test_a_subclass_without_the_keywords_works(name: str) -> None:
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_asynchronous_subclass_without_the_keywords_works(name: str) -> None:
     """The same of the twins."""
-    base: Any = {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient}[name]
+    base: Any = {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient, "google": AsyncCloudFunctionClient}[
+        name
+    ]
 
     class Older(base):  # type: ignore[misc]
         async def _call(self, cmd: str, context: Any, params: Any = None) -> Any:
@@ -325,7 +329,7 @@ def test_a_commands_wrong_option_is_refused_by_name(provider: str, name: str, va
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_factorys_clients(name: str) -> None:
     """By a container's YAML file as by hand."""
-    kind = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda"}[name]
+    kind = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda", "google": "commandable-cloudfunc"}[name]
     descriptor = Descriptor("pip-services", "client", kind, "orders", "1.0")
     with FaultServer() as server:
         client = DefaultServerlessFactory().create(descriptor)
