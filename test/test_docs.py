@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import boto3
@@ -199,13 +200,24 @@ def test_boto3_runs_a_function_again_after_a_read_timeout(monkeypatch: pytest.Mo
         assert "makes boto3 run a Lambda function three or five times,\ndepending on its version" in README
 
 
+@cache
+def anchors(page: Path) -> set[str]:
+    """Of the headings, as mkdocs and GitHub write them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    words = (
+        re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    )
+    return {re.sub(r"[\s-]+", "-", heading) for heading in words}
+
+
 def test_links_lead_somewhere() -> None:
-    """Relative links of all pages."""
+    """Relative links of all pages, and their headings; those of the reference are made from the code."""
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
     broken = [
-        (page.name, link)
+        (page.name, link, anchor)
         for page in pages
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
-        if not (page.parent / link).exists()
+        for link, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text("utf-8"))
+        for target in [page.parent / link if link else page]
+        if not target.exists() or (anchor and target.parent.name != "reference" and anchor not in anchors(target))
     ]
     assert broken == []

@@ -63,10 +63,10 @@ def for_users(figures: Figures) -> str:
     return "\n\n".join(
         (
             table(("one call", *head[1:]), rows),
-            "In brackets: this client's share of the other's. With threads, the time is that of the whole process for "
-            "each call of 100 B. Asynchronous calls are 64 at a time, and their time is CPU.",
+            "In brackets: this client's time divided by the other's. With threads, the time is that of the whole "
+            "process for each call of 100 B. Asynchronous calls are 64 at a time, and their time is CPU.",
             "## What it means for a service",
-            f"So much of one processor core is taken by {_SECOND:,} calls a second of 100 B:",
+            f"The share of one processor core that {_SECOND:,} calls a second take, of 100 B each:",
             table(head, _cores(figures)),
             "## Starting",
             table(head, starts),
