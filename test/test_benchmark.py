@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_rounds_take_turns() -> None:
         order.append(name)
         return (1.0, 2.0)
 
-    assert paired({name: lambda name=name: sampler(name) for name in "abc"}, 0, 2) == [
+    assert paired({name: partial(sampler, name) for name in "abc"}, 0, 2) == [
         {name: [1.0, 1.0] for name in "abc"},
         {name: [2.0, 2.0] for name in "abc"},
     ]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +28,8 @@ from support.fault_server import FaultServer
 from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
 
 from pip_services4_serverless import __version__
-from pip_services4_serverless.__main__ import main
 from pip_services4_serverless._cli import config_file, standard_input
+from pip_services4_serverless._cli.commands import main
 
 DOCS = Path(__file__).parents[1] / "docs" / "command-line.md"
 HELLO_AZURE = """
@@ -68,8 +69,13 @@ class Ended(NamedTuple):
 Run = Callable[..., Ended]
 
 
+def is_config_there(path: Path) -> bool:
+    """Whether `serve` has written all that it prints into this file."""
+    return CONFIG_IS_THERE.search(path.read_text()) is not None
+
+
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs a command in this process, with AWS keys in the environment and a file as its standard input."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
@@ -682,7 +688,7 @@ def test_pip_services_fills_in_the_same(template: str, expected: str | None) -> 
     def evaluate() -> str:
         made = MustacheTemplate()
         made.template = template
-        return made.evaluate_with_variables(ConfigParams(PARAMETERS))
+        return str(made.evaluate_with_variables(ConfigParams(PARAMETERS)))
 
     if expected is None:
         with pytest.raises(Exception, match=r"."):
@@ -735,8 +741,13 @@ def test_help_has_an_example_and_defaults(
     (example,) = re.findall(r"^example:\n  pip-serverless (.*?)(?: > .*)?$", text, re.MULTILINE)
     assert example.startswith(command)
     called = []
+
+    def note_call(*_: object) -> int:
+        called.append(1)
+        return 0
+
     for name in ("call.call", "serve.serve", "serve.demo"):
-        monkeypatch.setattr(f"pip_services4_serverless._cli.{name}", lambda *_: called.append(1) or 0)
+        monkeypatch.setattr(f"pip_services4_serverless._cli.{name}", note_call)
     assert main(shlex.split(example)) == 0
     assert called == [1]
     assert text.count("(default: ") == defaults
@@ -773,8 +784,8 @@ def test_completion_costs_nothing_without_a_shell_that_asks() -> None:
     assert "argcomplete" not in run.stdout
     code = "import sys; sys.modules['argcomplete'] = None; from pip_services4_serverless.__main__ import main; main()"
     environment = os.environ | {"_ARGCOMPLETE": "1"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True, env=environment)
-    assert (run.stdout, run.stderr) == (b"", b"")
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True, env=environment)
+    assert (asked.stdout, asked.stderr) == (b"", b"")
 
 
 # --- Processes ---
@@ -1282,7 +1293,7 @@ def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch
             if file:
                 with open(file, "w") as output:
                     served.append(subprocess.Popen([*PROGRAM, *arguments], stdout=output, stderr=subprocess.DEVNULL))
-                wait_until(lambda path=Path(file): CONFIG_IS_THERE.search(path.read_text()))
+                wait_until(partial(is_config_there, Path(file)))
             else:
                 ended = run(*arguments, stdin_bytes=stdin.encode())
                 assert ended.out + ended.err == expected, command

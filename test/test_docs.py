@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -43,8 +44,9 @@ def rows(text: str) -> list[list[str]]:
 REFUSING = {"refuse", "refusal", "check_secret"}
 
 
-def is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def texts(nodes: Iterable[ast.AST]) -> set[str]:
+    """The string constants among the nodes."""
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_the_error_table_is_the_codes() -> None:
@@ -82,11 +84,12 @@ def test_the_refusals_are_those_raised() -> None:
         PACKAGE / "connect" / "_refusals.py"
     }
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
-    calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    refused = {code.value for call in calls if call.func.id in REFUSING for code in call.args[1:2] if is_text(code)}
-    assert refused <= set(REFUSALS)
-    assert {node.value for node in nodes if is_text(node) and node.value in REFUSALS} == set(REFUSALS)
-    assert "ConfigException" not in {call.func.id for call in calls}
+    calls = [
+        (node.func.id, node.args) for node in nodes if isinstance(node, ast.Call) if isinstance(node.func, ast.Name)
+    ]
+    assert texts(argument for name, args in calls if name in REFUSING for argument in args[1:2]) <= set(REFUSALS)
+    assert texts(nodes) >= set(REFUSALS)
+    assert "ConfigException" not in {name for name, _ in calls}
 
 
 # Answers that each row of the table is about, but for the attempts that had none.
@@ -113,9 +116,8 @@ def test_the_table_of_what_is_sent_again_is_the_rule(beginning: str) -> None:
     """What it says of an answer is what is done after it."""
     row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
     rules = {"again again": Resend.ALWAYS, "never again": Resend.IF_IDEMPOTENT, "never never": Resend.NEVER}
-    assert {failure_of(answer, "T", LambdaClient._PROVIDER).resend for answer in ANSWERED[beginning]} == {
-        rules[f"{row[1]} {row[2]}"]
-    }
+    failures = [failure_of(answer, "T", LambdaClient._PROVIDER) for answer in ANSWERED[beginning]]
+    assert {failure.resend if failure else None for failure in failures} == {rules[f"{row[1]} {row[2]}"]}
 
 
 def test_what_is_sent_again_with_a_new_token_is_the_rule() -> None:
@@ -136,7 +138,7 @@ def test_the_codes_of_the_command_line_are_documented() -> None:
     assert table == CODES
     modules = [path for path in PACKAGE.glob("_cli/*.py") if path.name != "failure.py"]
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
-    codes = {node.value for node in nodes if is_text(node) and re.fullmatch("[A-Z]+(_[A-Z]+)+", node.value)}
+    codes = {text for text in texts(nodes) if re.fullmatch("[A-Z]+(_[A-Z]+)+", text)}
     environment = {code for code in codes if code.startswith("PIP_SERVERLESS_")}
     assert codes - environment - set(SITUATIONS) == set(CODES)
 

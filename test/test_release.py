@@ -18,14 +18,23 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
-PYTHONS = re.search(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8"), re.MULTILINE)[1].split()
+
+
+def found(pattern: str, text: str) -> str:
+    """What the pattern's group finds in a text of several lines."""
+    match = re.search(pattern, text, re.MULTILINE)
+    assert match, pattern
+    return str(match[1])
+
+
+PYTHONS = found(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8")).split()
 
 
 def test_the_pythons_are_the_same_everywhere() -> None:
     """Those that CI looks for, those that the workflow sets up, those that the package is declared for."""
     setup = next(step["with"] for step in WORKFLOW["jobs"]["ci"]["steps"] if "setup-python" in step.get("uses", ""))
     told = metadata("pip-services4-serverless")
-    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(told.get_all("Classifier")))
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(told.get_all("Classifier") or []))
     assert sorted(setup["python-version"].split()) == PYTHONS == sorted(classifiers)
     assert told["Requires-Python"] == f">={PYTHONS[0]}"
 
@@ -105,7 +114,7 @@ def test_what_developers_need_is_no_extra() -> None:
     """A wheel's extras are for its users; tests, documentation and releases have dependency groups."""
     groups = PYPROJECT["dependency-groups"]
     assert {"test", "docs", "package", "bench"} <= groups.keys()
-    assert not groups.keys() & set(metadata("pip-services4-serverless").get_all("Provides-Extra"))
+    assert not groups.keys() & set(metadata("pip-services4-serverless").get_all("Provides-Extra") or [])
 
 
 @pytest.mark.parametrize("path", ["Makefile", ".ci/package", "docker/Dockerfile.test"])
@@ -121,7 +130,7 @@ def test_groups_are_there_for_a_pip_that_knows_them(path: str) -> None:
 
 def test_the_demo_installs_what_users_install() -> None:
     """And not the tools of the tests."""
-    needs = re.search(r"^demo: (.*)$", MAKEFILE, re.MULTILINE)[1]
-    recipe = re.search(rf"^{re.escape(needs)}: .*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[1]
+    needs = found(r"^demo: (.*)$", MAKEFILE)
+    recipe = found(rf"^{re.escape(needs)}: .*\n((?:\t.*\n)+)", MAKEFILE)
     assert "--editable '.[local]'" in recipe
     assert "--group" not in recipe

@@ -47,20 +47,20 @@ def broken_off(*chunks: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("status", [200, 500])
 def test_a_body_is_joined(chunks: list[bytes], body: bytes, status: int) -> None:
     """Of however many pieces."""
-    assert read_whole(iter(chunks), status, BrokenOffError) == body
+    assert read_whole(iter(chunks), status, (BrokenOffError,)) == body
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])
 def test_an_answer_that_breaks_off_is_lost(status: int) -> None:
     """Half a result is none."""
     with pytest.raises(BrokenOffError):
-        read_whole(broken_off(b'{"id"'), status, BrokenOffError)
+        read_whole(broken_off(b'{"id"'), status, (BrokenOffError,))
 
 
 @pytest.mark.parametrize("status", [300, 404, 503])
 def test_an_errors_body_that_breaks_off_counts_as_none(status: int) -> None:
     """The status says enough."""
-    assert read_whole(broken_off(b'{"code"'), status, BrokenOffError) == b""
+    assert read_whole(broken_off(b'{"code"'), status, (BrokenOffError,)) == b""
 
 
 def test_another_fault_of_reading_is_passed_on() -> None:
@@ -71,7 +71,7 @@ def test_another_fault_of_reading_is_passed_on() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        read_whole(late(), 500, BrokenOffError)
+        read_whole(late(), 500, (BrokenOffError,))
 
 
 @pytest.mark.defect(18)
@@ -110,7 +110,7 @@ def test_a_secret_that_json_escapes_is_masked() -> None:
 
 def test_an_answer_at_the_limit_is_read() -> None:
     """100 MiB."""
-    assert len(read_whole([MEBIBYTE] * 100, 200, BrokenOffError)) == MAX_ANSWER == 104_857_600
+    assert len(read_whole([MEBIBYTE] * 100, 200, (BrokenOffError,))) == MAX_ANSWER == 104_857_600
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -119,7 +119,7 @@ def test_an_answer_over_the_limit_is_not_read_to_its_end(status: int) -> None:
     pieces = iter([*[MEBIBYTE] * 100, b"x", b"left"])
 
     with pytest.raises(AnswerTooLargeError):
-        read_whole(pieces, status, BrokenOffError)
+        read_whole(pieces, status, (BrokenOffError,))
 
     assert list(pieces) == [b"left"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from pip_services4_serverless._rules.errors import Failure, Resend, call_error
 SAMPLES = 200  # enough that a random wait comes near its bound
 
 
-def policy(**changes: float) -> CallPolicy:
+def policy(**changes: Any) -> CallPolicy:
     """The defaults, as the base takes them from the configuration."""
     defaults = CallPolicy(timeout=10.0, total_timeout=0.0, retries=3, idempotent=False)
     return defaults._replace(**changes)

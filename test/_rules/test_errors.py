@@ -488,7 +488,7 @@ def test_a_category_is_restored_to_its_class(category: str, exception: type[Appl
 
 def test_no_category_of_the_toolkit_is_forgotten() -> None:
     """The table above is all of them."""
-    mark = next(m for m in test_a_category_is_restored_to_its_class.pytestmark if m.name == "parametrize")  # type: ignore[attr-defined]
+    mark = next(m for m in test_a_category_is_restored_to_its_class.pytestmark if m.name == "parametrize")
     names = {value for name, value in vars(ErrorCategory).items() if not name.startswith("_")}
 
     assert {category for category, _ in mark.args[1]} == names
@@ -769,15 +769,19 @@ def test_any_description_becomes_an_error(body: dict[str, Any], status: int, fai
 @pytest.mark.parametrize(("name", "status"), [("EFSMountTimeoutException", 408), ("EFSIOException", 410)])
 def test_lambdas_own_faults_may_be_sent_again_where_that_is_allowed(name: str, status: int) -> None:
     """It says that it failed, and not whether the function ran; without its name the status is the function's word."""
-    assert failure_of(Answer(status, {}, b"", name), "T", LAMBDA).resend is Resend.IF_IDEMPOTENT
-    assert failure_of(Answer(status, {}, b""), "T", LAMBDA).resend is Resend.NEVER
+    named, unnamed = (failure_of(Answer(status, {}, b"", told), "T", LAMBDA) for told in (name, ""))
+    assert named
+    assert unnamed
+    assert (named.resend, unnamed.resend) == (Resend.IF_IDEMPOTENT, Resend.NEVER)
 
 
 def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
     """Where it has none of its own: the answer's is 200."""
     body = json.dumps({"errorMessage": json.dumps({"category": "NotFound", "code": "X"})}).encode()
-    error = failure_of(Answer(200, {}, body, function_failed=True), "T").error
+    failed = failure_of(Answer(200, {}, body, function_failed=True), "T")
 
+    assert failed
+    error = failed.error
     assert (type(error), error.status) == (NotFoundException, 404)
 
 

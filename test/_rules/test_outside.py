@@ -172,7 +172,7 @@ def raise_unlucky(*_: Any) -> Any:
         partial(raise_unlucky, 1),
         partial(itemgetter("id"), {}),
         lambda: raise_unlucky(),
-        lambda: {}["id"],
+        lambda: dict[str, int]()["id"],
     ],
 )
 def test_what_the_callers_code_raises_is_its_failure(method: Any) -> None:
@@ -201,5 +201,5 @@ def test_what_a_providers_code_raises_is_its_failure() -> None:
         _chain("T", Session())
     assert caught.value.code == "NO_CREDENTIALS"
     with pytest.raises(Exception, match="retrieving credentials") as renewed:
-        Secrets(Session())  # type: ignore[arg-type]
+        Secrets(Session())
     assert type(renewed.value).__name__ == "CredentialRetrievalError"

@@ -228,7 +228,7 @@ def test_nan_and_infinity_are_refused(value: Any) -> None:
         object(),
         timedelta(1),
         1j,
-        (n for n in ()),
+        (n for n in list[int]()),
         dict,
         math,
         lambda: None,

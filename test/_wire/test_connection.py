@@ -370,7 +370,7 @@ def test_descriptors_over_1024_work(has_poll: bool, bundle: str, monkeypatch: py
     if hard < 1200:
         pytest.skip("this machine allows no more than 1200 descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
-    taken = []
+    taken: list[int] = []
     try:
         while not taken or taken[-1] < 1050:
             taken.append(os.open(os.devnull, os.O_RDONLY))
@@ -413,7 +413,7 @@ def test_keepalive_is_set_on_the_socket(keepalive: float, idle: int | None, thro
     with ExitStack() as resources:
         server = resources.enter_context(FaultServer("good"))
         proxy = resources.enter_context(Proxy()) if through == "proxy" else None
-        pool = resources.enter_context(pool_of(server.url, bundle, proxy and proxy.url, keepalive=keepalive))
+        pool = resources.enter_context(pool_of(server.url, bundle, proxy.url if proxy else None, keepalive=keepalive))
         call(pool)
         with socket_to(proxy.port if proxy else server.port) as sock:
             probes, first, between = keepalive_of(sock)

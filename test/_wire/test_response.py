@@ -400,7 +400,8 @@ def test_headers_are_latin_1_may_be_empty_and_are_joined() -> None:
 def test_a_mapping_makes_headers_too() -> None:
     """As tools that stand in for the wire have them."""
     headers = Headers({"Content-Type": "a"})
-    assert (headers["content-type"], headers.get("none"), 1 in headers) == ("a", None, False)
+    number: object = 1
+    assert (headers["content-type"], headers.get("none"), number in headers) == ("a", None, False)
 
 
 def test_a_body_is_read_and_streamed_once() -> None:

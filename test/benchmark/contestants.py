@@ -307,11 +307,11 @@ def _observe(client: Any) -> None:
     from pip_services4_observability.count import CachedCounters
     from pip_services4_observability.log import Logger
 
-    class Counters(CachedCounters):  # type: ignore[misc]
+    class Counters(CachedCounters):
         def _save(self, counters: Any) -> None:
             pass
 
-    class Log(Logger):  # type: ignore[misc]
+    class Log(Logger):
         def _write(self, *args: Any) -> None:
             pass
 

@@ -84,11 +84,12 @@ def for_contributors(figures: Figures) -> str:
 def _bars(
     found: Mapping[str, Any], names: Sequence[str], shown: Callable[[float], float] = lambda seconds: seconds * 1e6
 ) -> list[tuple[str, float, float, float]]:
-    return [
-        (name, *sorted((shown(found[name]["low"]), shown(found[name]["median"]), shown(found[name]["high"]))))
-        for name in names
-        if name in found
-    ]
+    bars = []
+    for name in names:
+        if name in found:
+            low, median, high = sorted(shown(found[name][figure]) for figure in ("low", "median", "high"))
+            bars.append((name, low, median, high))
+    return bars
 
 
 def _svg(panels: Sequence[Panel], label: str) -> str:

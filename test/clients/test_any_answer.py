@@ -72,7 +72,7 @@ def both() -> Iterator[tuple[FaultServer, dict[str, Any]]]:
     """A server and an open client of each provider."""
     with ExitStack() as resources:
         far_side = resources.enter_context(FaultServer(keep=0))
-        options = {"retries": 0, "timeout": 300, "connect_timeout": 2000}
+        options: dict[str, Any] = {"retries": 0, "timeout": 300, "connect_timeout": 2000}
         clients = {name: resources.enter_context(open_client(name, far_side.url, **options)) for name in BASES}
         yield far_side, clients
 

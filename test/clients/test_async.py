@@ -50,7 +50,8 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 @pytest.fixture(params=CLIENTS)
 def provider(request: pytest.FixtureRequest) -> str:
     """Each provider in turn; the clients of this module are asynchronous in any case."""
-    return request.param
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(params=LOOPS)
@@ -318,7 +319,8 @@ def test_cancelling(provider: str, run: Run, phase: str, break_off: Callable[...
         await ask_many(client, 20)
         assert far_side.executions == executions + 40
 
-    options = {"idempotent": True, "retries": 5}  # cancelling is no failure that is followed by another attempt
+    # Cancelling is no failure that is followed by another attempt.
+    options: dict[str, Any] = {"idempotent": True, "retries": 5}
     with FaultServer() as far_side, open_client(provider, far_side.url, **options) as client:
         run(main())
 
@@ -690,7 +692,7 @@ def test_headers_of_each_attempt(kind: type[Any], run: Run) -> None:
     provider = "azure" if kind is AsyncAzureFunctionClient else "lambda"
     asked: list[Any] = []
 
-    class Client(kind):  # type: ignore[misc]
+    class Client(kind):
         def _attempt_headers(self, context: Any) -> Mapping[str, str]:
             asked.append(ContextResolver.get_trace_id(context))
             return {"x-attempt": str(len(asked))}
@@ -715,8 +717,9 @@ OWN = {
 @pytest.mark.parametrize(("provider", "header"), [(name, header) for name in OWN for header in OWN[name]])
 def test_the_clients_own_headers_cannot_be_set(provider: str, header: str) -> None:
     """However they are written; nothing is sent."""
+    base: Any = CLIENTS[provider]
 
-    class Client(CLIENTS[provider]):  # type: ignore[misc]
+    class Client(base):
         def _attempt_headers(self, context: Any) -> Mapping[str, str]:
             return {header: "mine"}
 
@@ -730,8 +733,9 @@ def test_the_clients_own_headers_cannot_be_set(provider: str, header: str) -> No
 
 def test_the_trace_of_opentelemetry(provider: str, run: Run) -> None:
     """Its propagator writes `traceparent` by `_attempt_headers`; each task has its own span."""
+    base: Any = CLIENTS[provider]
 
-    class Client(CLIENTS[provider]):  # type: ignore[misc]
+    class Client(base):
         def _attempt_headers(self, context: Any) -> Mapping[str, str]:
             headers: dict[str, str] = {}
             propagate.inject(headers)

@@ -29,7 +29,8 @@ GOOGLE = [kind for kind in KINDS if kind == "google"]
 @pytest.fixture(params=GOOGLE, ids=lambda kind: kind.id)
 def google(request: pytest.FixtureRequest) -> Kind:
     """The blocking and the asynchronous client."""
-    return request.param
+    kind: Kind = request.param
+    return kind
 
 
 def called(google: Kind, server: FaultServer, uri: str, *settings: str) -> Request:

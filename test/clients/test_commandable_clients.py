@@ -67,8 +67,9 @@ def test_the_flag_is_that_of_the_opening(provider: str) -> None:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_may_set_the_flag(provider: str) -> None:
     """Which the configuration goes before."""
+    base: Any = CLIENTS[provider]
 
-    class Bare(CLIENTS[provider]):  # type: ignore[misc, name-defined]
+    class Bare(base):
         def __init__(self) -> None:
             super().__init__("dummies")
             self._prefix_commands = False
@@ -120,8 +121,9 @@ def test_an_empty_command_is_refused(provider: str, name: str, cmd: Any) -> None
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_calls_commands_by_methods(provider: str) -> None:
     """As in the documentation of the two classes."""
+    base: Any = CLIENTS[provider]
 
-    class OrdersClient(CLIENTS[provider]):  # type: ignore[misc]
+    class OrdersClient(base):
         def __init__(self) -> None:
             super().__init__("orders")
 

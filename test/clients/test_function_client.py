@@ -629,8 +629,9 @@ def test_an_interrupt_ends_a_wait(provider: str) -> None:
 def test_a_programming_error_passes_through(provider: str) -> None:
     """It is nobody's answer, and nothing that another attempt would mend."""
     attempts = []
+    base: Any = BARE_CLIENTS[provider]
 
-    class Broken(BARE_CLIENTS[provider]):  # type: ignore[misc]
+    class Broken(base):
         def _send(self, *args: Any) -> Any:
             attempts.append(args)
             raise AttributeError("a typing error")
@@ -863,8 +864,9 @@ def test_the_toolkits_own_observers_work(
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
     """In its `__init__`; a configuration goes before them, and one without options brings them back."""
+    base: Any = BARE_CLIENTS[provider]
 
-    class Impatient(BARE_CLIENTS[provider]):  # type: ignore[misc]
+    class Impatient(base):
         def __init__(self) -> None:
             super().__init__()
             self._timeout = 300
@@ -900,7 +902,9 @@ def test_a_subclass_of_the_reference_pages_works(provider: str) -> None:
         @abstractmethod
         def get_data(self, context: Any, data_id: str) -> Any: ...
 
-    class MyClient(BARE_CLIENTS[provider], IMyClient):  # type: ignore[misc]
+    base: Any = BARE_CLIENTS[provider]
+
+    class MyClient(base, IMyClient):
         def get_data(self, context: Any, data_id: str) -> Any:
             timing = self._instrument(context, "myclient.get_data")
             result = self._call("get_data", context, {"id": data_id})

@@ -110,16 +110,16 @@ def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str,
         entries: list[Any] = [
             lambda: client.call("get", wrong),
             lambda: client._call("get", wrong),
-            lambda: client.call_command("get", wrong),  # type: ignore[attr-defined]
+            lambda: client.call_command("get", wrong),
             lambda: client._instrument(wrong, "x"),
             lambda: client.open(wrong),
             lambda: client.close(wrong),
         ]
         if provider == "lambda":
-            entries.append(lambda: client.call_one_way("get", wrong))  # type: ignore[attr-defined]
-            entries.append(lambda: client._invoke("Event", "get", wrong, None))  # type: ignore[attr-defined]
+            entries.append(lambda: client.call_one_way("get", wrong))
+            entries.append(lambda: client._invoke("Event", "get", wrong, None))
         else:
-            entries.append(lambda: client._invoke("get", wrong, None))  # type: ignore[attr-defined]
+            entries.append(lambda: client._invoke("get", wrong, None))
         for entry in entries:
             with pytest.raises(BadRequestException) as caught:
                 entry()

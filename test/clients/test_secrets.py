@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -113,7 +114,7 @@ HTML = "<p>The request had {}"
 def repeat(told: str, how: str) -> Step:
     """An answer that repeats what it was told, outside of an error's body or in a body of another encoding."""
     header = told.encode()
-    steps = {
+    steps: dict[str, Callable[[], Step]] = {
         "status line": lambda: server.bad_status_line(b"HTTP/" + header),
         "reason": lambda: server.raw(b"HTTP/1.1 500 " + header + b"\r\nContent-Length: 0\r\n\r\n"),
         "chunk size": lambda: server.raw(
@@ -131,9 +132,7 @@ def repeat(told: str, how: str) -> Step:
         "percent": lambda: server.answer(500, "".join(f"%{byte:02X}" for byte in header).encode()),
         "bad gzip": lambda: server.answer(200, header, headers={"Content-Encoding": "gzip"}),
         **{
-            f"{kind} in {encoding}": lambda status=status, encoding=encoding: server.answer(
-                status, HTML.format(told).encode(encoding)
-            )
+            f"{kind} in {encoding}": partial(server.answer, status, HTML.format(told).encode(encoding))
             for kind, status in (("page", 200), ("error", 500))
             for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")
         },
@@ -328,9 +327,9 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
         environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
         open_client(provider, "http://127.0.0.1:9", retries=0) as client,
     ):
-        error = failure(client)
-        assert error.code == "CANNOT_CONNECT"
-        watch.note(error)
+        refused = failure(client)
+        assert refused.code == "CANNOT_CONNECT"
+        watch.note(refused)
     assert watch.leaks() == []
 
 
@@ -499,7 +498,8 @@ def test_a_tunnel_that_is_not_made_is_a_connection_that_is_not_made(provider: st
     step = {"refused": refused(407), "silent": server.silent(), "garbage": server.bad_status_line()}[tunnel]
     with FaultServer() as proxy, environment(HTTPS_PROXY=proxy.url):
         proxy.default = step
-        options = {"retries": 1, "connect_timeout": 200 if tunnel == "silent" else 5000, "timeout": 10_000}
+        patience = 200 if tunnel == "silent" else 5000
+        options: dict[str, Any] = {"retries": 1, "connect_timeout": patience, "timeout": 10_000}
         with open_client(provider, "https://127.0.0.1:9", **options) as client:
             started = time.monotonic()
             error = failure(client)

@@ -158,7 +158,7 @@ def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
         if where == "tunnel":
             monkeypatch.setenv("https_proxy", resources.enter_context(Proxy(interval=0.05)).url)
         server.default = Step("slow", reads_slowly, at="connection") if where == "request" else fault.drip("body")
-        options = {"timeout": 10_000, "total_timeout": 10_000, "retries": 0} | {bound: 400}
+        options: dict[str, Any] = {"timeout": 10_000, "total_timeout": 10_000, "retries": 0} | {bound: 400}
         client = resources.enter_context(open_client(provider, server.url, **options))
         started = time.monotonic()
         code = failure(client, params=params).code
@@ -304,7 +304,7 @@ def test_keepalive_is_set_as_the_option_says(
     provider: str, option: int | None, seconds: int | None, tls: str | None, bundle: str
 ) -> None:
     """On by default; in milliseconds; 0 sends none."""
-    options = {} if option is None else {"tcp_keepalive": option}
+    options: dict[str, Any] = {} if option is None else {"tcp_keepalive": option}
     with FaultServer(tls) as server, open_client(provider, server.url, **options) as client:
         client._call("act", "test")
         with socket_to(server.port) as sock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_the_keys_are_the_codes(heading: str, params: type) -> None:
         (AwsConnectionParams, "AWS Lambda"),
     ],
 )
-def test_each_key_is_read(params: type, heading: str) -> None:
+def test_each_key_is_read(params: Any, heading: str) -> None:
     """A getter tells what each of them is set to."""
     getters = [name for name in dir(params) if name.startswith("get_") and name not in dir(params.__mro__[2])]
     for key in keys(heading) - OF_RESOLVERS:

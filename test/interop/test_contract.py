@@ -31,7 +31,8 @@ TEXT_AS_HTML = ("google/commandable_function", "google/commandable_controller")
 @pytest.fixture(params=SERVICES)
 def service(request: pytest.FixtureRequest) -> str:
     """Each way to build a service, on each provider."""
-    return request.param
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def load(file: str, migrate: bool) -> dict[str, Any]:
 
 @pytest.fixture(params=[False, True], ids=["as written", "imports changed"])
 def migrate(request: pytest.FixtureRequest) -> bool:
-    return request.param
+    before: bool = request.param
+    return before
 
 
 @pytest.mark.parametrize("client", ["DummyClient", "DummyCommandableClient"])

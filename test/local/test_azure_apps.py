@@ -17,7 +17,7 @@ from pip_services4_serverless.local import AzureFunctionHost
 
 APPS = Path(__file__).parent / "azure_apps"
 GOOD = "def main(req):\n    return 'good'\n"
-FUNCTION_JSON = {
+FUNCTION_JSON: dict[str, Any] = {
     "scriptFile": "__init__.py",
     "bindings": [
         {"type": "httpTrigger", "name": "req", "direction": "in", "authLevel": "anonymous"},
@@ -530,7 +530,7 @@ def test_function_logs_under_its_name(answers: AzureFunctionHost, caplog: pytest
     assert logged["on the root"].name == logged["in a thread"].name == "Function.logs.User"
     assert logged["on a logger"].name == "of my own"
     for message in ("on the root", "on a logger", "in a thread"):
-        assert (logged[message].function_name, logged[message].invocation_id) == ("logs", invocation)
+        assert (vars(logged[message])["function_name"], vars(logged[message])["invocation_id"]) == ("logs", invocation)
     assert logged["before"].name == "root"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import importlib
 import logging
 import os
 import re
@@ -338,7 +339,7 @@ def test_modules_imported_before_are_kept(tmp_path: Path, monkeypatch: pytest.Mo
         "@app.route()\ndef f(req): return helper.WORD\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    import azure_host_test_helper as helper
+    helper = importlib.import_module("azure_host_test_helper")
 
     monkeypatch.setitem(sys.modules, "azure_host_test_helper", helper)
     with AzureFunctionHost(tmp_path) as host:

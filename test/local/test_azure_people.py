@@ -15,7 +15,7 @@ import requests
 import yaml
 from support.processes import Process
 
-from pip_services4_serverless.__main__ import main
+from pip_services4_serverless._cli.commands import main
 
 APPS = Path(__file__).parent / "azure_people"
 

@@ -39,7 +39,7 @@ def deploy(host: LambdaHost, request: pytest.FixtureRequest) -> Deploy:
     def deploy(handler: str, suffix: str = "", **options: Any) -> str:
         name = request.node.originalname + suffix
         host.deploy(name, APPS, f"app.{handler}", **options)
-        return name
+        return str(name)
 
     return deploy
 

@@ -150,13 +150,13 @@ def _note_attempts(client: FunctionClient, attempts: list[float]) -> None:
         attempts.append(time.monotonic())
         return send(*args)
 
-    client._send = noted  # type: ignore[method-assign]
+    client._send = noted  # type: ignore[assignment,method-assign]
 
 
 def call(stage: Stage, fault: Fault, trace_id: str = "fault") -> Any:
     if fault.one_way:
-        return stage.client.call_one_way("act", trace_id, fault.params)  # type: ignore[attr-defined]
-    return stage.client.call_command("act", trace_id, fault.params)  # type: ignore[attr-defined]
+        return stage.client.call_one_way("act", trace_id, fault.params)
+    return stage.client.call_command("act", trace_id, fault.params)
 
 
 # --- What a call may come to ---
@@ -528,7 +528,7 @@ def table() -> str:
     ]
     for fault in FAULTS:
         counts = [
-            f"{outcome.executed} / {outcome.attempts}" if outcomes else "—"
+            f"{outcome.executed} / {outcome.attempts}" if outcome else "—"
             for outcomes in (fault.azure, fault.aws)
             for outcome in outcomes or (None, None)
         ]

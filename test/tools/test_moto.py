@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from moto.core import patch_client
+from moto.core import patch_client  # type: ignore[attr-defined]  # as its documentation does
 from pip_services4_commons.errors import NotFoundException
 from pip_services4_components.config import ConfigParams
 from support.clients import ARN, failure
@@ -17,7 +17,7 @@ from support.clients import ARN, failure
 from pip_services4_serverless.clients import CommandableLambdaClient
 
 # moto's Lambda that needs no Docker: it answers each call with the payload, or with what it was told to.
-NO_DOCKER = {"lambda": {"use_docker": False}}
+NO_DOCKER: Any = {"lambda": {"use_docker": False}}
 KEYS = ("credential.access_id", "made", "credential.access_key", "up")
 
 

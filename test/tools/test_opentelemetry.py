@@ -34,7 +34,7 @@ def tracer(exporter: InMemorySpanExporter) -> Iterator[Tracer]:
     """The instrumentations are on as long as this module's tests run."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    instrumentors = RequestsInstrumentor(), BotocoreInstrumentor()
+    instrumentors: list[Any] = [kind() for kind in (RequestsInstrumentor, BotocoreInstrumentor)]
     for instrumentor in instrumentors:
         instrumentor.instrument(tracer_provider=provider)
     yield provider.get_tracer("test")

@@ -18,6 +18,7 @@ def test_the_answer_that_was_registered(requests_mock: requests_mock.Mocker) -> 
     with open_client("azure", URL) as client:
         assert client.call_command("list", "T", {"take": 1}) == ["a"]
     request = requests_mock.last_request
+    assert request
     assert request.json() == {"take": 1, "cmd": "dummies.list", "trace_id": "T"}
     assert request.headers["x-functions-key"] == AUTH_CODE
 

@@ -27,7 +27,7 @@ def test_the_answer_that_was_registered(rsps: responses.RequestsMock) -> None:
     rsps.post(FUNCTION, json={"id": "1"}, match=[header_matcher({"x-functions-key": AUTH_CODE})])
     with open_client("azure", URL) as client:
         assert client.call_command("get", "T", {"id": "1"}) == {"id": "1"}
-    sent = json.loads(rsps.calls[0].request.body)
+    sent = json.loads(rsps.calls[0].request.body or "")
     assert sent == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
 
 
