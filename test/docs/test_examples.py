@@ -36,7 +36,7 @@ ELSEWHERE = {
 }
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for path in [ROOT / "README.md", *DOCS.rglob("*.md")]
+    for path in [ROOT / "README.md", ROOT / "test" / "README.md", *DOCS.rglob("*.md")]
     if "```" in path.read_text("utf-8") and str(path.relative_to(ROOT)) not in ELSEWHERE
 )
 BLOCK = re.compile(
@@ -124,7 +124,7 @@ def run_tests(folder: Path) -> None:
     """Runs the examples of tests as their reader would."""
     scope = "asyncio_default_fixture_loop_scope=function"  # pytest-asyncio warns where it is not set
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
