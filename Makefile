@@ -5,9 +5,9 @@ BIN = $(VENV)/bin
 # Processes that share the tests; all tests of a file run in one of them and share its servers. More than there are
 # cores, for much of the tests is waiting.
 export WORKERS ?= 4
-PARALLEL = -n $(WORKERS) --dist loadfile
+export PARALLEL = -n $(WORKERS) --dist loadfile
 
-.PHONY: install demo test test-fast check lint types coverage soak audit pythons niquests docs docgen package docker-check bench clean
+.PHONY: install tools demo test test-fast check lint types coverage soak audit wheel package environments pythons niquests docs docgen docker-check bench clean
 
 install: $(VENV)/.installed
 
@@ -74,24 +74,44 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
-# Wheel and sdist in dist/; the tests run against the installed wheel.
-package: $(VENV)/.package
-	.ci/package $(BIN)/python
+# Wheel and sdist in dist/.
+wheel: $(VENV)/.package
+	.ci/package build $(BIN)/python
 
-# The same on every other interpreter of 3.11 to 3.14 that is found, if there is one.
-pythons: $(VENV)/.package
-	.ci/package $(BIN)/python $$(.ci/pythons $(BIN)/python)
+# Then all tests, against the wheel in an empty environment.
+package: wheel
+	.ci/package install $(BIN)/python
+	.ci/package test $(BIN)/python --
 
 $(VENV)/.package: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group package
 	touch $@
 
-# The clients' tests with niquests installed, in an environment of its own: it puts urllib3-future in urllib3's place.
-# botocore's own connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
-# test_async.py needs more libraries; the contract's tables hold for asynchronous clients as well.
-niquests: $(VENV)/beside-niquests/.installed
-	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning \
-		test/_rules test/_wire test/clients --ignore=test/clients/test_async.py
+# What .ci/run needs in the first environment, before anything runs in it.
+tools: $(VENV)/.docs $(VENV)/.package
+
+# The other interpreters of 3.11 to 3.14 that are found, each with the wheel in an environment of its own.
+OTHERS = $$(.ci/pythons $(BIN)/python 2>/dev/null)
+environments: wheel
+	.ci/pythons $(BIN)/python >/dev/null
+	.ci/package install $(OTHERS)
+
+# What depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the hosts' processes, the toolkit. What
+# does not: the documentation, the benchmark, the images, other libraries' mocks, releases.
+ON_EACH_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/container test/interop test/local \
+	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py
+
+# Asked for together with `test`, these come after it, and `niquests` last.
+pythons: environments $(filter test,$(MAKECMDGOALS))
+	for python in $(OTHERS); do .ci/package test $$python -- $(ON_EACH_PYTHON) || exit; done
+
+# What niquests takes over, in an environment of its own: it puts urllib3-future in urllib3's place. botocore's own
+# connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
+WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py test/_wire/test_endpoint.py \
+	$(foreach name,aws_signature azure_function_client cloud_function_client fault_matrix lambda_client lifetime secrets \
+	time wire,test/clients/test_$(name).py)
+niquests: $(VENV)/beside-niquests/.installed $(filter test pythons,$(MAKECMDGOALS))
+	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning $(WITH_NIQUESTS)
 
 $(VENV)/beside-niquests/.installed: pyproject.toml
 	$(PYTHON) -m venv --clear $(@D)
