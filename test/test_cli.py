@@ -807,7 +807,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         started.append(process.process)
         return process
 
-    watchdog = threading.Timer(20, lambda: [process.kill() for process in started])
+    watchdog = threading.Timer(60, lambda: [process.kill() for process in started])
     watchdog.start()
     yield start
     watchdog.cancel()
@@ -1245,7 +1245,7 @@ def test_reader_that_goes_away_is_no_traceback(start: Callable[..., Process], se
     process = start(*to("azure", server.url))
     assert process.process.stdout
     process.process.stdout.close()
-    assert process.process.wait(10) == 1
+    assert process.process.wait(30) == 1
     assert process.errors.read_text() == ""
 
 
@@ -1269,7 +1269,7 @@ def test_library_does_not_import_the_command_line() -> None:
         "from pip_services4_serverless.local import AzureFunctionHost, LambdaHost\n"
         "print([name for name in sys.modules if name.startswith('pip_services4_serverless._cli')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
 
 
@@ -1300,4 +1300,4 @@ def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch
     finally:
         for process in served:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 143
+            assert process.wait(30) == 143

@@ -65,7 +65,7 @@ def test_calls_beyond_the_pool_open_more_connections_quietly(provider: str, capl
     together = threading.Barrier(32)
 
     def act(connection: Connection) -> None:
-        together.wait(10)
+        together.wait(30)
         connection.send(b"".join(wire()))
 
     with (
@@ -75,7 +75,7 @@ def test_calls_beyond_the_pool_open_more_connections_quietly(provider: str, capl
     ):
         server.script(*[Step("together", act)] * 32)
         for call in [threads.submit(client.call_command, "get", "T") for _ in range(32)]:
-            assert call.result(timeout=10) == {}
+            assert call.result(timeout=30) == {}
         server.wait_for(closed=28)
         for _ in range(4):
             client.call_command("get", "T")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 TEST = Path(__file__).parent
+MEASURED = re.compile(r"(monotonic|process_time|thread_time|perf_counter)\(\)|\b(took|seconds|longest)\b|\.time -")
 TESTS = """
 import pytest
 tries = []
@@ -51,3 +53,26 @@ def test_only_a_bound_in_time_gets_a_second_try(tmp_path: Path) -> None:
         "test_late_twice",
         "test_unmarked",
     }
+
+
+def holds_a_bound_in_time(test: ast.AST) -> bool:
+    """Whether an assertion compares what a clock measured with a greatest number of seconds."""
+    compared = [node for found in ast.walk(test) if isinstance(found, ast.Assert) for node in ast.walk(found)]
+    uppers = [
+        (ast.unparse(node.comparators[-1]), ast.unparse(node))
+        for node in compared
+        if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.Lt | ast.LtE)
+    ]
+    return any(re.match(r"[\d(]", bound) and MEASURED.search(text) for bound, text in uppers)
+
+
+def test_each_test_with_a_bound_in_time_is_marked() -> None:
+    """It gets its second try, and `make test-fast` leaves it out."""
+    unmarked = [
+        f"{path.name}::{test.name}"
+        for path in TEST.rglob("test_*.py")
+        for test in ast.parse(path.read_text("utf-8")).body
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_") and holds_a_bound_in_time(test)
+        if "pytest.mark.timing" not in map(ast.unparse, test.decorator_list)
+    ]
+    assert unmarked == []

@@ -119,7 +119,7 @@ def test_bytes_behind_a_response_reach_no_other_call(tls: str | None, size: int,
                 step, is_sent = fault.sent(b"".join(first) + behind)
                 server.script(step, fault.answer(body=b"1"))
                 assert len(call(pool).body) == len(first[1])
-                assert is_sent.wait(5)
+                assert is_sent.wait(30)
                 assert call(pool).body == b"1"
                 server.wait_for(connections=before + 1)
                 pool._idle.clear()
@@ -134,7 +134,7 @@ def test_bytes_that_come_after_a_response_reach_no_other_call(tls: str | None, b
 
     def act(connection: fault.Connection) -> None:
         connection.send(b"".join(fault.wire(body=b"0")))
-        returned.wait(5)
+        returned.wait(30)
         connection.send(behind)
         sent.set()
 
@@ -142,7 +142,7 @@ def test_bytes_that_come_after_a_response_reach_no_other_call(tls: str | None, b
         server.script(Step("late excess", act), fault.answer(body=b"1"))
         assert call(pool).body == b"0"
         returned.set()
-        assert sent.wait(5)
+        assert sent.wait(30)
         assert call(pool).body == b"1"
         assert (server.connections, server.executions) == (2, 2)
 

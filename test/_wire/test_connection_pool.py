@@ -41,7 +41,7 @@ class Meeting:
         self._barrier = threading.Barrier(parties)
 
     def act(self, connection: fault.Connection) -> None:
-        self._barrier.wait(5)
+        self._barrier.wait(30)
         connection.send(b"".join(fault.wire(body=b"[1]")))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.forks import CHILDREN, fork_under_load
 from support.load import load_server
 
-FORKS = 50
+FORKS = 20
 
 
 def test_forks_under_load(provider: str) -> None:

@@ -30,7 +30,7 @@ class Gate:
         self.step = Step("gate", self._act)
 
     def _act(self, connection: server.Connection) -> None:
-        assert self.opened.wait(10)
+        assert self.opened.wait(30)
         server.answer(body=b"1").act(connection)
 
 
@@ -54,7 +54,7 @@ def test_calls_in_flight_end_with_their_result(provider: str) -> None:
             started = time.monotonic()
         assert time.monotonic() - started < 1
         gate.opened.set()
-        assert [call.result(5) for call in calls] == [1] * 8
+        assert [call.result(30) for call in calls] == [1] * 8
         far_side.wait_for(closed=8)  # given back to a closed pool
         assert far_side.executions == 8
 
@@ -72,7 +72,7 @@ def test_close_ends_a_wait_for_the_next_attempt(provider: str, answer: Step) -> 
             if waits:
                 wait_until(lambda: is_waiting(threads))
             started = time.monotonic()
-        error = call.exception(5)
+        error = call.exception(15)
         assert isinstance(error, InvalidStateException)
         assert (error.code, error.trace_id) == ("NOT_OPENED", "test")
         assert time.monotonic() - started < 2
@@ -86,7 +86,7 @@ def is_waiting(threads: ThreadPoolExecutor) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 5
+    ends_at = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < ends_at
         time.sleep(0)  # lets the other thread run
@@ -115,7 +115,7 @@ def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -
         finally:
             stop.set()
         for worker in workers:
-            worker.result(5)
+            worker.result(30)
     assert seen == {1, "NOT_OPENED"}
     gc.collect()
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
@@ -130,14 +130,14 @@ def test_open_and_close_from_many_threads(provider: str) -> None:
         start = threading.Barrier(16)
 
         def work(number: int) -> list[object]:
-            start.wait(5)
+            start.wait(30)
             seen: list[object] = []
             for _ in range(10):
                 (client.close if number % 4 == 0 else client.open)("test")
                 seen.append(outcome(lambda: client._call("act", "test", {"a": 1})["a"]))
             return seen
 
-        assert {value for seen in threads.map(work, range(16), timeout=30) for value in seen} <= {1, "NOT_OPENED"}
+        assert {value for seen in threads.map(work, range(16), timeout=60) for value in seen} <= {1, "NOT_OPENED"}
         client.open("test")
         assert client._call("act", "test", {"a": 1})["a"] == 1
         client.close("test")
@@ -164,7 +164,7 @@ def test_close_frees_connections_at_once(provider: str) -> None:
     gc.disable()
     try:
         with FaultServer() as far_side:
-            with open_client(provider, far_side.url, retries=0, timeout=100) as client:
+            with open_client(provider, far_side.url, retries=0, timeout=500) as client:
                 far_side.script(server.answer(500), server.truncated(), server.silent(), server.reset_after_read())
                 codes = [outcome(lambda: client._call("act", "test")) for _ in range(4)]
                 assert codes == ["CALL_FAILED", "NO_RESPONSE", "CALL_TIMEOUT", "NO_RESPONSE"]
@@ -235,7 +235,7 @@ def test_a_client_opened_before_fork_works_in_the_child_on_its_own_connection(pr
         subprocess.run(
             [sys.executable, "-W", "error", "-c", FORK, provider, far_side.url],
             check=True,
-            timeout=30,
+            timeout=60,
             env={"PYTHONPATH": str(Path(__file__).parents[1]), "AWS_EC2_METADATA_DISABLED": "true"},
         )
         seen = [(request.json()["who"], request.connection) for request in far_side.requests]
@@ -278,6 +278,6 @@ def test_a_client_opens_with_one_configuration(provider: str) -> None:
         finally:
             sys.setswitchinterval(switching)
             stopped.set()
-        configuring.result(5)
+        configuring.result(30)
     assert opened > 20
     assert mixed == 0

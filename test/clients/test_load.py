@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.clients import open_client
 from support.load import TIMEOUT, Resources, Told, load_server, run
 
-CALLS = 1500
+CALLS = 1000
 
 
 def test_nothing_is_lost_doubled_mixed_up_or_leaked(provider: str) -> None:

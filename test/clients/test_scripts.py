@@ -29,7 +29,7 @@ def test_the_clients_are_importable_from_the_package() -> None:
     with pytest.raises(AttributeError, match="no attribute 'NoClient'"):
         _ = package.NoClient
     code = "import sys, pip_services4_serverless; print('pip_services4_serverless.clients' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"
 
 

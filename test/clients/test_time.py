@@ -117,6 +117,7 @@ def test_one_bound_holds_over_all_addresses_of_a_name(provider: str, monkeypatch
         assert (caught.value.code, caught.value.status) == ("CANNOT_CONNECT", 503)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("bad", ["hanging", "refusing"])
 def test_an_address_that_fails_leaves_time_for_the_next(
     provider: str, monkeypatch: pytest.MonkeyPatch, bad: str
@@ -162,6 +163,7 @@ def test_timeout_bounds_sending_to_a_peer_that_reads_slowly(
             assert caught.value.code == "CALL_TIMEOUT"
 
 
+@pytest.mark.timing
 def test_a_young_connection_is_used_again_and_an_old_one_is_not(provider: str) -> None:
     """`idle_timeout` decides: within it the connection is kept, after it another is made, and no call fails."""
     with FaultServer() as far_side, open_client(provider, far_side.url, idle_timeout=300) as client:

@@ -99,7 +99,7 @@ def test_bytes_behind_a_response_answer_no_other_call(provider: str, tls: str | 
                     step, is_sent = fault.sent(first + behind)
                     server.script(step, fault.answer(body=b'"mine"'))
                     assert set(outcome(client)) == {"x"}
-                    assert is_sent.wait(5)  # what comes later than the next request cannot be told from its response
+                    assert is_sent.wait(30)  # what comes later than the next request cannot be told from its response
                     assert outcome(client) == "mine"
 
 
@@ -162,7 +162,7 @@ def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
         client = resources.enter_context(open_client(provider, server.url, **options))
         started = time.monotonic()
         code = failure(client, params=params).code
-        assert 0.39 <= time.monotonic() - started < 0.8
+        assert 0.39 <= time.monotonic() - started < 2  # and not 10
         assert code == ("CANNOT_CONNECT" if where in ("handshake", "tunnel") else "CALL_TIMEOUT")
 
 

@@ -54,12 +54,12 @@ def hosted() -> Iterator[Callable[..., AzureFunctionHost]]:
 
 
 def get(host: AzureFunctionHost, name: str, method: str = "GET", **options: Any) -> requests.Response:
-    return requests.request(method, host.function_url(name), timeout=10, **options)
+    return requests.request(method, host.function_url(name), timeout=30, **options)
 
 
 def raw(host: AzureFunctionHost, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b"") -> Any:
     """Send a request as it is, and read the answer's status, headers and body."""
-    connection = http.client.HTTPConnection(host.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(host.url.removeprefix("http://"), timeout=30)
     try:
         connection.putrequest(method, path)
         for name, value in headers:
@@ -116,7 +116,7 @@ def test_no_keys_are_asked_for_if_not_enforced() -> None:
     app.function_name("f")(app.route(auth_level="admin")(lambda req: "opened"))
     with AzureFunctionHost(app, enforce_keys=False) as host:
         assert get(host, "f").text == "opened"
-        assert requests.get(f"{host.url}/admin/host/status", timeout=10).status_code == 200
+        assert requests.get(f"{host.url}/admin/host/status", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_no_keys_are_asked_for_if_not_enforced() -> None:
 )
 def test_what_is_not_there_is_an_empty_404(answers: AzureFunctionHost, method: str, path: str) -> None:
     """An unknown route and a wrong method are 404 without a body, never 405."""
-    answer = requests.request(method, answers.url + path, timeout=10)
+    answer = requests.request(method, answers.url + path, timeout=30)
     assert (answer.status_code, answer.content, answer.headers.get("allow")) == (404, b"", None)
 
 
@@ -265,7 +265,7 @@ def test_204_has_no_body(answers: AzureFunctionHost) -> None:
     """A body under 204 is dropped, and the connection stays usable."""
     with requests.Session() as session:
         for _ in range(2):
-            assert session.get(answers.function_url("no_content"), timeout=10).content == b""
+            assert session.get(answers.function_url("no_content"), timeout=30).content == b""
 
 
 def test_header_injection_is_a_500(answers: AzureFunctionHost) -> None:
@@ -323,14 +323,14 @@ def test_slow_function_is_a_502_and_goes_on(hosted: Any) -> None:
     release, ended = threading.Event(), threading.Event()
 
     def slow(req: func.HttpRequest) -> str:
-        release.wait(10)
+        release.wait(30)
         ended.set()
         return "late"
 
     host = hosted(slow, gateway_timeout=0.05)
     assert get(host, "f").status_code == 502
     release.set()
-    assert ended.wait(10)
+    assert ended.wait(30)
 
 
 def test_throttled_call_is_a_429(hosted: Any) -> None:
@@ -339,13 +339,13 @@ def test_throttled_call_is_a_429(hosted: Any) -> None:
 
     def busy(req: func.HttpRequest) -> str:
         entered.set()
-        release.wait(10)
+        release.wait(30)
         return "done"
 
     host = hosted(busy, host_json={"extensions": {"http": {"maxOutstandingRequests": 1}}})
     caller = threading.Thread(target=get, args=(host, "f"))
     caller.start()
-    assert entered.wait(10)
+    assert entered.wait(30)
     answer = get(host, "f")
     release.set()
     caller.join()
@@ -391,25 +391,25 @@ def test_call_under_way_at_the_stop_is_a_503() -> None:
     with AzureFunctionHost(app) as host:
         caller = threading.Thread(target=lambda: answers.append(get(host, "f")))
         caller.start()
-        assert entered.wait(10)
+        assert entered.wait(30)
     caller.join()
     assert (answers[0].status_code, answers[0].text) == (503, "Function host is not running.")
 
 
 def test_own_pages(answers: AzureFunctionHost) -> None:
     """The homepage and the ping are open, the status needs the master key."""
-    assert "running" in requests.get(answers.url, timeout=10).text
-    assert requests.get(f"{answers.url}/admin/host/ping", timeout=10).status_code == 200
+    assert "running" in requests.get(answers.url, timeout=30).text
+    assert requests.get(f"{answers.url}/admin/host/ping", timeout=30).status_code == 200
     status = f"{answers.url}/admin/host/status"
-    assert requests.get(status, timeout=10, headers={"x-functions-key": answers.host_key}).status_code == 401
-    by_master = requests.get(status, timeout=10, headers={"x-functions-key": answers.master_key})
+    assert requests.get(status, timeout=30, headers={"x-functions-key": answers.host_key}).status_code == 401
+    by_master = requests.get(status, timeout=30, headers={"x-functions-key": answers.master_key})
     assert by_master.json()["state"] == "Running"
 
 
 def test_homepage_can_be_switched_off(hosted: Any) -> None:
     """With AzureWebJobsDisableHomepage the homepage is an empty 204."""
     host = hosted(lambda req: "", settings={"AzureWebJobsDisableHomepage": "true"})
-    assert requests.get(host.url, timeout=10).status_code == 204
+    assert requests.get(host.url, timeout=30).status_code == 204
 
 
 def test_sync_runs_in_a_thread_pool_and_async_on_the_loop(answers: AzureFunctionHost) -> None:
@@ -426,7 +426,7 @@ def test_process_count_multiplies_what_runs_at_once(hosted: Any, processes: str,
 
     def f(req: func.HttpRequest) -> str:
         running.release()
-        release.wait(10)
+        release.wait(30)
         return "done"
 
     settings = {"PYTHON_THREADPOOL_THREAD_COUNT": "1", "FUNCTIONS_WORKER_PROCESS_COUNT": processes}
@@ -435,7 +435,7 @@ def test_process_count_multiplies_what_runs_at_once(hosted: Any, processes: str,
     for caller in callers:
         caller.start()
     try:
-        assert all(running.acquire(timeout=5) for _ in range(most))
+        assert all(running.acquire(timeout=30) for _ in range(most))
         assert not running.acquire(timeout=0.2)
     finally:
         release.set()
@@ -454,7 +454,7 @@ def test_count_that_is_none_is_told(hosted: Any, setting: str, value: str) -> No
 def test_sync_functions_run_side_by_side(hosted: Any) -> None:
     """Two sync calls run at the same time."""
     both = threading.Barrier(2)
-    host = hosted(lambda req: str(both.wait(10)))
+    host = hosted(lambda req: str(both.wait(30)))
     callers = [threading.Thread(target=get, args=(host, "f")) for _ in range(2)]
     for caller in callers:
         caller.start()

@@ -71,7 +71,7 @@ def answers() -> Iterator[AzureFunctionHost]:
 
 
 def fetch(host: AzureFunctionHost, path: str, method: str = "GET", **options: Any) -> requests.Response:
-    return requests.request(method, host.url + path, timeout=10, **options)
+    return requests.request(method, host.url + path, timeout=30, **options)
 
 
 def write_function(folder: Path, name: str, code: str = GOOD, declared: Any = FUNCTION_JSON) -> Path:
@@ -480,7 +480,7 @@ def test_middleware_in_v1_functions(frameworks: AzureFunctionHost, path: str, te
 
 def test_streamed_answer_arrives_in_parts(streams: AzureFunctionHost) -> None:
     """A StreamingResponse's first part is there before its last is made."""
-    with requests.get(streams.function_url("download"), stream=True, timeout=10) as answer:
+    with requests.get(streams.function_url("download"), stream=True, timeout=30) as answer:
         parts = answer.iter_content(None)
         assert next(parts) == b"first"
         sys.modules["function_app"].GO_ON.set()
@@ -492,7 +492,7 @@ def test_streamed_upload_is_read_in_parts(streams: AzureFunctionHost) -> None:
 
     def parts() -> Iterator[bytes]:
         yield b"x" * 1000
-        assert sys.modules["function_app"].BEGUN.wait(10)
+        assert sys.modules["function_app"].BEGUN.wait(30)
         yield b"y"
 
     answer = fetch(streams, "/api/upload/a", "POST", data=parts())

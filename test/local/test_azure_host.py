@@ -68,7 +68,7 @@ def test_config_is_what_a_client_needs(host: AzureFunctionHost, name: str, value
     config = host.config(name, **values)
     uri, key = config.get_as_string("connection.uri"), config.get_as_string("credential.auth_code")
     assert (uri, key) == (host.url + path, host.function_key(name))
-    assert requests.get(uri, headers={"x-functions-key": key}, timeout=10).status_code == 200
+    assert requests.get(uri, headers={"x-functions-key": key}, timeout=30).status_code == 200
 
 
 def test_config_of_an_admin_function_has_the_master_key(host: AzureFunctionHost) -> None:
@@ -109,7 +109,7 @@ def test_each_request_is_logged(host: AzureFunctionHost, caplog: pytest.LogCaptu
         fetch(host)
     assert fetch(host, params={"code": "a key"}).status_code == 200
     assert fetch(host, "admin").status_code == 401
-    assert requests.put(host.url + "/x%20y", timeout=10).status_code == 404
+    assert requests.put(host.url + "/x%20y", timeout=30).status_code == 404
     host.stop()
     lines = [record.message for record in caplog.records if record.name == "pip_services4_serverless.local.azure"]
     assert [re.sub(r"\d+ ms$", "N ms", line) for line in lines] == [
@@ -374,7 +374,7 @@ def test_stop_cancels_async_functions() -> None:
     with AzureFunctionHost(app) as host:
         caller = threading.Thread(target=fetch, args=(host, "f"))
         caller.start()
-        assert entered.wait(10)
+        assert entered.wait(30)
     caller.join()
     assert cancelled.is_set()
 
@@ -391,7 +391,7 @@ def test_function_that_hangs_is_told(
 
     def block(req: func.HttpRequest) -> str:
         entered.set()
-        release.wait(10)
+        release.wait(30)
         return ""
 
     async def block_loop(req: func.HttpRequest) -> str:
@@ -402,7 +402,7 @@ def test_function_that_hangs_is_told(
     with AzureFunctionHost(app) as host:
         caller = threading.Thread(target=lambda: statuses.append(fetch(host, "f").status_code))
         caller.start()
-        assert entered.wait(10)
+        assert entered.wait(30)
     if not is_async:  # the loop can still answer
         caller.join(10)
         assert statuses == [503]
@@ -425,7 +425,7 @@ def test_stream_under_way_ends_with_the_host() -> None:
         return StreamingResponse(parts())
 
     before = traces()
-    with AzureFunctionHost(app) as host, requests.get(host.function_url("f"), stream=True, timeout=10) as answer:
+    with AzureFunctionHost(app) as host, requests.get(host.function_url("f"), stream=True, timeout=30) as answer:
         chunks = answer.iter_content(None)
         assert next(chunks) == b"first"
         host.stop()
@@ -449,7 +449,7 @@ def test_server_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_client_that_goes_away_does_not_disturb(host: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
     """A body that is not sent whole ends its call alone, without an error in the log."""
-    connection = http.client.HTTPConnection(host.url.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(host.url.removeprefix("http://"), timeout=30)
     connection.putrequest("POST", "/api/open")
     connection.putheader("Content-Length", "100")
     connection.endheaders(b"x")

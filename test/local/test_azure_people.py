@@ -79,7 +79,7 @@ def serve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callab
         served.append(Served(app, tmp_path, capsys))
         return served[-1]
 
-    watchdog = threading.Timer(20, lambda: [one.process.process.kill() for one in served])
+    watchdog = threading.Timer(60, lambda: [one.process.process.kill() for one in served])
     watchdog.start()
     yield serve
     watchdog.cancel()
@@ -98,9 +98,9 @@ def test_flask(serve: Callable[[str], Served]) -> None:
     assert app.call_url("/sign", "name=Ada").answer == {"signed": "Ada", "path": "/sign"}
     failed = app.call_url("/sign", "title=Lady")
     assert (failed.status, "MISSING 400" in failed.error, "There is no 'name'" in failed.error) == (1, True, True)
-    assert requests.post(f"{app.url}/hello", json={"name": "Ada"}, timeout=10).text == "Hello, Ada!"
-    assert requests.get(f"{app.url}/pages/7", timeout=10).text == "<h1>Page 7</h1>"
-    cookie = requests.post(f"{app.url}/sign", json={"name": "Ada"}, timeout=10).headers["set-cookie"]
+    assert requests.post(f"{app.url}/hello", json={"name": "Ada"}, timeout=30).text == "Hello, Ada!"
+    assert requests.get(f"{app.url}/pages/7", timeout=30).text == "<h1>Page 7</h1>"
+    cookie = requests.post(f"{app.url}/sign", json={"name": "Ada"}, timeout=30).headers["set-cookie"]
     assert re.fullmatch(r"session=[\w.-]+; domain=; path=/; httponly", cookie)
 
 
@@ -110,9 +110,9 @@ def test_fastapi(serve: Callable[[str], Served]) -> None:
     assert app.announced(1) == ["http_app_func"]
     assert app.call_url("/todos", "text=tea").answer == {"number": 1, "text": "tea", "urgent": False}
     assert app.call_url("/todos", "urgent:=true").status == 1
-    assert requests.get(f"{app.url}/todos/1", timeout=10).json() == "tea"
-    assert requests.get(f"{app.url}/todos/2", timeout=10).json() == {"detail": "no such todo"}
-    assert requests.get(f"{app.url}/return_http_no_body", timeout=10).content == b""
+    assert requests.get(f"{app.url}/todos/1", timeout=30).json() == "tea"
+    assert requests.get(f"{app.url}/todos/2", timeout=30).json() == {"detail": "no such todo"}
+    assert requests.get(f"{app.url}/return_http_no_body", timeout=30).content == b""
 
 
 def test_blueprints_in_packages(serve: Callable[[str], Served]) -> None:
@@ -162,13 +162,13 @@ def test_cookies(serve: Callable[[str], Served]) -> None:
     app = serve("cookies")
     assert app.announced(3) == ["login", "whoami", "bad"]
     assert app.call("login", "user=ada").answer == {"user": "ada"}
-    response = requests.post(f"{app.url}/api/login", json={"user": "ada"}, timeout=10)
+    response = requests.post(f"{app.url}/api/login", json={"user": "ada"}, timeout=30)
     assert response.raw.headers.getlist("set-cookie") == [
         "session=a.b-c; max-age=3600; domain=; path=/; secure; samesite=strict; httponly",
         "seen=1; expires=Thu, 12 Jan 2017 13:55:08 GMT; domain=; path=",
     ]
     headers = {"Cookie": "seen=1; session=a.b-c"}
-    assert requests.get(f"{app.url}/api/whoami", headers=headers, timeout=10).json() == {"session": "a.b-c"}
+    assert requests.get(f"{app.url}/api/whoami", headers=headers, timeout=30).json() == {"session": "a.b-c"}
     assert app.call("whoami", "a=b").answer == {"session": None}
     assert app.call("bad", "a=b").status == 1
 

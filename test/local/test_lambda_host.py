@@ -366,7 +366,7 @@ def test_output_of_a_child_that_is_left_behind_is_logged(
     started = time.monotonic()
     invoke(name, {"exit": ends})
     assert time.monotonic() - started < 0.9, "ministack waits a second for the end of the output"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not logged(host, caplog, name):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -442,7 +442,7 @@ def test_one_way_call_that_fails_is_executed_three_times(host: LambdaHost, deplo
     """AWS repeats a failed Event twice, and so does the host."""
     name = deploy("fail")
     invoke(name, {"type": "ValueError", "message": "no"}, InvocationType="Event")
-    host.wait_for_invocations(name, 3, timeout=10)
+    host.wait_for_invocations(name, 3, timeout=30)
 
 
 def test_waiting_ends_with_the_time(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 def call(host: LambdaHost, name: str, region: str = "us-east-1") -> Any:
     """Call a function by plain HTTP."""
     headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential=made/20260101/{region}/lambda/aws4_request, Signature=up"}
-    connection = http.client.HTTPConnection(host.endpoint.removeprefix("http://"), timeout=10)
+    connection = http.client.HTTPConnection(host.endpoint.removeprefix("http://"), timeout=30)
     connection.request("POST", f"/2015-03-31/functions/{name}/invocations", "{}", headers)
     body = connection.getresponse().read()
     connection.close()
@@ -78,7 +78,7 @@ def test_nothing_is_left_when_the_process_is_ended(run: Callable[..., Any], name
     # Not signal.pause: a signal that comes just before it would go unseen.
     process, left = run("import time\nwhile True: time.sleep(0.1)")
     process.send_signal(getattr(signal, name))
-    process.wait(5)
+    process.wait(30)
     assert_nothing_left(left)
 
 
@@ -88,7 +88,7 @@ def test_nothing_is_left_when_a_forked_child_of_the_process_lives_on(run: Callab
     forked = int(process.stdout.readline())
     try:
         process.kill()
-        process.wait(5)
+        process.wait(30)
         assert_nothing_left(left)
     finally:
         os.kill(forked, signal.SIGKILL)
@@ -122,7 +122,7 @@ def test_orphans_of_handlers_are_not_kept_as_zombies(host: LambdaHost) -> None:
     host.deploy("f", APPS, "app.daemon")
     daemon = call(host, "f", "eu-central-1")
     os.kill(daemon, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while Path(f"/proc/{daemon}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -162,7 +162,7 @@ def test_server_that_has_ended_is_told(ask: str, monkeypatch: pytest.MonkeyPatch
 def test_nothing_is_left_when_the_program_fails(run: Callable[..., Any], then: str) -> None:
     """An exception in the context and a hard exit end all that was started."""
     process, left = run(then)
-    assert process.wait(5) == 1
+    assert process.wait(30) == 1
     assert_nothing_left(left)
 
 

@@ -38,7 +38,7 @@ from typing import Any, Self
 from . import certificates
 
 NAME_NOT_FOUND = "nowhere.invalid"  # never resolves (RFC 6761)
-STOP_TIMEOUT = 2.0  # seconds
+STOP_TIMEOUT = 20.0  # seconds
 TLS_FAULTS = ("broken", "reset", "silent", "drip")
 
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
@@ -265,7 +265,7 @@ class FaultServer:
         with self._changed:
             self._script.extend(steps)
 
-    def wait_for(self, timeout: float = 5, **counts: int) -> None:
+    def wait_for(self, timeout: float = 30, **counts: int) -> None:
         """Wait until that many `executions`, `connections`, `closed` (connections) or `steps` were counted.
 
         A TimeoutError tells the counts that there are after `timeout` seconds.
@@ -279,7 +279,7 @@ class FaultServer:
                 raise TimeoutError(f"{now()} after {timeout} s, not {counts}")
 
     def stop(self) -> None:
-        """End every thread and socket; a RuntimeError tells of steps that did not end within two seconds."""
+        """End every thread and socket; a RuntimeError tells of steps that did not end within `STOP_TIMEOUT`."""
         if self._stopping.is_set():
             return
         deadline = time.monotonic() + STOP_TIMEOUT

@@ -101,10 +101,10 @@ def _fork(ask: Callable[[int], bool], forks: int) -> Forks:
 
 def _main(under: str, provider: str, url: str, forks: str) -> None:
     def with_own(question: int) -> bool:
-        with open_client(provider, url, timeout=1000) as own:
+        with open_client(provider, url, timeout=10_000) as own:
             return _right(own, question)
 
-    with open_client(provider, url, timeout=1000) as client:
+    with open_client(provider, url, timeout=10_000) as client:
         ask = with_own if under == "open" else lambda question: _right(client, question)
         ask(CHILDREN - 1)  # imports what is imported late: Python cannot import it in a child of a fork meanwhile
         print(json.dumps(_fork(ask, int(forks))._asdict()))  # noqa: T201

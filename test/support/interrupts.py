@@ -17,7 +17,7 @@ from typing import Any
 
 from pip_services4_serverless.clients import FunctionClient
 
-PATIENCE = 10.0  # seconds after which a call hangs: ten times its timeout
+PATIENCE = 30.0  # seconds after which a call hangs: several times its timeout
 
 
 class Interrupted(BaseException):

@@ -16,7 +16,7 @@ CONFIG_IS_THERE = re.compile("auth_code|auth_token|access_key")  # the last line
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < end, "it did not come in time"
         time.sleep(0.01)
@@ -68,7 +68,7 @@ class Process:
     def wait(self) -> tuple[int, str]:
         assert self.process.stdout
         with self.process.stdout:
-            status = self.process.wait(10)
+            status = self.process.wait(30)
         return status, self.errors.read_text()
 
     def left(self) -> tuple[list[str], list[str]]:

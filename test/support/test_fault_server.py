@@ -33,7 +33,7 @@ def server() -> Iterator[FaultServer]:
 
 @contextlib.contextmanager
 def connect(server: FaultServer) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), 5) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), 30) as sock:
         yield sock
 
 
@@ -60,7 +60,7 @@ def post(client: http.client.HTTPConnection, body: bytes = BODY) -> tuple[int, b
 
 @contextlib.contextmanager
 def http_client(server: FaultServer) -> Iterator[http.client.HTTPConnection]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)) as client:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as client:
         yield client
 
 
@@ -415,7 +415,7 @@ def test_good_tls_serves_steps_as_plain_http_does(host: str) -> None:
         assert server.url == f"https://127.0.0.1:{server.port}"
         server.script(fault.reset_after_read())
         context = ssl.create_default_context(cafile=server.ca_bundle)
-        with contextlib.closing(http.client.HTTPSConnection(host, server.port, timeout=5, context=context)) as client:
+        with contextlib.closing(http.client.HTTPSConnection(host, server.port, timeout=30, context=context)) as client:
             with pytest.raises(ConnectionError):
                 post(client)
             client.close()
@@ -482,7 +482,7 @@ def test_stopping_twice_is_fine(server: FaultServer) -> None:
     """A test may end the server itself, to see what its client does then."""
     server.stop()
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", server.port), 5)
+        socket.create_connection(("127.0.0.1", server.port), 30)
 
 
 @pytest.mark.parametrize("sent", [REQUEST + BODY, b"nonsense\r\n\r\n"])

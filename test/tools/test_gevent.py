@@ -12,7 +12,8 @@ import pytest
 from support import fault_server as server
 from support.fault_server import FaultServer
 
-TIMEOUTS = (300, 900, 600)  # ms
+TIMEOUTS = (400, 1600, 1000)  # ms
+SLACK = 550  # ms that a busy machine may add: less than what lies between two timeouts
 
 # boto3 cannot make a client any more when gevent has patched `ssl` behind it: there clients open before the patch.
 SCRIPT = """
@@ -57,7 +58,7 @@ with ExitStack() as opened:
     started = time.monotonic()
     late = [gevent.spawn(timed, timeout) for timeout in timeouts]
     echoed = [gevent.spawn(answered, number) for number in range(5)]
-    gevent.joinall(late + echoed, timeout=20)
+    gevent.joinall(late + echoed, timeout=60)
     took = time.monotonic() - started
 print(json.dumps({"late": [one.value for one in late], "echoed": [one.value for one in echoed], "took": took}))
 """
@@ -78,11 +79,11 @@ def test_calls_in_greenlets_end_at_their_own_timeouts(provider: str, when: str) 
     with FaultServer() as far_side:
         far_side.default = server.Step("late or echo", act)
         command = [sys.executable, "-c", SCRIPT, provider, far_side.url, when, *map(str, TIMEOUTS)]
-        run = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=60, env=environment)
+        run = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120, env=environment)
         seen = json.loads(run.stdout)
     for timeout, (code, trace_id, took) in zip(TIMEOUTS, seen["late"], strict=True):
         assert (code, trace_id) == ("CALL_TIMEOUT", f"trace-{timeout}")
-        assert timeout <= took * 1000 < timeout + 250
+        assert timeout <= took * 1000 < timeout + SLACK
     assert seen["echoed"] == [0, 1, 2, 3, 4]
     assert seen["took"] * 1000 < sum(TIMEOUTS)
     assert far_side.executions >= len(TIMEOUTS) + 5
