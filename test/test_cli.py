@@ -57,7 +57,8 @@ def hello(request):
 @pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
     """Each provider in turn."""
-    return request.param
+    name: str = request.param
+    return name
 
 
 class Ended(NamedTuple):

@@ -78,7 +78,7 @@ def test_a_target_is_there(target: str) -> None:
 
 def test_the_operating_system_is_the_same_everywhere() -> None:
     """The one that tests run on: classifier, README and documentation."""
-    classifiers = metadata("pip-services4-serverless").get_all("Classifier")
+    classifiers = metadata("pip-services4-serverless").get_all("Classifier") or []
     assert [each for each in classifiers if each.startswith("Operating System")] == [
         "Operating System :: POSIX :: Linux"
     ]

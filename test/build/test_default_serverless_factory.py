@@ -28,7 +28,8 @@ KINDS = {"azure": "commandable-azurefunc", "google": "commandable-cloudfunc", "l
 @pytest.fixture(params=KINDS)
 def provider(request: pytest.FixtureRequest) -> str:
     """Each provider in turn."""
-    return request.param
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -88,8 +90,8 @@ def test_an_action_is_idempotent_by_keyword(provider: str) -> None:
     """Of every method; the next call without it is not."""
     with FaultServer() as server, open_client(provider, server.url, retries=2) as client:
         for name, enter in entries(provider, client).items():
-            assert attempts_of(server, lambda enter=enter: enter(idempotent=True)) == 3, name
-            assert attempts_of(server, lambda enter=enter: enter()) == 1, name
+            assert attempts_of(server, partial(enter, idempotent=True)) == 3, name
+            assert attempts_of(server, enter) == 1, name
 
 
 def test_retries_by_keyword(provider: str) -> None:
@@ -109,7 +111,8 @@ def test_a_shorter_timeout_by_keyword(provider: str) -> None:
     with FaultServer() as server, open_client(provider, server.url, timeout=20_000) as client:
         server.default = silent()
         started = time.monotonic()
-        for options in ({"timeout": 100}, {"total_timeout": 100}):
+        shorter: list[CallOptions] = [{"timeout": 100}, {"total_timeout": 100}]
+        for options in shorter:
             with pytest.raises(ConnectionException) as caught:
                 client.call("get", "T", **options)
             assert caught.value.code == "CALL_TIMEOUT"
@@ -182,7 +185,7 @@ def test_a_subclass_without_the_keywords_works(name: str) -> None:
     base: Any = {"azure": AzureFunctionClient, "lambda": LambdaClient, "google": CloudFunctionClient}[name]
     seen = []
 
-    class Older(base):  # type: ignore[misc]
+    class Older(base):
         def _call(self, cmd: str, context: Any, params: Any = None) -> Any:
             seen.append("_call")
             return super()._call(cmd, context, params)
@@ -208,7 +211,7 @@ def test_an_asynchronous_subclass_without_the_keywords_works(name: str) -> None:
         name
     ]
 
-    class Older(base):  # type: ignore[misc]
+    class Older(base):
         async def _call(self, cmd: str, context: Any, params: Any = None) -> Any:
             return await super()._call(cmd, context, params)
 
@@ -237,7 +240,7 @@ def test_the_types_are_the_table() -> None:
 
 def test_a_commands_options_beat_the_clients(provider: str) -> None:
     """And a call's beat the command's; other commands have the client's."""
-    options = {"retries": 2, "commands.get.idempotent": True, "commands.get.retries": 1}
+    options: dict[str, Any] = {"retries": 2, "commands.get.idempotent": True, "commands.get.retries": 1}
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         assert attempts_of(server, lambda: client.call_command("get", "T")) == 2
         assert attempts_of(server, lambda: client.call_command("get", "T", retries=0)) == 1
@@ -248,7 +251,7 @@ def test_a_commands_options_beat_the_clients(provider: str) -> None:
 
 def test_a_commands_times(provider: str) -> None:
     """In milliseconds, as the client's."""
-    options = {"timeout": 20_000, "commands.get.timeout": 100, "commands.put.total_timeout": 100}
+    options: dict[str, Any] = {"timeout": 20_000, "commands.get.timeout": 100, "commands.put.total_timeout": 100}
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         server.default = silent()
         started = time.monotonic()
@@ -295,7 +298,7 @@ def test_dicts_nested_and_flat(provider: str) -> None:
             client = CLIENTS[provider]("dummies")
             client.configure({**flat, **options})
             client.open()
-            assert attempts_of(server, lambda client=client: client.call_command("orders.get", "T")) == 2, options
+            assert attempts_of(server, partial(client.call_command, "orders.get", "T")) == 2, options
             client.close()
 
 
@@ -367,10 +370,14 @@ def test_a_commands_timeout_beyond_the_front_ends_is_warned_of() -> None:
 LAMBDAS = [pytest.param(Kind("lambda"), id="blocking"), pytest.param(AsyncKind("lambda"), id="asynchronous")]
 
 
+# A client whose calls have keywords of its provider.
+open_own: Callable[..., AbstractContextManager[Any]] = open_client
+
+
 @pytest.mark.parametrize("kind", LAMBDAS)
 def test_a_tenant_is_sent(kind: Kind) -> None:
     """By every method, in the header of the service's model, and with each attempt; of this call alone."""
-    with FaultServer() as server, open_client(kind, server.url) as client:
+    with FaultServer() as server, open_own(kind, server.url) as client:
         for enter in entries(kind, client).values():
             server.script(answer(429))
             enter(tenant_id="blue/1")
@@ -382,7 +389,7 @@ def test_a_tenant_is_sent(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", LAMBDAS)
 def test_a_tenant_is_signed_as_botocore_signs(kind: Kind) -> None:
     """The signature that arrived is the one that botocore makes of the headers that arrived."""
-    with FaultServer() as server, open_client(kind, server.url) as client:
+    with FaultServer() as server, open_own(kind, server.url) as client:
         client.call("get", "T", {"a": 1}, tenant_id="blue: 1@x.org")
         (request,) = server.requests
         authorization = request.headers["Authorization"]
@@ -401,7 +408,7 @@ def test_both_kinds_send_the_same_of_a_tenant() -> None:
     """Headers that are signed, but for what depends on the time."""
     seen = []
     for kind in (Kind("lambda"), AsyncKind("lambda")):
-        with FaultServer() as server, open_client(kind, server.url) as client:
+        with FaultServer() as server, open_own(kind, server.url) as client:
             client.call("get", "T", {"a": 1}, tenant_id="blue")
             (request,) = server.requests
             names = ("X-Amz-Tenant-Id", "X-Amz-Invocation-Type", "X-Amz-Security-Token")
@@ -414,7 +421,7 @@ def test_both_kinds_send_the_same_of_a_tenant() -> None:
 @pytest.mark.parametrize("wrong", ["", "x" * 257, "a\r\nX-Other: 1", "ü", 5, None, True, b"blue"], ids=repr)
 def test_a_wrong_tenant_is_refused(kind: Kind, wrong: Any) -> None:
     """What the service's model does not allow, a second header above all."""
-    with FaultServer() as server, open_client(kind, server.url) as client:
+    with FaultServer() as server, open_own(kind, server.url) as client:
         with pytest.raises(BadRequestException) as caught:
             client.call("get", "T", tenant_id=wrong)
         assert (caught.value.code, caught.value.details["key"]) == ("WRONG_OPTION", "tenant_id")
@@ -424,7 +431,7 @@ def test_a_wrong_tenant_is_refused(kind: Kind, wrong: Any) -> None:
 @pytest.mark.parametrize("kind", [Kind("azure"), AsyncKind("azure")], ids=["blocking", "asynchronous"])
 def test_azure_knows_no_tenants(kind: Kind) -> None:
     """The option does not exist there."""
-    with FaultServer() as server, open_client(kind, server.url) as client:
+    with FaultServer() as server, open_own(kind, server.url) as client:
         with pytest.raises(BadRequestException, match="tenant_id: does not exist"):
             client.call("get", "T", tenant_id="blue")
         assert server.connections == 0
@@ -432,18 +439,18 @@ def test_azure_knows_no_tenants(kind: Kind) -> None:
 
 def test_a_botocore_that_knows_no_tenants() -> None:
     """Its client would fail with a `KeyError`; the call says what is missing."""
-    with FaultServer() as server, open_client("lambda", server.url) as client:
-        members = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members  # type: ignore[attr-defined]
+    with FaultServer() as server, open_own("lambda", server.url) as client:
+        members = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members
         del members["TenantId"]
         with pytest.raises(BadRequestException, match="botocore does not know tenants") as caught:
-            client.call("get", "T", tenant_id="blue")  # type: ignore[call-arg]
+            client.call("get", "T", tenant_id="blue")
         assert (caught.value.code, caught.value.trace_id) == ("WRONG_OPTION", "T")
         assert client.call("get", "T", {"a": 1})["a"] == 1
 
 
 def test_the_pattern_is_the_service_models() -> None:
     """What botocore's model says of a tenant."""
-    with open_client("lambda", "http://127.0.0.1:9") as client:
-        shape = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members["TenantId"]  # type: ignore[attr-defined]
+    with open_own("lambda", "http://127.0.0.1:9") as client:
+        shape = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members["TenantId"]
     assert shape.serialization == {"location": "header", "name": "X-Amz-Tenant-Id"}
     assert (shape.metadata["min"], shape.metadata["max"]) == (1, 256)

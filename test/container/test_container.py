@@ -252,7 +252,7 @@ def test_a_component_that_nobody_configured(
     """As the container makes one for a descriptor that its YAML file does not have: it says so when it opens it."""
     from pip_services4_container import Container
 
-    class ShopContainer(Container):  # type: ignore[misc]
+    class ShopContainer(Container):
         def set_references(self, references: IReferences) -> None:
             references.put(Descriptor("shop", "service", "default", "default", "1.0"), Shop())
 

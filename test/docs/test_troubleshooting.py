@@ -111,7 +111,7 @@ bomb = gzip.compress(bytes(101 * 1024 * 1024), 1)
 error = {"errorType": "KeyError", "errorMessage": "'tea'", "stackTrace": []}
 PROVOKED: dict[str, Callable[[FaultServer], None]] = {
     "NO_COMMAND": lambda server: azure()(server.url).call(""),
-    "WRONG_CONTEXT": lambda server: azure()(server.url).call("orders.get", {"order_id": 1}),
+    "WRONG_CONTEXT": lambda server: azure()(server.url).call("orders.get", {"order_id": 1}),  # type: ignore[arg-type]
     "NOT_OPENED": lambda server: azure()(server.url).call("orders.get"),
     "SERIALIZATION_FAILED": called(None, params={"when": object}),
     "PAYLOAD_TOO_LARGE": called(None, on_lambda, {"data": "x" * 7_000_000}),

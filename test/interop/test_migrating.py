@@ -31,7 +31,8 @@ FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py", "google": "goo
 @pytest.fixture(params=FILES)
 def provider(request: pytest.FixtureRequest) -> str:
     """Each provider in turn."""
-    return request.param
+    name: str = request.param
+    return name
 
 
 def load(file: str, migrate: bool) -> dict[str, Any]:
