@@ -106,6 +106,7 @@ def test_retries_by_keyword(provider: str) -> None:
             assert caught.value.code == "TOO_MANY_REQUESTS"
 
 
+@pytest.mark.timing
 def test_a_shorter_timeout_by_keyword(provider: str) -> None:
     """It ends the attempt long before the configured one would."""
     with FaultServer() as server, open_client(provider, server.url, timeout=20_000) as client:
@@ -249,6 +250,7 @@ def test_a_commands_options_beat_the_clients(provider: str) -> None:
         assert attempts_of(server, lambda: client.call_command("put", "T", idempotent=True)) == 3
 
 
+@pytest.mark.timing
 def test_a_commands_times(provider: str) -> None:
     """In milliseconds, as the client's."""
     options: dict[str, Any] = {"timeout": 20_000, "commands.get.timeout": 100, "commands.put.total_timeout": 100}
