@@ -229,6 +229,15 @@ def test_a_status_decides_where_no_error_is_described(
     assert found.resend is resend
 
 
+def test_every_other_status_is_an_error_that_is_not_sent_again() -> None:
+    """Each number that the table above does not name; the fault matrix has some of them."""
+    named = {400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504}
+    for status in {*range(300, 600)} - named:
+        found = failure(status, b"<h1>No</h1>")
+        assert (type(found.error), found.error.status, found.resend) == (InvocationException, status, Resend.NEVER)
+        assert found.error.code == ("UNEXPECTED_REDIRECT" if status < 400 else "CALL_FAILED")
+
+
 @pytest.mark.defect(9)
 @pytest.mark.defect(11)
 @pytest.mark.parametrize("status", [404, 503])

@@ -94,7 +94,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -> None:
     """Whenever `close` comes, a call has its answer or is told that the client is closed, and nothing else."""
-    gc.collect()  # what other tests left
     before = Resources()
     with FaultServer() as far_side, ThreadPoolExecutor(4) as threads:
         client = CLIENTS[provider]("dummies")
@@ -117,7 +116,6 @@ def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -
         for worker in workers:
             worker.result(30)
     assert seen == {1, "NOT_OPENED"}
-    gc.collect()
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
@@ -142,7 +140,6 @@ def test_open_and_close_from_many_threads(provider: str) -> None:
         assert client._call("act", "test", {"a": 1})["a"] == 1
         client.close("test")
         assert not client.is_open()
-    gc.collect()
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
