@@ -27,6 +27,7 @@ from support.load import load_server
 from support.watch import MARK, Watch, watch
 
 from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, _identity
+from pip_services4_serverless.clients._failures import NoTokenError
 
 __all__ = ["watch"]
 
@@ -334,6 +335,7 @@ def test_a_key_error_of_the_library(issuer: Issuer, function: FaultServer) -> No
         assert isinstance(failure(client).__cause__.__cause__, KeyError)
 
 
+@pytest.mark.timing
 def test_an_issuer_that_is_down(issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's own retries take seconds; the call ends in its time."""
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
@@ -351,13 +353,15 @@ def test_an_issuer_that_is_down(issuer: Issuer, function: FaultServer, monkeypat
     assert function.connections == 0
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("option", ["timeout", "total_timeout"])
 def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultServer) -> None:
     """All calls end in their time, with one request between them; when the token comes, the next call has it."""
     go_on = threading.Event()
 
     issuer.before = lambda: go_on.wait(10)
-    with client_with_identity(kind, function.url, **{option: 400}) as client:
+    options: dict[str, Any] = {option: 400}
+    with client_with_identity(kind, function.url, **options) as client:
         began = time.monotonic()
         errors = call_at_once(client)
         assert time.monotonic() - began < 2
@@ -369,6 +373,7 @@ def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultS
     assert len(issuer.asked) == 1
 
 
+@pytest.mark.timing
 def test_a_token_comes_out_of_the_attempts_time(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """The function has what is left."""
     issuer.before = lambda: time.sleep(0.5)
@@ -404,7 +409,7 @@ def test_an_error_that_asks_for_its_text(watch: Watch) -> None:
     def fetch() -> tuple[str, float]:
         raise OddError
 
-    with pytest.raises(_identity.NoTokenError) as caught:
+    with pytest.raises(NoTokenError) as caught:
         _identity.Identity("a library", fetch).authorize({}, 5)
     assert "OddError: " in str(caught.value.__cause__)
     watch.note(caught.value)
@@ -443,7 +448,7 @@ def test_a_token_that_cannot_be_sent(fetched: Any, watch: Watch) -> None:
     """It is refused, and not shown."""
     identity = _identity.Identity("a library", lambda: fetched)
     headers: dict[str, str] = {}
-    with pytest.raises(_identity.NoTokenError) as caught:
+    with pytest.raises(NoTokenError) as caught:
         identity.authorize(headers, 5)
     assert isinstance(caught.value.__cause__, TypeError | ValueError)
     watch.note(caught.value)
@@ -647,7 +652,7 @@ def test_what_identities_libraries_log() -> None:
     logger = logging.getLogger("google.auth.transport.requests")
     kept: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = kept.append  # type: ignore[method-assign]
+    handler.emit = kept.append  # type: ignore[assignment,method-assign]
     logger.addHandler(handler)
     token = "eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQ12.hunter2"
     headers = {"Authorization": f"Bearer {token}", "X": 1}
