@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Processes that share the tests; all tests of a file run in one of them and share its servers. More than there are
-# cores, for much of the tests is waiting.
+# Processes that share the tests; all tests of a file run in one of them and share its servers, in the order that
+# test/conftest.py gives. More than there are cores, for much of the tests is waiting.
 export WORKERS ?= 4
-export PARALLEL = -n $(WORKERS) --dist loadfile
+export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: install tools demo test test-fast check lint types coverage soak audit wheel package environments pythons niquests docs docgen docker-check bench clean
 

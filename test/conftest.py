@@ -23,8 +23,36 @@ for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+# The files that take longest, in this order. Each is run by one process as a whole, so none of them must begin last.
+LONGEST = [
+    "test_async",
+    "test_fault_matrix",
+    "test_wire",
+    "test_cli",
+    "test_examples",
+    "test_lifetime",
+    "test_benchmark",
+    "test_gevent",
+    "test_pytest_plugin",
+    "test_user_code",
+    "test_forks",
+    "test_interrupts",
+    "test_outside",
+    "test_lambda_host",
+    "test_lambda_processes",
+    "test_secrets",
+    "test_load",
+    "test_tracebacks",
+    "test_identity",
+    "test_azure_people",
+]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Only tests that hold a bound in time get a second try; the summary names each that needed it."""
+    """The longest files first. Only tests that hold a bound in time get a second try; the summary names each that
+    needed it."""
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     for item in items:
         if item.get_closest_marker("timing"):
             item.add_marker(pytest.mark.flaky(reruns=1))

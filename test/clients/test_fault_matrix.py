@@ -21,7 +21,7 @@ from pip_services4_serverless.clients import FunctionClient
 
 provider = every_kind
 
-SLACK = 0.25  # seconds that a busy machine may add to an attempt
+SLACK = 0.5  # seconds that a busy machine may add to an attempt
 BACKOFF = 0.1  # seconds at most before the second attempt
 
 CELLS = [

@@ -37,7 +37,7 @@ from .fault_server import FaultServer, Step
 
 DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
 RETRIES = 1
-SHORT = 100  # ms: the bound at which a fault that hangs must end
+SHORT = 150  # ms: the bound at which a fault that hangs must end
 LONG = 10_000  # ms: a bound that no fault may reach
 
 
@@ -282,6 +282,7 @@ FAULTS: Sequence[Fault] = (
         one(server.never_reads()),
         "timeout",
         params=_LARGE,
+        options={"timeout": 2 * SHORT},
     ),
     Fault("head stalls half way", SILENCE, SILENCE, one(server.stall_head()), "timeout"),
     Fault("body stalls half way", SILENCE, SILENCE, one(server.stall_body()), "timeout"),
