@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -61,7 +62,7 @@ def function() -> Iterator[FaultServer]:
 @pytest.fixture(autouse=True)
 def _traced_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Coverage traces the threads of `threading` alone."""
-    start = _identity.start_new_thread
+    start = start_new_thread
 
     def run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         sys.settrace(threading.gettrace())
