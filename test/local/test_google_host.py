@@ -203,6 +203,7 @@ def test_a_function_is_deployed_again(host: GoogleFunctionHost, tmp_path: Path) 
     assert host.invocations("f") == 2
     host.remove("f")
     assert host.functions == []
+    assert str(tmp_path) not in sys.path
 
 
 def test_the_environment_stays(host: GoogleFunctionHost, monkeypatch: pytest.MonkeyPatch) -> None:
