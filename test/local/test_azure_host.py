@@ -498,6 +498,6 @@ def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_subpackage_has_what_it_lists() -> None:
     """The hosts are listed without being imported, and other names are not there."""
-    assert local.__all__ == ["AzureFunctionHost", "LambdaHost"]
+    assert local.__all__ == ["AzureFunctionHost", "GoogleFunctionHost", "LambdaHost"]
     with pytest.raises(AttributeError, match="no attribute 'OtherHost'"):
         _ = local.OtherHost
