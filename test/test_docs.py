@@ -94,16 +94,16 @@ def test_the_refusals_are_those_raised() -> None:
 
 # Answers that each row of the table is about, but for the attempts that had none.
 ANSWERED = {
-    "refused before running": [
+    "the request was rejected": [
         Answer(429, {}, b""),
         Answer(503, {"retry-after": "1"}, b""),
         *(Answer(400, {}, b"", name) for name in sorted(LambdaClient._PROVIDER.not_started)),
     ],
-    "500, 502,": [
+    "500, 502, 504": [
         *(Answer(status, {}, b"") for status in (500, 502, 503, 504)),
         Answer(410, {}, b"", "EFSIOException"),
     ],
-    "the function answered with an error": [
+    "the function reported an error": [
         Answer(500, {}, b'{"code": "NO_ORDER", "status": 503, "message": "gone"}'),
         Answer(200, {}, b'{"errorMessage": "x"}', function_failed=True),
         *(Answer(status, {}, b"") for status in (301, 400, 404, 408, 410, 418, 501, 505)),
@@ -112,18 +112,22 @@ ANSWERED = {
 
 
 @pytest.mark.parametrize("beginning", ANSWERED)
-def test_the_table_of_what_is_sent_again_is_the_rule(beginning: str) -> None:
-    """What it says of an answer is what is done after it."""
+def test_the_table_of_what_is_retried_is_the_rule(beginning: str) -> None:
+    """What it says of a response is what is done after it."""
     row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
-    rules = {"again again": Resend.ALWAYS, "never again": Resend.IF_IDEMPOTENT, "never never": Resend.NEVER}
+    rules = {
+        ("retried", "retried"): Resend.ALWAYS,
+        ("not retried", "retried"): Resend.IF_IDEMPOTENT,
+        ("not retried", "not retried"): Resend.NEVER,
+    }
     failures = [failure_of(answer, "T", LambdaClient._PROVIDER) for answer in ANSWERED[beginning]]
-    assert {failure.resend if failure else None for failure in failures} == {rules[f"{row[1]} {row[2]}"]}
+    assert {failure.resend if failure else None for failure in failures} == {rules[row[1], row[2]]}
 
 
-def test_what_is_sent_again_with_a_new_token_is_the_rule() -> None:
+def test_what_is_retried_with_a_new_token_is_the_rule() -> None:
     """Its row is the other one that holds for answers."""
-    row = next(row for row in rows(ERRORS) if row[0].startswith("refused for its token"))
-    assert row[1:] == ["once, with a new token"] * 2
+    row = next(row for row in rows(ERRORS) if row[0].startswith("the token of `credential.identity` was rejected"))
+    assert row[1:] == ["retried once, with a new token"] * 2
     answer = Answer(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
     assert refuses_token(answer)
     failure = failure_of(answer._replace(token_refused=True), "T")
@@ -144,7 +148,7 @@ def test_the_codes_of_the_command_line_are_documented() -> None:
 
 
 def test_lambdas_refusals_are_named() -> None:
-    """The page names each of Lambda's errors after which a call is sent again."""
+    """The page names each of Lambda's errors after which a call is retried."""
     assert all(f"`{name}`" in ERRORS for name in LambdaClient._PROVIDER.not_started)
 
 

@@ -132,11 +132,11 @@ def test_the_matrix_in_the_documentation_is_this_one() -> None:
     assert page == written(page)
 
 
-def test_the_resend_table_is_that_of_the_errors_page() -> None:
+def test_the_retry_table_is_that_of_the_errors_page() -> None:
     """It is told in two places, in the same words."""
     tables = []
     for page in (DOCS, DOCS.with_name("errors.md")):
-        section = page.read_text("utf-8").partition("## What is sent again")[2]
+        section = page.read_text("utf-8").partition("## What is retried")[2]
         tables.append([line for line in section.partition("\n## ")[0].splitlines() if line.startswith("|")])
-    assert len(tables[0]) == 8
+    assert len(tables[0]) == 9
     assert tables[0] == tables[1]
