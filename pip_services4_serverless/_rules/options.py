@@ -45,19 +45,23 @@ def _flag(default: bool, meaning: str) -> Any:
 class Options:
     """The options of a client."""
 
-    connect_timeout: int = _number(10_000, 1, _LONGEST, "ms to connect")
-    timeout: int = _number(10_000, 1, _LONGEST, "ms for one attempt, connecting included, to be answered whole")
-    total_timeout: int = _number(0, 0, _LONGEST, "ms for the call with all its attempts and waits; 0 is no bound")
-    retries: int = _number(3, 0, 1000, "further attempts after the first")
-    idempotent: bool = _flag(False, "the actions may be executed more than once")
+    connect_timeout: int = _number(10_000, 1, _LONGEST, "time to connect, in ms")
+    timeout: int = _number(
+        10_000, 1, _LONGEST, "time for one attempt, from connecting to the end of the response, in ms"
+    )
+    total_timeout: int = _number(
+        0, 0, _LONGEST, "time for the whole call, with all retries and the waits between them, in ms; 0 means no limit"
+    )
+    retries: int = _number(3, 0, 1000, "maximum number of retries")
+    idempotent: bool = _flag(False, "true allows a retry even if the function may have run already")
     max_connections: int = _number(
-        64, 1, 65535, "connections kept alive; calls beyond it open more and drop them after use"
+        64, 1, 65535, "connections that are kept open for reuse; this does not limit concurrent calls"
     )
-    idle_timeout: int = _number(60_000, 1, _LONGEST, "ms after which a pooled connection is not used again")
+    idle_timeout: int = _number(60_000, 1, _LONGEST, "time after which an idle connection is no longer reused, in ms")
     tcp_keepalive: int = _number(
-        45_000, 0, _LONGEST, "ms of silence before TCP keep-alive probes, and between them; 0 sends none"
+        45_000, 0, _LONGEST, "time without traffic before each TCP keep-alive probe, in ms; 0 sends none"
     )
-    prefix_commands: bool = _flag(True, "commandable clients send `name.cmd`; false sends `cmd` alone")
+    prefix_commands: bool = _flag(True, "commandable clients send `name.cmd` as the command; false sends `cmd` alone")
 
     def configured(self, config: ConfigParams) -> Self:
         """These options, but for what the configuration sets.
@@ -77,7 +81,7 @@ CALL_OPTIONS: Mapping[str, Option] = {
 # Of one call of a provider that knows tenants.
 TENANT_OPTIONS: Mapping[str, Option] = {
     "tenant_id": Option(
-        None, None, "the tenant, for a function with tenant isolation (Lambda)", "[a-zA-Z0-9._:/=+@ -]{1,256}"
+        None, None, "tenant ID, for a Lambda function with tenant isolation", "[a-zA-Z0-9._:/=+@ -]{1,256}"
     )
 }
 COMMANDS = "options.commands."
