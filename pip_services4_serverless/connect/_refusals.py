@@ -13,18 +13,18 @@ from .._tracebacks import hide_failures
 __tracebackhide__ = hide_failures
 
 REFUSALS: Mapping[str, str] = {
-    "WRONG_OPTION": "an option of the wrong kind or out of bounds",
-    "NO_CONNECTION": "nothing to connect to; a discovery key that is not found",
-    "WRONG_PROTOCOL": "a scheme other than http or https",
-    "WRONG_URI": "an unusable URL: no host, an odd one, a password, white space; a `function_name` that leaves `/api/`",
-    "WRONG_AUTH_CODE": "a key with white space, a line break, or characters that are no ASCII",
-    "WRONG_ARN": "no ARN, partial ARN or name of a Lambda function",
-    "NO_REGION": "no region in the ARN, the configuration or AWS's own settings",
-    "NO_ACCESS_ID": "`access_key` without `access_id`",
-    "NO_ACCESS_KEY": "`access_id` or `session_token` without `access_key`",
-    "WRONG_ACCESS_KEY": "an AWS key with white space or a line break",
-    "WRONG_IDENTITY": "an `identity` other than `default`; without `scope` on Azure; beside `auth_token` on Google",
-    "NO_CREDENTIALS": "a store key that is not found; nothing in AWS's own chain; an identity's extra is not installed",
+    "WRONG_OPTION": "an option has the wrong type, is out of bounds or, as a keyword of `from_uri`, does not exist",
+    "NO_CONNECTION": "no address is configured, or a part of it is missing, or a discovery key was not found",
+    "WRONG_PROTOCOL": "the protocol is neither http nor https",
+    "WRONG_URI": "the URL is not valid: no host, a password, white space, or a `function_name` outside `/api/`",
+    "WRONG_AUTH_CODE": "the key or token contains white space, a line break or a character outside ASCII",
+    "WRONG_ARN": "the value is not an ARN, a partial ARN or the name of a Lambda function",
+    "NO_REGION": "the ARN, the configuration and AWS's own settings name no valid region",
+    "NO_ACCESS_ID": "`access_key` is set without `access_id`",
+    "NO_ACCESS_KEY": "`access_id` or `session_token` is set without `access_key`",
+    "WRONG_ACCESS_KEY": "an AWS key contains white space, a line break or a character outside ASCII",
+    "WRONG_IDENTITY": "`identity` is not `default`, lacks `scope` (Azure), or is set beside `auth_token` (Google)",
+    "NO_CREDENTIALS": "a store key was not found, AWS's chain found no keys, or an extra for `identity` is missing",
 }
 
 
