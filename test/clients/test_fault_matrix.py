@@ -93,7 +93,7 @@ def check_error(error: ApplicationException, expected: Outcome, variant: Variant
 
 def check_time(seconds: float, fault: Fault, expected: Outcome) -> None:
     """A fault that hangs ends at its bound, neither earlier nor later; any other ends long before it."""
-    if fault.ends == "at once":
+    if fault.ends == "immediately":
         assert seconds < LONG / 1000 / 2
     else:
         hanging = sum((expected.error is not None, expected.attempts == 2)) if expected.error else 1

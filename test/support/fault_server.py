@@ -541,6 +541,12 @@ def garbage_headers(lines: bytes = b"\x00\xff no colon here\r\n: no name\r\n\xfe
     return raw(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\n{}", then="close", name="garbage_headers")
 
 
+def transfer_encoding(coding: str) -> Step:
+    """A chunked body under this `Transfer-Encoding`; then silence."""
+    head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n"
+    return raw(head.encode() + b"2\r\n{}\r\n0\r\n\r\n", then="hold", name="transfer_encoding")
+
+
 def informational(*codes: int, **of: Any) -> Step:
     """Interim answers, such as 100 and 103, before the real one."""
     interim = [b"HTTP/1.1 %d Interim\r\n\r\n" % code for code in codes]

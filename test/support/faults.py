@@ -1,6 +1,7 @@
-"""The faults that a call may meet, as data: how each is made, and what the caller and the far side must see of it.
+"""The faults that a call may meet, as data: how each is produced, and what the caller and the server must see.
 
-`stage` sets one up. `PYTHONPATH=test python -m support.faults` writes the table of them into docs/reliability.md.
+`stage` sets up a fault. `PYTHONPATH=test python -m support.faults` writes the table of all faults into
+docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ LONG = 10_000  # ms: a bound that no fault may reach
 
 
 class Outcome(NamedTuple):
-    """What one call comes to. `executed` counts the requests that the far side may have run."""
+    """The outcome of one call. `executed` counts the requests that the server may have run."""
 
     executed: int
     attempts: int
-    error: type[ApplicationException] | None = None  # None: the call returns its answer
+    error: type[ApplicationException] | None = None  # None: the call returns its result
     code: str = ""
-    status: int = 0  # 0: the one that was answered
+    status: int = 0  # 0: the response's status
 
 
 class Outcomes(NamedTuple):
@@ -57,7 +58,7 @@ class Outcomes(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """The step for each attempt; the last stays. A plain fault has one variant."""
+    """The server's step for each attempt; the last one repeats. Most faults have one variant."""
 
     steps: Sequence[Step]
     status: int = 0
@@ -69,9 +70,9 @@ class Fault:
     azure: Outcomes | None  # and Google
     aws: Outcomes | None
     variants: Sequence[Variant] = ()
-    ends: str = "at once"  # or at "connect_timeout", or at "timeout"
+    ends: str = "immediately"  # or at "connect_timeout" or "timeout"
     tls: str | None = None
-    before: Step | None = None  # what an earlier call of the same client met
+    before: Step | None = None  # the server's step for an earlier call of the same client
     place: Callable[[], AbstractContextManager[str]] | None = None  # the URL to call, when there is no fault server
     options: Mapping[str, Any] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Fault:
 
     @property
     def bound(self) -> float:
-        """Seconds at which an attempt ends that hangs."""
+        """The seconds after which an attempt that hangs ends."""
         return float(self.options.get(self.ends, SHORT)) / 1000
 
     def outcomes(self, provider: str) -> Outcomes | None:
@@ -88,18 +89,18 @@ class Fault:
 
 
 class Stage(NamedTuple):
-    """A client that is about to meet a fault."""
+    """An open client and the server that is about to fail."""
 
     client: FunctionClient
     server: FaultServer | None
     attempts: list[float]  # when each was made
 
     def executed(self) -> int:
-        """How many requests the far side may have run: those it read whole and did not refuse."""
+        """How many requests the server may have run: those that it read completely and did not reject."""
         return self.server.executions - self.server.steps["refused"] if self.server else 0
 
     def meet(self, variant: Variant) -> None:
-        """Let the next call meet this."""
+        """Make the server respond to the next call with this variant."""
         assert self.server
         self.server.script(*variant.steps[:-1])
         self.server.default = variant.steps[-1]
@@ -116,7 +117,7 @@ def stage(
     idempotent: bool = False,
     prepare: Callable[[FunctionClient, ConfigParams], None] = as_is,
 ) -> Iterator[Stage]:
-    """Sets up the far side and an open client of it, on which `prepare` may have put its hands before."""
+    """Start the server, and open a client that calls it. `prepare` may change the client before it is configured."""
     bounds: dict[str, Any] = {"connect_timeout": LONG, "timeout": LONG, "retries": RETRIES, "idempotent": idempotent}
     if fault.ends in bounds:
         bounds[fault.ends] = SHORT
@@ -138,7 +139,8 @@ def stage(
             assert far_side
             if fault.before.name == "idle_close":
                 far_side.wait_for(closed=1)
-            threading.Event().wait(fault.options.get("idle_timeout", 0) / 100)  # nothing tells that time has passed
+            # Time must pass here: there is no event to wait for.
+            threading.Event().wait(fault.options.get("idle_timeout", 0) / 100)
         _note_attempts(client, result.attempts)
         yield result
 
@@ -159,42 +161,42 @@ def call(stage: Stage, fault: Fault, trace_id: str = "fault") -> Any:
     return stage.client.call_command("act", trace_id, fault.params)
 
 
-# --- What a call may come to ---
+# --- Outcomes ---
 
 
-def answered(executed: int = 1, attempts: int = 1) -> Outcomes:
+def returned(executed: int = 1, attempts: int = 1) -> Outcomes:
     return Outcomes(Outcome(executed, attempts), Outcome(executed, attempts))
 
 
-def never_again(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
+def never_retried(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
     return Outcomes(Outcome(executed, 1, error, code, status), Outcome(executed, 1, error, code, status))
 
 
-def perhaps_again(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
+def retried_if_idempotent(error: type[ApplicationException], code: str, status: int = 0, executed: int = 1) -> Outcomes:
     return Outcomes(Outcome(executed, 1, error, code, status), Outcome(2 * executed, 2, error, code, status))
 
 
-def always_again(error: type[ApplicationException], code: str, status: int = 0) -> Outcomes:
+def always_retried(error: type[ApplicationException], code: str, status: int = 0) -> Outcomes:
     return Outcomes(Outcome(0, 2, error, code, status), Outcome(0, 2, error, code, status))
 
 
-UNSENT = always_again(ConnectionException, "CANNOT_CONNECT", 503)
-SILENCE = perhaps_again(ConnectionException, "CALL_TIMEOUT", 504)
-LOST = perhaps_again(ConnectionException, "NO_RESPONSE", 502)
-LOST_UNREAD = perhaps_again(ConnectionException, "NO_RESPONSE", 502, executed=0)
-SENSELESS = never_again(InvocationException, "DESERIALIZATION_FAILED", 500)
-TOO_LARGE = never_again(InvocationException, "RESPONSE_TOO_LARGE", 500)
-FAILED = never_again(InvocationException, "CALL_FAILED")
-FAILED_ON_THE_WAY = perhaps_again(InvocationException, "CALL_FAILED")
-REFUSED = always_again(InvocationException, "CALL_FAILED", 503)
-THROTTLED = always_again(InvocationException, "TOO_MANY_REQUESTS", 429)
+UNSENT = always_retried(ConnectionException, "CANNOT_CONNECT", 503)
+SILENCE = retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504)
+LOST = retried_if_idempotent(ConnectionException, "NO_RESPONSE", 502)
+LOST_UNREAD = retried_if_idempotent(ConnectionException, "NO_RESPONSE", 502, executed=0)
+NOT_DECODABLE = never_retried(InvocationException, "DESERIALIZATION_FAILED", 500)
+TOO_LARGE = never_retried(InvocationException, "RESPONSE_TOO_LARGE", 500)
+FAILED = never_retried(InvocationException, "CALL_FAILED")
+FAILED_IN_FRONT = retried_if_idempotent(InvocationException, "CALL_FAILED")
+REFUSED = always_retried(InvocationException, "CALL_FAILED", 503)
+THROTTLED = always_retried(InvocationException, "TOO_MANY_REQUESTS", 429)
 
 
 # --- How faults are made ---
 
 
 def refused(status: int, **of: Any) -> Step:
-    """Answered by a front end that did not run the action."""
+    """The response of a front end that did not run the function."""
     return dataclasses.replace(server.answer(status, **of), name="refused")
 
 
@@ -207,7 +209,7 @@ def each(*steps: Step) -> tuple[Variant, ...]:
 
 
 def late(make: Callable[[], Step]) -> Step:
-    """Made when it is needed: some answers are large."""
+    """The step is made when it is needed, because some responses are large."""
     return Step("late", lambda connection: make().act(connection))
 
 
@@ -241,7 +243,8 @@ def _full_backlog() -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-# Those that some library or proxy treats as special, and the ends; the unit tests of the rules have every number.
+# Statuses that some library or proxy treats specially, and the ends of each range. The unit tests of the rules cover
+# every number.
 _3XX = (*range(300, 309), 399)
 _OTHERS_4XX = (402, 405, 406, 407, 408, 410, 411, 412, 414, 415, 416, 417, 418, 421, 422, 425, 426, 428, 431, 451, 499)
 _OTHERS_5XX = (501, 505, 506, 507, 508, 511, 520, 529, 599)
@@ -266,106 +269,135 @@ FAULTS: Sequence[Fault] = (
     Fault("name not found", UNSENT, UNSENT, place=_name_not_found),
     Fault("connection refused", UNSENT, UNSENT, place=_refused),
     Fault("backlog full: connecting times out", UNSENT, UNSENT, place=_full_backlog, ends="connect_timeout"),
-    Fault("TLS: no handshake but garbage", UNSENT, UNSENT, tls="broken"),
-    Fault("TLS: reset in the handshake", UNSENT, UNSENT, tls="reset"),
-    Fault("TLS: silence in the handshake", UNSENT, UNSENT, tls="silent", ends="connect_timeout"),
-    Fault("TLS: handshake drips a byte at a time", UNSENT, UNSENT, tls="drip", ends="connect_timeout"),
-    Fault("TLS: certificate expired", UNSENT, UNSENT, tls="expired"),
+    Fault("TLS: garbage instead of a handshake", UNSENT, UNSENT, tls="broken"),
+    Fault("TLS: connection reset during the handshake", UNSENT, UNSENT, tls="reset"),
+    Fault("TLS: no response to the handshake", UNSENT, UNSENT, tls="silent", ends="connect_timeout"),
+    Fault("TLS: handshake sent one byte at a time", UNSENT, UNSENT, tls="drip", ends="connect_timeout"),
+    Fault("TLS: expired certificate", UNSENT, UNSENT, tls="expired"),
     Fault("TLS: certificate of another host", UNSENT, UNSENT, tls="wrong_host"),
-    Fault("TLS: unknown authority", UNSENT, UNSENT, tls="unknown_ca"),
-    # No whole answer in time
-    Fault("accepted, then silence", SILENCE, SILENCE, one(server.silent()), "timeout"),
+    Fault("TLS: certificate of an unknown authority", UNSENT, UNSENT, tls="unknown_ca"),
+    # The response did not arrive in time
+    Fault("request read, but no response", SILENCE, SILENCE, one(server.silent()), "timeout"),
     Fault(
-        "request not read (5.9 MB)",
-        perhaps_again(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
-        perhaps_again(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
+        "server does not read the request (5.9 MB)",
+        retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
+        retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
         one(server.never_reads()),
         "timeout",
         params=_LARGE,
         options={"timeout": 2 * SHORT},
     ),
-    Fault("head stalls half way", SILENCE, SILENCE, one(server.stall_head()), "timeout"),
-    Fault("body stalls half way", SILENCE, SILENCE, one(server.stall_body()), "timeout"),
-    Fault("head drips a byte at a time", SILENCE, SILENCE, one(server.drip("head")), "timeout"),
-    Fault("body drips a byte at a time", SILENCE, SILENCE, one(server.drip("body")), "timeout"),
-    Fault("chunks drip a byte at a time", SILENCE, SILENCE, one(server.drip("chunks")), "timeout"),
-    Fault("body of an error drips", SILENCE, SILENCE, one(server.drip("body", status=400)), "timeout"),
+    Fault("response stops halfway through its head", SILENCE, SILENCE, one(server.stall_head()), "timeout"),
+    Fault("response stops halfway through its body", SILENCE, SILENCE, one(server.stall_body()), "timeout"),
+    Fault("head sent one byte at a time", SILENCE, SILENCE, one(server.drip("head")), "timeout"),
+    Fault("body sent one byte at a time", SILENCE, SILENCE, one(server.drip("body")), "timeout"),
+    Fault("chunked body sent one byte at a time", SILENCE, SILENCE, one(server.drip("chunks")), "timeout"),
+    Fault("body of a 400 sent one byte at a time", SILENCE, SILENCE, one(server.drip("body", status=400)), "timeout"),
     Fault(
-        "idle connection dropped silently, younger than `idle_timeout`",
+        "idle connection dropped by the network, idle for less than `idle_timeout`",
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
         one(server.answer()),
         "timeout",
         before=server.black_hole_idle(),
-        options={"timeout": 3 * SHORT},  # the call before it must not fail
+        options={"timeout": 3 * SHORT},  # the earlier call must not fail
     ),
     Fault(
-        "idle connection dropped silently, older than `idle_timeout`",
-        answered(),
-        answered(),
+        "idle connection dropped by the network, idle for longer than `idle_timeout`",
+        returned(),
+        returned(),
         one(server.answer()),
         before=server.black_hole_idle(),
         options={"idle_timeout": 1},
     ),
-    # Connection lost before a whole answer
-    Fault("reset before the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_before_read())),
-    Fault("reset while the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_while_reading())),
-    Fault("reset after the request is read", LOST, LOST, one(server.reset_after_read())),
-    Fault("closed after the request is read", LOST, LOST, one(server.close_after_read())),
-    Fault("body truncated", LOST, LOST, one(server.truncated())),
-    Fault("chunked body truncated", LOST, LOST, one(server.truncated(chunk_size=1))),
+    # The connection was lost before the response was complete, or the response is not valid HTTP
+    Fault("connection reset before the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_before_read())),
+    Fault("connection reset while the request is read", LOST_UNREAD, LOST_UNREAD, one(server.reset_while_reading())),
+    Fault("connection reset after the request is read", LOST, LOST, one(server.reset_after_read())),
+    Fault("connection closed after the request is read", LOST, LOST, one(server.close_after_read())),
+    Fault("truncated body", LOST, LOST, one(server.truncated())),
+    Fault("truncated chunked body", LOST, LOST, one(server.truncated(chunk_size=1))),
     Fault("`Content-Length` too long", LOST, LOST, one(server.wrong_length(3))),
     Fault("`Content-Length` is not a number", LOST, LOST, one(server.answer(length="two"))),
-    Fault("garbage headers", LOST, LOST, one(server.garbage_headers())),
-    Fault("bad status line", LOST, LOST, each(server.bad_status_line(), server.bad_status_line(b"\xff\x00 what"))),
     Fault(
-        "idle connection closed by the server", answered(), answered(), one(server.answer()), before=server.idle_close()
+        "`Transfer-Encoding` other than `chunked`",
+        LOST,
+        LOST,
+        each(*(server.transfer_encoding(coding) for coding in ("gzip", "gzip, chunked", "identity"))),
     ),
-    # Answers that can be read, or not
-    Fault("100, 102 and 103 before the answer", answered(), answered(), one(server.informational(100, 102, 103, 103))),
-    Fault("`Content-Length` too short", SENSELESS, SENSELESS, one(server.wrong_length(-1))),
-    Fault("gzip", answered(), answered(), one(server.gzip_answer())),
-    Fault("broken gzip", SENSELESS, SENSELESS, one(server.broken_gzip())),
-    Fault("decompression bomb, 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.bomb))),
-    Fault("answer of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.big(101 << 20)))),
+    Fault("invalid headers", LOST, LOST, one(server.garbage_headers())),
+    Fault("invalid status line", LOST, LOST, each(server.bad_status_line(), server.bad_status_line(b"\xff\x00 what"))),
     Fault(
-        "answer of 50 MB",
-        answered(),
-        answered(),
+        "status below 100",
+        LOST,
+        LOST,
+        each(server.bad_status_line(b"HTTP/1.1 000 Unknown"), server.bad_status_line(b"HTTP/1.1 099 Unknown")),
+    ),
+    Fault("101 that the client did not ask for", LOST, LOST, one(server.informational(101))),
+    Fault(
+        "idle connection closed by the server", returned(), returned(), one(server.answer()), before=server.idle_close()
+    ),
+    # Responses that can be decoded, or not
+    Fault(
+        "100, 102 and 103 before the response", returned(), returned(), one(server.informational(100, 102, 103, 103))
+    ),
+    Fault("`Content-Length` too short", NOT_DECODABLE, NOT_DECODABLE, one(server.wrong_length(-1))),
+    Fault("gzip body", returned(), returned(), one(server.gzip_answer())),
+    Fault("invalid gzip body", NOT_DECODABLE, NOT_DECODABLE, one(server.broken_gzip())),
+    Fault("gzip body that expands to 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.bomb))),
+    Fault("body of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.big(101 << 20)))),
+    Fault(
+        "body of 50 MB",
+        returned(),
+        returned(),
         one(late(lambda: server.big(_BIG))),
         check=lambda value: len(value) == _BIG - 2,
     ),
-    Fault("byte order mark", answered(), answered(), one(server.answer(body=b"\xef\xbb\xbf{}"))),
-    Fault("latin-1 in JSON", SENSELESS, SENSELESS, one(server.answer(body=b'"\xe9"'))),
+    Fault("JSON with a byte order mark", returned(), returned(), one(server.answer(body=b"\xef\xbb\xbf{}"))),
+    Fault("JSON in Latin-1", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b'"\xe9"'))),
     Fault(
-        "latin-1 in `text/plain` that says so",
-        answered(),
-        SENSELESS,
+        "`text/plain; charset=latin-1`",
+        returned(),
+        NOT_DECODABLE,
         one(server.answer(body=b"\xe9", content_type="text/plain; charset=latin-1")),
         check=lambda value: value == "\xe9",
     ),
     Fault(
-        "lone surrogates",
-        answered(),
-        answered(),
+        "JSON with lone surrogates",
+        returned(),
+        returned(),
         each(server.answer(body=rb'"\ud800"'), server.answer(body=b'"\xed\xa0\x80"')),
         check=lambda value: value == "\ud800",
     ),
-    Fault("HTML with 200", SENSELESS, SENSELESS, one(server.answer(body=b"<h1>Hi</h1>", content_type="text/html"))),
-    Fault("nested too deep", SENSELESS, SENSELESS, one(server.answer(body=b"[" * 200_000))),
-    Fault("204 with a body", answered(), answered(), one(server.answer(204)), check=lambda value: value is None),
-    Fault("200 with no body", answered(), answered(), one(server.answer(body=b"")), check=lambda value: value is None),
+    Fault(
+        "200 with HTML", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b"<h1>Hi</h1>", content_type="text/html"))
+    ),
+    Fault("JSON that is nested too deeply", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b"[" * 200_000))),
+    Fault(
+        "204 with a body",
+        returned(),
+        returned(),
+        each(server.answer(204), server.answer(204, chunk_size=2)),
+        check=lambda value: value is None,
+    ),
+    Fault(
+        "304 with a body",
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
+        (*statuses(304), *statuses(304, chunk_size=2)),
+    ),
+    Fault("200 with no body", returned(), returned(), one(server.answer(body=b"")), check=lambda value: value is None),
     # Statuses
     Fault(
         "300 to 399",
-        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
-        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
         statuses(*_3XX),
     ),
     Fault(
-        "redirect to itself, or to another host",
-        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
-        never_again(InvocationException, "UNEXPECTED_REDIRECT"),
+        "redirect to the same URL or to another host",
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
+        never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
         (
             *statuses(301, 302, 303, 307, 308, headers={"Location": "/api/dummies"}),
             *statuses(301, 302, 303, 307, 308, headers={"Location": "http://localhost:9/"}),
@@ -373,58 +405,65 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault(
         "400",
-        never_again(BadRequestException, "BAD_REQUEST"),
-        never_again(BadRequestException, "BAD_REQUEST"),
+        never_retried(BadRequestException, "BAD_REQUEST"),
+        never_retried(BadRequestException, "BAD_REQUEST"),
         statuses(400),
     ),
     Fault(
         "401, 403",
-        never_again(UnauthorizedException, "UNAUTHORIZED"),
-        never_again(UnauthorizedException, "UNAUTHORIZED"),
+        never_retried(UnauthorizedException, "UNAUTHORIZED"),
+        never_retried(UnauthorizedException, "UNAUTHORIZED"),
         statuses(401, 403),
     ),
     Fault(
-        "404", never_again(NotFoundException, "NOT_FOUND"), never_again(NotFoundException, "NOT_FOUND"), statuses(404)
+        "404",
+        never_retried(NotFoundException, "NOT_FOUND"),
+        never_retried(NotFoundException, "NOT_FOUND"),
+        statuses(404),
     ),
-    Fault("409", never_again(ConflictException, "CONFLICT"), never_again(ConflictException, "CONFLICT"), statuses(409)),
     Fault(
-        "413, also before the request is read",
-        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
-        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        "409", never_retried(ConflictException, "CONFLICT"), never_retried(ConflictException, "CONFLICT"), statuses(409)
+    ),
+    Fault(
+        "413, before or after the request is read",
+        never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
         (*statuses(413, make=refused), *statuses(413, make=server.answer_early)),
     ),
     Fault("429", THROTTLED, THROTTLED, statuses(429, make=refused)),
     Fault("other 4xx", FAILED, FAILED, statuses(*_OTHERS_4XX)),
-    Fault("500, 502, 503, 504", FAILED_ON_THE_WAY, FAILED_ON_THE_WAY, statuses(500, 502, 503, 504)),
+    Fault("500, 502, 503, 504", FAILED_IN_FRONT, FAILED_IN_FRONT, statuses(500, 502, 503, 504)),
     Fault("other 5xx", FAILED, FAILED, statuses(*_OTHERS_5XX)),
     Fault(
-        "500 whose body is truncated",
-        FAILED_ON_THE_WAY,
-        FAILED_ON_THE_WAY,
+        "500 with a truncated body",
+        FAILED_IN_FRONT,
+        FAILED_IN_FRONT,
         (Variant((server.truncated(status=500),), 500),),
     ),
     Fault(
-        "500, 503 or 400 with an error of a pip-services service",
-        never_again(NotFoundException, "NO_ORDER", 404),
+        "400, 500 or 503 with a pip-services error in the body",
+        never_retried(NotFoundException, "NO_ORDER", 404),
         None,
         statuses(500, 503, 400, body=_SERVICE_ERROR),
     ),
     _retry_after("in seconds", "0", REFUSED),
     _retry_after("as a date", _date(-5), REFUSED),
     _retry_after(
-        "absurdly large",
+        "extremely large",
         "9" * 400,
-        never_again(InvocationException, "CALL_FAILED", 503, executed=0),
+        never_retried(InvocationException, "CALL_FAILED", 503, executed=0),
     ),
-    _retry_after("as a date far away", _date(1e9), never_again(InvocationException, "CALL_FAILED", 503, executed=0)),
-    _retry_after("negative", "-5", perhaps_again(InvocationException, "CALL_FAILED", 503)),
-    _retry_after("garbage", "soon", perhaps_again(InvocationException, "CALL_FAILED", 503)),
-    Fault("429, then success", answered(1, 2), answered(1, 2), (Variant((refused(429), server.answer())),)),
-    # What only Lambda says
+    _retry_after(
+        "as a date in the far future", _date(1e9), never_retried(InvocationException, "CALL_FAILED", 503, executed=0)
+    ),
+    _retry_after("negative", "-5", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
+    _retry_after("not valid", "soon", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
+    Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((refused(429), server.answer())),)),
+    # Lambda only
     Fault(
-        "`FunctionError`, in every shape",
+        "`FunctionError`, with each kind of body",
         None,
-        never_again(InvocationException, "FUNCTION_ERROR", 500),
+        never_retried(InvocationException, "FUNCTION_ERROR", 500),
         each(
             function_error({"errorMessage": "No", "errorType": "KeyError", "requestId": "r", "stackTrace": ["a", "b"]}),
             function_error({"errorMessage": "No", "errorType": "KeyError", "requestId": "r"}),
@@ -443,33 +482,44 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "`FunctionError` of a toolkit exception",
         None,
-        never_again(NotFoundException, "FUNCTION_ERROR", 404),
+        never_retried(NotFoundException, "FUNCTION_ERROR", 404),
         one(function_error(_TOOLKIT_ERROR)),
     ),
     Fault(
-        "`FunctionError` that holds an error of a pip-services service",
+        "`FunctionError` with a pip-services error in its message",
         None,
-        never_again(NotFoundException, "NO_ORDER", 404),
+        never_retried(NotFoundException, "NO_ORDER", 404),
         one(function_error({"errorType": "Exception", "errorMessage": json.dumps(_SERVICE_ERROR)})),
     ),
     Fault(
-        "`FunctionError` with 202, called one way",
+        "one-way call: `FunctionError` with 202",
         None,
-        never_again(InvocationException, "FUNCTION_ERROR", 500),
+        never_retried(InvocationException, "FUNCTION_ERROR", 500),
         one(function_error({"errorMessage": "No", "errorType": "KeyError"}, status=202)),
         one_way=True,
     ),
     Fault(
-        "taken one way", None, answered(), one(server.answer(202, b"")), one_way=True, check=lambda value: value is None
+        "one-way call: 202",
+        None,
+        returned(),
+        one(server.answer(202, b"")),
+        one_way=True,
+        check=lambda value: value is None,
     ),
-    Fault("closed after the request is read, called one way", None, LOST, one(server.close_after_read()), one_way=True),
-    Fault("accepted one way, then silence", None, SILENCE, one(server.silent()), "timeout", one_way=True),
-    Fault("500, called one way", None, FAILED_ON_THE_WAY, statuses(500), one_way=True),
+    Fault(
+        "one-way call: connection closed after the request is read",
+        None,
+        LOST,
+        one(server.close_after_read()),
+        one_way=True,
+    ),
+    Fault("one-way call: request read, but no response", None, SILENCE, one(server.silent()), "timeout", one_way=True),
+    Fault("one-way call: 500", None, FAILED_IN_FRONT, statuses(500), one_way=True),
     Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", refused),)),
     Fault(
         "`EC2ThrottledException`, `ResourceNotReadyException`, `ENINotReadyException`",
         None,
-        always_again(InvocationException, "CALL_FAILED"),
+        always_retried(InvocationException, "CALL_FAILED"),
         (
             aws_error(502, "EC2ThrottledException", refused),
             aws_error(502, "ResourceNotReadyException", refused),
@@ -479,7 +529,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "`ResourceConflictException`, `SnapStartNotReadyException`, `CodeArtifactUserPendingException`",
         None,
-        always_again(ConflictException, "CONFLICT"),
+        always_retried(ConflictException, "CONFLICT"),
         (
             aws_error(409, "ResourceConflictException", refused),
             aws_error(409, "SnapStartNotReadyException", refused),
@@ -487,15 +537,15 @@ FAULTS: Sequence[Fault] = (
         ),
     ),
     Fault(
-        "`ThrottlingException`, `Throttling` with 400",
+        "`ThrottlingException`, `Throttling`, both with 400",
         None,
-        always_again(BadRequestException, "BAD_REQUEST"),
+        always_retried(BadRequestException, "BAD_REQUEST"),
         (aws_error(400, "ThrottlingException", refused), aws_error(400, "Throttling", refused)),
     ),
     Fault(
         "`ServiceException` and other service errors",
         None,
-        FAILED_ON_THE_WAY,
+        FAILED_IN_FRONT,
         (
             aws_error(500, "ServiceException"),
             aws_error(502, "EC2UnexpectedException"),
@@ -505,13 +555,13 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "`ResourceNotFoundException`",
         None,
-        never_again(NotFoundException, "NOT_FOUND"),
+        never_retried(NotFoundException, "NOT_FOUND"),
         (aws_error(404, "ResourceNotFoundException"),),
     ),
     Fault(
         "`RequestTooLargeException`",
         None,
-        never_again(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
+        never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
         (aws_error(413, "RequestTooLargeException", refused),),
     ),
 )
@@ -526,7 +576,7 @@ _NAMES = {"azure": "Azure and Google", "aws": "Lambda"}
 def table() -> str:
     """One row for each fault; `2 / 2` is executions on the far side / attempts."""
     lines = [
-        "| fault | the call ends | with | Azure, Google | idempotent | Lambda | idempotent |",
+        "| fault | the call ends | the caller gets | Azure, Google | idempotent | Lambda | idempotent |",
         "|---|---|---|---|---|---|---|",
     ]
     for fault in FAULTS:
@@ -535,13 +585,13 @@ def table() -> str:
             for outcomes in (fault.azure, fault.aws)
             for outcome in outcomes or (None, None)
         ]
-        ends = "at once" if fault.ends == "at once" else f"at `{fault.ends}`"
+        ends = "immediately" if fault.ends == "immediately" else f"at `{fault.ends}`"
         lines.append(f"| {' | '.join((fault.name, ends, _outcome(fault), *counts))} |")
     return "\n".join(lines) + "\n"
 
 
 def _outcome(fault: Fault) -> str:
-    """What the caller sees; by provider or by option only where that makes a difference."""
+    """What the caller gets; by provider or by option only where these differ."""
     seen = {
         (provider, option): _words(getattr(outcomes, option))
         for provider, outcomes in (("azure", fault.azure), ("aws", fault.aws))
@@ -558,16 +608,17 @@ def _outcome(fault: Fault) -> str:
 
 def _words(outcome: Outcome) -> str:
     if outcome.error is None:
-        return "its answer"
-    return f"`{outcome.error.__name__}` `{outcome.code}` {outcome.status or 'the status'}"
+        return "the result"
+    status = outcome.status or "and the response's status"
+    return f"`{outcome.error.__name__}` `{outcome.code}` {status}"
 
 
 def written(page: str) -> str:
-    """The page with the table as it must be."""
+    """The page with the current table."""
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not end:
-        raise ValueError(f"{DOCS.name} lacks the marks between which the table goes")
+        raise ValueError(f"{DOCS.name} lacks the comments between which the table goes")
     return f"{before}{begin}\n{table()}\n{end}{after}"
 
 

@@ -166,6 +166,12 @@ GOOD = OK + b"Content-Length: 2\r\n\r\n{}"
         (fault.wrong_length(-1), GOOD.replace(b": 2", b": 1"), "silence", 1),
         (fault.answer(length="two"), GOOD.replace(b": 2", b": two"), "silence", 1),
         (
+            fault.transfer_encoding("gzip"),
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "silence",
+            1,
+        ),
+        (
             fault.informational(100, 103),
             b"HTTP/1.1 100 Interim\r\n\r\nHTTP/1.1 103 Interim\r\n\r\n" + GOOD,
             "silence",
