@@ -256,7 +256,7 @@ def test_a_client_opens_with_one_configuration(provider: str) -> None:
             for config in configs:
                 client.configure(config)
 
-    mixed, opened, ends_at = 0, 0, time.monotonic() + 1.5
+    mixed, opened, ends_at = 0, 0, time.monotonic() + 0.5
     switching = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     with ThreadPoolExecutor(1) as threads:

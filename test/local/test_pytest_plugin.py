@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -225,68 +224,6 @@ def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester)
     result.stdout.fnmatch_lines(["*Captured log call*", said] * 3)
     assert result.stdout.str().count("said by the handler") == 3
     assert logging.getLogger("pip_services4_serverless.local.lambda").level == logging.NOTSET
-
-
-def test_fixtures_have_types(tmp_path: Path) -> None:
-    """A test that is annotated with them passes mypy --strict, and knows the class of the client that it gets."""
-    (tmp_path / "test_typed.py").write_text("""
-from pip_services4_serverless.clients import AzureFunctionClient, CloudFunctionClient, LambdaClient
-from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
-from pip_services4_serverless.local.pytest_plugin import (
-    AzureClientFixture,
-    AzureFunctionHostFixture,
-    GoogleClientFixture,
-    GoogleFunctionHostFixture,
-    LambdaClientFixture,
-    LambdaHostFixture,
-)
-
-
-class OnAzure(AzureFunctionClient):
-    pass
-
-
-class OnGoogle(CloudFunctionClient):
-    pass
-
-
-class OnLambda(LambdaClient):
-    pass
-
-
-class Plain:
-    def configure(self, config: object) -> None: ...
-    def open(self, context: object) -> None: ...
-    def close(self, context: object) -> None: ...
-
-
-def test(
-    azure_function_host: AzureFunctionHostFixture,
-    lambda_host: LambdaHostFixture,
-    azure_client: AzureClientFixture,
-    lambda_client: LambdaClientFixture,
-    google_function_host: GoogleFunctionHostFixture,
-    google_client: GoogleClientFixture,
-) -> None:
-    google: GoogleFunctionHost = google_function_host("hello", ".", allow_unauthenticated=True)
-    on_google: OnGoogle = google_client(google, "hello", OnGoogle, timeout=500)
-    as_well: OnGoogle = google_client(".", "hello", OnGoogle)
-    azure: AzureFunctionHost = azure_function_host(".", enforce_keys=False)
-    aws: LambdaHost = lambda_host("hello", ".", "app.handler", timeout=5)
-    first: OnAzure = azure_client(azure, OnAzure, function="hello", timeout=500)
-    second: OnLambda = lambda_client(".", "app.handler", OnLambda)
-    third: OnLambda = lambda_client(aws, "hello", OnLambda, retries=0)
-    plain: Plain = azure_client(".", Plain)
-    wrong: int = lambda_client(".", "app.handler", Plain)
-""")
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "test_typed.py"]
-    config = Path(__file__).parents[2] / "pyproject.toml"
-    checked = subprocess.run(
-        [*mypy, "--config-file", str(config)], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert re.findall(r"error: (.*)", checked.stdout) == [
-        'Incompatible types in assignment (expression has type "Plain", variable has type "int")  [assignment]'
-    ], checked.stdout + checked.stderr
 
 
 UNUSED = f"""

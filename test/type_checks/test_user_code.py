@@ -1,4 +1,4 @@
-"""mypy and pyright take what users write, and refuse their slips: a dict as context, options that are wrong."""
+"""mypy and pyright take what users write, and refuse their slips: a dict as context, wrong options, a wrong client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = ("user_code.py", "refused.py")
+FILES = ("user_code.py", "fixtures.py", "refused.py")
 
 
 def output_of(*command: str | Path) -> str:
@@ -66,5 +66,8 @@ def test_what_users_write_is_clean(lines: dict[str, set[int]]) -> None:
 
 def test_slips_are_refused(lines: dict[str, set[int]]) -> None:
     """Each of them, and nothing beside them."""
-    text = (HERE / "refused.py").read_text("utf-8").splitlines()
-    assert lines["refused.py"] == {number for number, line in enumerate(text, 1) if "  # refused" in line}
+    for name in FILES[1:]:
+        text = (HERE / name).read_text("utf-8").splitlines()
+        refused = {number for number, line in enumerate(text, 1) if "  # refused" in line}
+        assert refused
+        assert lines[name] == refused
