@@ -10,7 +10,7 @@ import botocore.auth
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.clients import ACCESS_ID, ACCESS_KEY, SESSION_TOKEN, open_client
 from support.fault_server import FaultServer
@@ -95,6 +95,7 @@ queries = st.lists(st.tuples(segments, segments), max_size=4).map(
 hosts = st.sampled_from(
     ["lambda.eu-west-1.amazonaws.com", "localhost", "127.0.0.1", "[::1]", "EXAMPLE.com", "vpce-0.x"]
 )
+REPEATED_HOST = [("Host", "a"), ("Host", "b")]  # what a random request found: it was signed otherwise
 ports = st.sampled_from(["", ":80", ":443", ":9000"])
 
 
@@ -110,6 +111,7 @@ ports = st.sampled_from(["", ":80", ":443", ":9000"])
     body=st.binary(max_size=100),
     token=st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40),
 )
+@example("POST", "https", "localhost", "", [], "", REPEATED_HOST, b"", None)
 def test_any_request_is_signed_as_botocore_signs_it(
     method: str,
     scheme: str,
