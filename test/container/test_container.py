@@ -185,7 +185,7 @@ def test_a_wrong_option(settings: dict[str, str], capsys: pytest.CaptureFixture[
     descriptor = str(client_descriptor("azure"))
     assert caught.value.message == (
         "options.timeout: must be a whole number from 1 to 2147483647, not 'soon' "
-        f"(opening CommandableAzureFunctionClient {descriptor})"
+        f"(see docs/troubleshooting.md#wrong_option) (opening CommandableAzureFunctionClient {descriptor})"
     )
     assert (caught.value.trace_id, caught.value.details["descriptor"]) == ("C1", descriptor)
     printed = capsys.readouterr().err.strip().splitlines()
