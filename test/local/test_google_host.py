@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import requests
 from pip_services4_commons.errors import ApplicationException, ConnectionException, UnauthorizedException
+from support.processes import wait_until
 
 from pip_services4_serverless.clients import CloudFunctionClient
 from pip_services4_serverless.local import GoogleFunctionHost
@@ -293,11 +295,24 @@ def test_a_port_of_ones_own() -> None:
         GoogleFunctionHost(port=70000).start()
 
 
-def test_requests_are_logged_without_their_query(host: GoogleFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
-    """To the host's own logger."""
+def test_each_request_is_logged(host: GoogleFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
+    """With status and time, refused and dropped ones too, and never with the query."""
     caplog.set_level(logging.INFO, "pip_services4_serverless.local.google")
     host.deploy("echo", ONE)
     post(host, "echo", "/a?key=hunter2")
+    requests.get(f"{host.url}/unknown", timeout=10)
+    host.fail("echo", drop=True)
+    with pytest.raises(requests.ConnectionError):
+        post(host, "echo", "/b?key=hunter2")
+    with socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])), timeout=10) as raw:
+        raw.sendall(b"no request ?key=hunter2\r\n\r\n")
+        raw.recv(65536)
 
-    assert "POST /echo/a" in caplog.text
-    assert "hunter2" not in caplog.text
+    wait_until(lambda: len(caplog.records) == 4)  # a line is written after its response
+    lines = sorted(re.sub(r"\d+ ms$", "N ms", record.getMessage()) for record in caplog.records)
+    assert lines == [
+        "A request could not be read",
+        "GET /unknown: 404 in N ms",
+        "POST /echo/a: 200 in N ms",
+        "POST /echo/b: dropped in N ms",
+    ]
