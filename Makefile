@@ -108,8 +108,9 @@ pythons: environments $(filter test,$(MAKECMDGOALS))
 # What niquests takes over, in an environment of its own: it puts urllib3-future in urllib3's place. botocore's own
 # connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
 WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py test/_wire/test_endpoint.py \
-	$(foreach name,aws_signature azure_function_client cloud_function_client fault_matrix lambda_client lifetime secrets \
-	time wire,test/clients/test_$(name).py)
+	test/clients/test_aws_signature.py test/clients/test_azure_function_client.py \
+	test/clients/test_cloud_function_client.py test/clients/test_fault_matrix.py test/clients/test_lambda_client.py \
+	test/clients/test_lifetime.py test/clients/test_secrets.py test/clients/test_time.py test/clients/test_wire.py
 niquests: $(VENV)/beside-niquests/.installed $(filter test pythons,$(MAKECMDGOALS))
 	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning $(WITH_NIQUESTS)
 
