@@ -18,16 +18,16 @@ from support.fault_server import FaultServer
 
 import pip_services4_serverless
 from pip_services4_serverless._cli.failure import CODES
-from pip_services4_serverless._rules.answer import Answer
-from pip_services4_serverless._rules.errors import SITUATIONS, Resend, failure_of, refuses_token
+from pip_services4_serverless._rules.errors import SITUATIONS, Retry, failure_of_response, rejects_token
 from pip_services4_serverless._rules.options import CALL_OPTIONS, OPTIONS
+from pip_services4_serverless._rules.response import FunctionResponse
 from pip_services4_serverless.clients import (
     AzureFunctionClient,
     CloudFunctionClient,
     CommandableAzureFunctionClient,
     LambdaClient,
 )
-from pip_services4_serverless.connect._refusals import REFUSALS
+from pip_services4_serverless.connect._config_errors import CONFIG_ERRORS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -41,7 +41,7 @@ def rows(text: str) -> list[list[str]]:
 
 
 # Functions of the package whose second argument is the code of a configuration error.
-REFUSING = {"refuse", "refusal", "check_secret"}
+RAISING = {"config_error", "check_secret"}
 
 
 def texts(nodes: Iterable[ast.AST]) -> set[str]:
@@ -65,48 +65,48 @@ def test_each_code_says_whether_the_function_ran() -> None:
     }
     assert set().union(*said.values()) == set(SITUATIONS)
     rules = {
-        "No, and the client has retried it already": Resend.ALWAYS,
-        "Perhaps: the request was sent, and its response was lost": Resend.IF_IDEMPOTENT,
+        "No, and the client has retried it already": Retry.ALWAYS,
+        "Perhaps: the request was sent, and its response was lost": Retry.IF_IDEMPOTENT,
     }
     for answer, resend in rules.items():
-        assert said[answer] == {code for code, row in SITUATIONS.items() if row.resend is resend}
+        assert said[answer] == {code for code, row in SITUATIONS.items() if row.retry is resend}
 
 
 def test_the_configuration_errors_are_the_refusals() -> None:
     """In the same words."""
     _, _, *documented = rows(ERRORS.partition("## Configuration errors")[2])
-    assert {code.strip("`"): when for code, when in documented} == REFUSALS
+    assert {code.strip("`"): when for code, when in documented} == CONFIG_ERRORS
 
 
 def test_the_refusals_are_those_raised() -> None:
     """None is raised that is not in the table, and none in it is never raised."""
     modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py"), *PACKAGE.glob("_rules/*.py")} - {
-        PACKAGE / "connect" / "_refusals.py"
+        PACKAGE / "connect" / "_config_errors.py"
     }
     nodes = [node for path in modules for node in ast.walk(ast.parse(path.read_text("utf-8")))]
     calls = [
         (node.func.id, node.args) for node in nodes if isinstance(node, ast.Call) if isinstance(node.func, ast.Name)
     ]
-    assert texts(argument for name, args in calls if name in REFUSING for argument in args[1:2]) <= set(REFUSALS)
-    assert texts(nodes) >= set(REFUSALS)
+    assert texts(argument for name, args in calls if name in RAISING for argument in args[1:2]) <= set(CONFIG_ERRORS)
+    assert texts(nodes) >= set(CONFIG_ERRORS)
     assert "ConfigException" not in {name for name, _ in calls}
 
 
 # Answers that each row of the table is about, but for the attempts that had none.
 ANSWERED = {
     "the request was rejected": [
-        Answer(429, {}, b""),
-        Answer(503, {"retry-after": "1"}, b""),
-        *(Answer(400, {}, b"", name) for name in sorted(LambdaClient._PROVIDER.not_started)),
+        FunctionResponse(429, {}, b""),
+        FunctionResponse(503, {"retry-after": "1"}, b""),
+        *(FunctionResponse(400, {}, b"", name) for name in sorted(LambdaClient._PROVIDER.not_started)),
     ],
     "500, 502, 504": [
-        *(Answer(status, {}, b"") for status in (500, 502, 503, 504)),
-        Answer(410, {}, b"", "EFSIOException"),
+        *(FunctionResponse(status, {}, b"") for status in (500, 502, 503, 504)),
+        FunctionResponse(410, {}, b"", "EFSIOException"),
     ],
     "the function reported an error": [
-        Answer(500, {}, b'{"code": "NO_ORDER", "status": 503, "message": "gone"}'),
-        Answer(200, {}, b'{"errorMessage": "x"}', function_failed=True),
-        *(Answer(status, {}, b"") for status in (301, 400, 404, 408, 410, 418, 501, 505)),
+        FunctionResponse(500, {}, b'{"code": "NO_ORDER", "status": 503, "message": "gone"}'),
+        FunctionResponse(200, {}, b'{"errorMessage": "x"}', function_failed=True),
+        *(FunctionResponse(status, {}, b"") for status in (301, 400, 404, 408, 410, 418, 501, 505)),
     ],
 }
 
@@ -116,23 +116,23 @@ def test_the_table_of_what_is_retried_is_the_rule(beginning: str) -> None:
     """What it says of a response is what is done after it."""
     row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
     rules = {
-        ("retried", "retried"): Resend.ALWAYS,
-        ("not retried", "retried"): Resend.IF_IDEMPOTENT,
-        ("not retried", "not retried"): Resend.NEVER,
+        ("retried", "retried"): Retry.ALWAYS,
+        ("not retried", "retried"): Retry.IF_IDEMPOTENT,
+        ("not retried", "not retried"): Retry.NEVER,
     }
-    failures = [failure_of(answer, "T", LambdaClient._PROVIDER) for answer in ANSWERED[beginning]]
-    assert {failure.resend if failure else None for failure in failures} == {rules[row[1], row[2]]}
+    failures = [failure_of_response(answer, "T", LambdaClient._PROVIDER) for answer in ANSWERED[beginning]]
+    assert {failure.retry if failure else None for failure in failures} == {rules[row[1], row[2]]}
 
 
 def test_what_is_retried_with_a_new_token_is_the_rule() -> None:
     """Its row is the other one that holds for answers."""
     row = next(row for row in rows(ERRORS) if row[0].startswith("the token of `credential.identity` was rejected"))
     assert row[1:] == ["retried once, with a new token"] * 2
-    answer = Answer(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
-    assert refuses_token(answer)
-    failure = failure_of(answer._replace(token_refused=True), "T")
+    answer = FunctionResponse(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
+    assert rejects_token(answer)
+    failure = failure_of_response(answer._replace(token_rejected=True), "T")
     assert failure
-    assert failure.resend is Resend.RENEWED
+    assert failure.retry is Retry.NEW_TOKEN
 
 
 def test_the_codes_of_the_command_line_are_documented() -> None:

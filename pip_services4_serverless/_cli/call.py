@@ -52,13 +52,13 @@ def call(arguments: argparse.Namespace) -> int:
         connection = ("uri", *_OF_LAMBDA, "auth_code_file", "auth_token_file")
         given = [name for name in connection if getattr(arguments, name) is not None]
         if given:
-            _refuse(f"--{given[0].replace('_', '-')} and --config exclude each other: the file has the connection")
+            raise _usage_error(f"--{given[0].replace('_', '-')} cannot be used with --config")
         found = config_file.find(arguments.config, arguments.provider, arguments.name, arguments.descriptor)
     for option in _OPTIONS:
         if getattr(arguments, option) is not None:
             found.config.put(f"options.{option}", getattr(arguments, option))
     if arguments.one_way and found.provider != "lambda":
-        _refuse(f"--one-way is for Lambda: {_NAMES[found.provider]} has no such calls")
+        raise _usage_error(f"--one-way is for Lambda: {_NAMES[found.provider]} has no such calls")
     clients: Mapping[str, Any] = {
         "azure": CommandableAzureFunctionClient,
         "google": CommandableCloudFunctionClient,
@@ -99,22 +99,22 @@ def _status(error: ApplicationException) -> int:
 def _from_options(arguments: argparse.Namespace) -> config_file.Found:
     of_lambda = [name for name in _OF_LAMBDA if getattr(arguments, name) is not None]
     if arguments.uri is None and not of_lambda:
-        _refuse("which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)")
+        raise _usage_error("which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)")
     provider = arguments.provider or ("lambda" if of_lambda else config_file.provider_of(arguments.uri))
     if provider != "lambda" and of_lambda:
-        _refuse(f"--{of_lambda[0]} is for Lambda")
+        raise _usage_error(f"--{of_lambda[0]} is for Lambda")
     for own, (secret, _, _) in _SECRETS.items():
         if provider != own and getattr(arguments, f"{secret}_file") is not None:
-            _refuse(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
+            raise _usage_error(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
     if arguments.descriptor is not None:
-        _refuse("--descriptor picks a client in a file: give --config")
+        raise _usage_error("--descriptor picks a client in a file: give --config")
     config = ConfigParams()
     for name in ("uri", *_OF_LAMBDA):
         value = getattr(arguments, name)
         if value is not None:
             config.put(f"connection.{name}", value)
     if arguments.uri is not None and any(name.lower() == "code" for name, _ in _query(arguments.uri)):
-        _refuse(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
+        raise _usage_error(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
     if provider in _SECRETS:
         secret, variable, code = _SECRETS[provider]
         path = getattr(arguments, f"{secret}_file")
@@ -148,11 +148,11 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.rstrip(":"):
-            _refuse(f"{pair!r} is neither key=text nor key:=json")
+            raise _usage_error(f"{pair!r} is neither key=text nor key:=json")
         params[key.removesuffix(":")] = _json(value, key) if key.endswith(":") else value
     reserved = params.keys() & {"cmd", "trace_id"}
     if reserved:
-        _refuse(f"the parameter {min(reserved)} is what --{min(reserved).replace('_', '-')} is for")
+        raise _usage_error(f"the parameter {min(reserved)} is what --{min(reserved).replace('_', '-')} is for")
     return params
 
 
@@ -161,18 +161,18 @@ def _document(content: bytes) -> dict[str, Any]:
         return {}
     document = _json(content, "standard input")
     if not isinstance(document, dict):
-        _refuse("standard input: a JSON object is wanted, of parameters by name")
+        raise _usage_error("standard input: a JSON object is wanted, of parameters by name")
     return document
 
 
 def _json(text: str | bytes, where: str) -> Any:
     def no_number(name: str) -> NoReturn:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not a JSON number")
 
     try:
         return json.loads(text, parse_constant=no_number)
     except (ValueError, RecursionError) as err:
-        _refuse(f"{where}: no JSON: {err}")
+        raise _usage_error(f"{where} is not valid JSON: {err}") from err
 
 
 def _print(result: Any) -> None:
@@ -185,5 +185,5 @@ def _print(result: Any) -> None:
     sys.stdout.buffer.write(line + b"\n")
 
 
-def _refuse(message: str) -> NoReturn:
-    raise BadRequestException(None, "WRONG_USAGE", message)
+def _usage_error(message: str) -> BadRequestException:
+    return BadRequestException(None, "WRONG_USAGE", message)

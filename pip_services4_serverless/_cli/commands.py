@@ -67,11 +67,11 @@ def _run(given: list[str]) -> int:
 
         return demo() if arguments.command == "demo" else serve(arguments)
     except CommandError as err:
-        return _tell(err.error, err.status, as_json)
+        return _print_error(err.error, err.status, as_json)
     except ApplicationException as err:
-        return _tell(err, WRONG_USAGE, as_json)
+        return _print_error(err, WRONG_USAGE, as_json)
     except _WrongUsageError as err:
-        return _tell(BadRequestException(None, "WRONG_USAGE", str(err)), WRONG_USAGE, as_json)
+        return _print_error(BadRequestException(None, "WRONG_USAGE", str(err)), WRONG_USAGE, as_json)
 
 
 def _parse(given: list[str]) -> argparse.Namespace:
@@ -91,7 +91,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
     return arguments
 
 
-def _tell(error: ApplicationException, status: int, as_json: bool) -> int:
+def _print_error(error: ApplicationException, status: int, as_json: bool) -> int:
     """One line on standard error: an error's message may hold anything, line breaks and terminal codes included."""
     if as_json:
         fields = ("category", "code", "status", "message", "trace_id", "details")

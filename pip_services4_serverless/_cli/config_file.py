@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import yaml
 from pip_services4_commons.errors import ConfigException
@@ -85,10 +85,10 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
     if len(fitting) != 1:
         problem = "no client fits" if not fitting else f"{len(fitting)} clients fit: pick one by --name or --descriptor"
         there = ", ".join(str(item) for item in fitting or clients) or "none that has a connection"
-        _refuse("NO_CLIENT", f"{path}: {problem}; there are: {there}")
+        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; there are: {there}")
     found = provider or fitting[0].provider()
     if found is None:
-        _refuse("NO_PROVIDER", f"{path}: {fitting[0]} does not tell azure, google and lambda apart: give --provider")
+        raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {fitting[0]} is not clear: set --provider")
     return Found(found, fitting[0].config, _stores(components))
 
 
@@ -103,18 +103,19 @@ def read(path: str) -> ConfigParams:
             text = file.read()
     except (OSError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is no UTF-8"
-        _refuse("WRONG_CONFIG", f"--config: cannot read {path}: {reason}")
+        raise ConfigException(None, "WRONG_CONFIG", f"--config: cannot read {path}: {reason}") from err
     try:
         content = yaml.safe_load(parameterize(text, os.environ))
     except ValueError as err:
-        _refuse("WRONG_CONFIG", f"{path}: {err}")
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: {err}") from err
     except yaml.YAMLError as err:
         # Not its whole text, which quotes the file, with what the environment put in.
         mark = getattr(err, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        _refuse("WRONG_CONFIG", f"{path}: {line}no YAML: {getattr(err, 'problem', None) or 'a wrong character'}")
+        problem = getattr(err, "problem", None) or "an invalid character"
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: {line}not valid YAML: {problem}") from err
     if not isinstance(content, dict | list):
-        _refuse("WRONG_CONFIG", f"{path}: components are wanted, as a list or by name")
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: components are wanted, as a list or by name")
     return ConfigParams.from_value(content)
 
 
@@ -185,7 +186,3 @@ def _stores(components: list[_Component]) -> References:
         if made:
             pairs += [descriptor, made(component.config)]
     return References.from_tuples(*pairs)
-
-
-def _refuse(code: str, message: str) -> NoReturn:
-    raise ConfigException(None, code, message)

@@ -43,10 +43,10 @@ def read(asked: bool, has_arguments: bool) -> bytes:
                 raise _wrong(f"it did not end within {TO_END} s; {_WAYS_OUT}")
             sys.stderr.write(f"pip-serverless: standard input is open, but silent, and is not read; {_WAYS_OUT}\n")
             return b""
-        piece = os.read(descriptor, 65536)
-        if not piece:
+        chunk = os.read(descriptor, 65536)
+        if not chunk:
             return bytes(content)
-        content += piece
+        content += chunk
         if len(content) > _LARGEST:
             raise _wrong(f"it is longer than {_LARGEST} bytes")
 

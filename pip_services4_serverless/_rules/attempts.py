@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, NamedTuple
 
-from .errors import Failure, Resend
+from .errors import Failure, Retry
 
 FIRST_BACKOFF = 0.1  # seconds; doubles with each attempt
-LONGEST_BACKOFF = 5.0  # seconds
+MAX_BACKOFF = 5.0  # seconds
 _TIMES = frozenset({"timeout", "total_timeout"})
-LONGEST_RETRY_AFTER = 20.0  # seconds; who is asked to wait longer is told at once
+MAX_RETRY_AFTER = 20.0  # seconds; who is asked to wait longer is told at once
 
 
 class CallPolicy(NamedTuple):
@@ -59,19 +59,19 @@ class Attempts:
     def wait_after(self, failure: Failure) -> float | None:
         """The seconds to wait before the next attempt; None when there must be none."""
         policy = self._policy
-        if failure.resend is Resend.RENEWED:
+        if failure.retry is Retry.NEW_TOKEN:
             if self._has_new_token or self.made > policy.retries or self.is_over():
                 return None
             self._has_new_token = True
             return 0.0  # the far side is not overloaded
-        allowed = failure.resend is Resend.ALWAYS or (policy.idempotent and failure.resend is Resend.IF_IDEMPOTENT)
+        allowed = failure.retry is Retry.ALWAYS or (policy.idempotent and failure.retry is Retry.IF_IDEMPOTENT)
         asked = failure.retry_after or 0.0
-        if not allowed or self.made > policy.retries or asked > LONGEST_RETRY_AFTER:
+        if not allowed or self.made > policy.retries or asked > MAX_RETRY_AFTER:
             return None
         import random  # late: few calls wait, and every program would pay for it at its start
 
         # Full jitter: clients that failed together must not come back together. (No more than 2**30: an int overflow.)
-        backoff = random.uniform(0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
+        backoff = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
         wait = max(asked, backoff)
         if self._ends_at is not None and self._clock() + wait >= self._ends_at:
             return None

@@ -10,16 +10,25 @@ from typing import Any
 from pip_services4_commons.errors import ApplicationException
 
 from .._tracebacks import hide_failures
-from .answer import Answer
 from .attempts import Attempts, CallPolicy
 from .decoding import decode
-from .errors import Failure, Provider, Resend, Target, call_error, failure_of, no_answer, say_which
+from .errors import (
+    Failure,
+    Provider,
+    Retry,
+    Target,
+    add_call_details,
+    call_error,
+    failure_of_response,
+    failure_without_response,
+)
 from .payload import encode
+from .response import FunctionResponse
 from .secrets import mask_bytes, mask_error
 
 __tracebackhide__ = hide_failures
 
-_NO_ANSWER = {
+_MESSAGES = {
     "CANNOT_CONNECT": "Could not connect",
     "CALL_TIMEOUT": "The response did not arrive in time",
     "NO_RESPONSE": "The connection was lost before a whole response",
@@ -34,7 +43,7 @@ _NO_ANSWER = {
 class Call:
     """One call, from its parameters to its result.
 
-    Whoever drives it calls `begin`, makes one attempt in the time that it gives, and says by `answered` or `unanswered`
+    Whoever drives it calls `begin`, makes one attempt in the time that it gives, and says by `received` or `failed`
     how that ended. Both return the seconds to wait before the next attempt, or None when the call has ended; then
     `result` returns its value or raises its error.
 
@@ -54,11 +63,11 @@ class Call:
     """
 
     __slots__ = (
-        "_answer",
         "_attempts",
         "_failure",
         "_handled",
         "_provider",
+        "_response",
         "_secrets",
         "_target",
         "cmd",
@@ -84,7 +93,7 @@ class Call:
         self._secrets = secrets
         self._target = target
         self._attempts = Attempts(policy, clock)
-        self._answer: Any = None
+        self._response: Any = None
         self._failure: Failure | None = None
         self._handled = sys.exception()  # of the caller, whose own it is, though errors here have it as their context
         self.payload = encode(cmd, trace_id, params, limit)
@@ -94,28 +103,28 @@ class Call:
         seconds = self._attempts.next_timeout()
         if seconds > 0:
             return seconds
-        self.unanswered("CALL_TIMEOUT", TimeoutError("options.total_timeout was over before the attempt began"))
+        self.failed("CALL_TIMEOUT", TimeoutError("options.total_timeout was over before the attempt began"))
         return None
 
-    def answered(self, answer: Answer) -> float | None:
+    def received(self, response: FunctionResponse) -> float | None:
         """Takes a whole answer of the far side."""
-        if answer.function_failed or not 200 <= answer.status < 300:
-            answer = answer._replace(body=mask_bytes(answer.body, self._secrets))
-        failure = failure_of(answer, self.trace_id, self._provider)
+        if response.function_failed or not 200 <= response.status < 300:
+            response = response._replace(body=mask_bytes(response.body, self._secrets))
+        failure = failure_of_response(response, self.trace_id, self._provider)
         if failure is None:
-            self._answer, self._failure = answer, None
+            self._response, self._failure = response, None
             return None
-        return self._failed(failure)
+        return self._record(failure)
 
-    def unanswered(self, code: str, cause: Exception) -> float | None:
+    def failed(self, code: str, cause: Exception) -> float | None:
         """Takes an attempt without a whole answer: the code of its error, and what was raised."""
         mask_error(cause, self._secrets, self._handled)  # before its text is cut, perhaps within a key
-        failure = no_answer(code, self.trace_id, _NO_ANSWER[code], cause)
-        if self._failure and failure.resend is Resend.ALWAYS and self._attempts.is_over():
+        failure = failure_without_response(code, self.trace_id, _MESSAGES[code], cause)
+        if self._failure and failure.retry is Retry.ALWAYS and self._attempts.is_over():
             return None  # nothing was sent for want of time: how the attempt before failed says more
-        return self._failed(failure)
+        return self._record(failure)
 
-    def _failed(self, failure: Failure) -> float | None:
+    def _record(self, failure: Failure) -> float | None:
         self._failure = failure
         return self._attempts.wait_after(failure)
 
@@ -133,10 +142,10 @@ class Call:
         failure, self._failure = self._failure, None
         try:
             if failure is None:
-                return decode(self._answer, self.trace_id)
+                return decode(self._response, self.trace_id)
             raise failure.error from failure.cause
         except ApplicationException as err:
-            say_which(failure or Failure(err, Resend.NEVER), self._target, self.cmd, self._attempts.made)
+            add_call_details(failure or Failure(err, Retry.NEVER), self._target, self.cmd, self._attempts.made)
             # The one place where an error leaves: the far side may have repeated the key in any part of its answer.
             mask_error(err, self._secrets, self._handled)
             raise

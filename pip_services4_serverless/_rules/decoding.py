@@ -6,22 +6,22 @@ import json
 from typing import Any
 
 from .._tracebacks import hide_failures
-from .answer import Answer
 from .errors import call_error
+from .response import FunctionResponse
 
 __tracebackhide__ = hide_failures
 
 _NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # whatever Python makes of them
 
 
-def decode(answer: Answer, trace_id: str) -> Any:
+def decode(response: FunctionResponse, trace_id: str) -> Any:
     """The value of an answer that is no error.
 
     Raises:
         InvocationException: `DESERIALIZATION_FAILED`
     """
-    body = answer.body
-    if answer.status == 204 or not body:
+    body = response.body
+    if response.status == 204 or not body:
         return None
     try:
         if body in _NO_JSON:
@@ -31,7 +31,7 @@ def decode(answer: Answer, trace_id: str) -> Any:
         except ValueError:  # UTF-16, perhaps: of bytes, `json.loads` finds out the encoding, which takes longer
             return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
-        content_type = answer.headers.get("content-type") or ""
+        content_type = response.headers.get("content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "text/plain":
             try:
                 return body.decode(_charset(content_type))

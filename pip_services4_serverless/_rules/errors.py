@@ -33,18 +33,18 @@ from pip_services4_commons.errors import (
 from pip_services4_components.context import IContext
 
 from .._tracebacks import hide_failures
-from .answer import Answer
+from .response import FunctionResponse
 
 __tracebackhide__ = hide_failures
 
 
-class Resend(Enum):
+class Retry(Enum):
     """May an attempt that ended so be made again?"""
 
     ALWAYS = "nothing was executed"
     IF_IDEMPOTENT = "it may have been executed"
     NEVER = "it was executed, or would fail in the same way"
-    RENEWED = "it was refused for its token before it was executed"  # once
+    NEW_TOKEN = "its token was rejected before anything was executed"  # noqa: S105 (once, with another token)
 
 
 class Situation(NamedTuple):
@@ -52,36 +52,36 @@ class Situation(NamedTuple):
 
     exception: type[ApplicationException]
     status: int  # where the answer has none of its own
-    resend: Resend
+    retry: Retry
 
 
 SITUATIONS: Mapping[str, Situation] = {
     # The caller's or the owner's mistake
-    "NO_COMMAND": Situation(UnknownException, 500, Resend.NEVER),
-    "WRONG_CONTEXT": Situation(BadRequestException, 400, Resend.NEVER),
-    "WRONG_OPTION": Situation(BadRequestException, 400, Resend.NEVER),
-    "NOT_OPENED": Situation(InvalidStateException, 500, Resend.NEVER),
-    "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Resend.NEVER),
-    "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Resend.NEVER),
-    "WRONG_INVOCATION_TYPE": Situation(BadRequestException, 400, Resend.NEVER),
-    "WRONG_HEADER": Situation(BadRequestException, 400, Resend.NEVER),
-    "NO_CREDENTIALS": Situation(ConfigException, 500, Resend.NEVER),
+    "NO_COMMAND": Situation(UnknownException, 500, Retry.NEVER),
+    "WRONG_CONTEXT": Situation(BadRequestException, 400, Retry.NEVER),
+    "WRONG_OPTION": Situation(BadRequestException, 400, Retry.NEVER),
+    "NOT_OPENED": Situation(InvalidStateException, 500, Retry.NEVER),
+    "SERIALIZATION_FAILED": Situation(BadRequestException, 400, Retry.NEVER),
+    "PAYLOAD_TOO_LARGE": Situation(BadRequestException, 413, Retry.NEVER),
+    "WRONG_INVOCATION_TYPE": Situation(BadRequestException, 400, Retry.NEVER),
+    "WRONG_HEADER": Situation(BadRequestException, 400, Retry.NEVER),
+    "NO_CREDENTIALS": Situation(ConfigException, 500, Retry.NEVER),
     # No whole answer
-    "CANNOT_CONNECT": Situation(ConnectionException, 503, Resend.ALWAYS),
-    "CALL_TIMEOUT": Situation(ConnectionException, 504, Resend.IF_IDEMPOTENT),
-    "NO_RESPONSE": Situation(ConnectionException, 502, Resend.IF_IDEMPOTENT),
+    "CANNOT_CONNECT": Situation(ConnectionException, 503, Retry.ALWAYS),
+    "CALL_TIMEOUT": Situation(ConnectionException, 504, Retry.IF_IDEMPOTENT),
+    "NO_RESPONSE": Situation(ConnectionException, 502, Retry.IF_IDEMPOTENT),
     # The function's or the provider's error
-    "FUNCTION_ERROR": Situation(InvocationException, 500, Resend.NEVER),
-    "BAD_REQUEST": Situation(BadRequestException, 400, Resend.NEVER),
-    "UNAUTHORIZED": Situation(UnauthorizedException, 401, Resend.NEVER),
-    "NOT_FOUND": Situation(NotFoundException, 404, Resend.NEVER),
-    "CONFLICT": Situation(ConflictException, 409, Resend.NEVER),
-    "TOO_MANY_REQUESTS": Situation(InvocationException, 429, Resend.ALWAYS),
-    "CALL_FAILED": Situation(InvocationException, 500, Resend.NEVER),
-    "UNEXPECTED_REDIRECT": Situation(InvocationException, 500, Resend.NEVER),
+    "FUNCTION_ERROR": Situation(InvocationException, 500, Retry.NEVER),
+    "BAD_REQUEST": Situation(BadRequestException, 400, Retry.NEVER),
+    "UNAUTHORIZED": Situation(UnauthorizedException, 401, Retry.NEVER),
+    "NOT_FOUND": Situation(NotFoundException, 404, Retry.NEVER),
+    "CONFLICT": Situation(ConflictException, 409, Retry.NEVER),
+    "TOO_MANY_REQUESTS": Situation(InvocationException, 429, Retry.ALWAYS),
+    "CALL_FAILED": Situation(InvocationException, 500, Retry.NEVER),
+    "UNEXPECTED_REDIRECT": Situation(InvocationException, 500, Retry.NEVER),
     # An answer that is of no use
-    "DESERIALIZATION_FAILED": Situation(InvocationException, 500, Resend.NEVER),
-    "RESPONSE_TOO_LARGE": Situation(InvocationException, 500, Resend.NEVER),
+    "DESERIALIZATION_FAILED": Situation(InvocationException, 500, Retry.NEVER),
+    "RESPONSE_TOO_LARGE": Situation(InvocationException, 500, Retry.NEVER),
 }
 
 _CODE_BY_STATUS = {
@@ -94,7 +94,7 @@ _CODE_BY_STATUS = {
     429: "TOO_MANY_REQUESTS",
 }
 
-_FAILED_ON_THE_WAY = frozenset({500, 502, 503, 504})
+_MAY_HAVE_RUN = frozenset({500, 502, 503, 504})
 
 
 class Provider(NamedTuple):
@@ -103,7 +103,7 @@ class Provider(NamedTuple):
     # Its names for errors after which nothing has run, whatever the status that comes with them.
     not_started: frozenset[str] = frozenset()
     # Statuses, beside 500, 502, 503 and 504, of its own errors after which the function may have run.
-    failed_on_the_way: frozenset[int] = frozenset()
+    may_have_run: frozenset[int] = frozenset()
 
 
 _ANY = Provider()
@@ -139,16 +139,16 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 _CONTEXTS = (str, IContext)
 _BEARER = re.compile(r"(?:^|,)\s*Bearer(?:\s.*)?$", re.IGNORECASE | re.DOTALL)
 _CHALLENGE_ERROR = re.compile(r"""\berror\s*=\s*"?([^\s",]+)""", re.IGNORECASE)
-_LONGEST_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
+_MAX_KEPT_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
 _PACKAGE = __name__.partition(".")[0]
-_EXCERPT = 200  # characters of a foreign error body that are worth showing
+_MAX_EXCERPT = 200  # characters of a foreign error body that are worth showing
 
 
 class Failure(NamedTuple):
     """How an attempt failed: the caller's error, and what the resend policy has to know."""
 
     error: ApplicationException
-    resend: Resend
+    retry: Retry
     retry_after: float | None = None  # seconds that the far side asked for
     cause: BaseException | None = None
     is_restored: bool = False  # the error is the far side's own, whose message and details stay as they are
@@ -169,7 +169,7 @@ def call_error(
 ) -> ApplicationException:
     """The exception of a row of `SITUATIONS`."""
     situation = SITUATIONS[code]
-    return _filled(situation.exception, trace_id, code, message, status or situation.status, details)
+    return _make_error(situation.exception, trace_id, code, message, status or situation.status, details)
 
 
 def check_context(context: object) -> None:
@@ -185,7 +185,7 @@ def check_context(context: object) -> None:
     raise call_error("WRONG_CONTEXT", None, message)
 
 
-def say_which(failure: Failure, target: Target, cmd: str, attempts: int) -> None:
+def add_call_details(failure: Failure, target: Target, cmd: str, attempts: int) -> None:
     """Adds to an error which call it was, in its message, details and notes; to a restored one in its notes alone."""
     error = failure.error
     place = f"{cmd} at {target.address}" if target.address else cmd
@@ -207,59 +207,59 @@ def say_which(failure: Failure, target: Target, cmd: str, attempts: int) -> None
             error.with_details(key, value)
 
 
-def no_answer(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
+def failure_without_response(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
     """An attempt that ended without a whole answer."""
-    error = call_error(code, trace_id, f"{message}: {_brief(cause)}").with_cause(cause)
-    return Failure(error, SITUATIONS[code].resend, cause=cause)
+    error = call_error(code, trace_id, f"{message}: {_one_line(cause)}").with_cause(cause)
+    return Failure(error, SITUATIONS[code].retry, cause=cause)
 
 
-def failure_of(answer: Answer, trace_id: str, provider: Provider = _ANY) -> Failure | None:
+def failure_of_response(response: FunctionResponse, trace_id: str, provider: Provider = _ANY) -> Failure | None:
     """What went wrong, in the far side's own words where it has some; None for an answer that is no error."""
-    if answer.function_failed:
-        error, is_restored = _function_error(answer.body, trace_id)
-        return Failure(error, Resend.NEVER, is_restored=is_restored)
-    if 200 <= answer.status < 300:
+    if response.function_failed:
+        error, is_restored = _function_error(response.body, trace_id)
+        return Failure(error, Retry.NEVER, is_restored=is_restored)
+    if 200 <= response.status < 300:
         return None
-    if 300 <= answer.status < 400:
-        message = f"The function's address answered with a redirect ({answer.status}), which is not followed"
-        return Failure(call_error("UNEXPECTED_REDIRECT", trace_id, message, answer.status), Resend.NEVER)
-    body = _json_object(answer.body)
+    if 300 <= response.status < 400:
+        message = f"The function's address answered with a redirect ({response.status}), which is not followed"
+        return Failure(call_error("UNEXPECTED_REDIRECT", trace_id, message, response.status), Retry.NEVER)
+    body = _json_object(response.body)
     if _is_toolkit_error(body):
-        return Failure(_restored(body, answer.status, trace_id), Resend.NEVER, is_restored=True)
-    code = _CODE_BY_STATUS.get(answer.status, "CALL_FAILED")
-    words = answer.error_name, _excerpt(answer.body)
-    message = ": ".join((f"The call was answered with status {answer.status}", *filter(None, words)))
-    error = call_error(code, trace_id, message, answer.status)
-    if answer.error_name:
-        error.with_details("error_type", answer.error_name)
-    retry_after = _retry_after(answer.headers.get("retry-after"))
-    said = answer.body[:_LONGEST_BODY].decode("utf-8", "replace")
-    return Failure(error, _resend(answer, retry_after, provider), retry_after, response_body=said)
+        return Failure(_restore_error(body, response.status, trace_id), Retry.NEVER, is_restored=True)
+    code = _CODE_BY_STATUS.get(response.status, "CALL_FAILED")
+    words = response.error_name, _excerpt(response.body)
+    message = ": ".join((f"The call was answered with status {response.status}", *filter(None, words)))
+    error = call_error(code, trace_id, message, response.status)
+    if response.error_name:
+        error.with_details("error_type", response.error_name)
+    retry_after = _retry_after(response.headers.get("retry-after"))
+    said = response.body[:_MAX_KEPT_BODY].decode("utf-8", "replace")
+    return Failure(error, _retry_rule(response, retry_after, provider), retry_after, response_body=said)
 
 
-def refuses_token(answer: Answer) -> bool:
+def rejects_token(response: FunctionResponse) -> bool:
     """Whether a response says that the request was refused for its token: a 401 with a challenge as in RFC 6750.
 
     What stands in front of a function sends it (App Service Authentication, Cloud Run), as do web frameworks before
     they run a handler. A 401 without it may come from a function that has run, as does an error of pip-services.
     """
-    if answer.status != 401 or _is_toolkit_error(_json_object(answer.body)):
+    if response.status != 401 or _is_toolkit_error(_json_object(response.body)):
         return False
-    challenge = _BEARER.search(answer.headers.get("www-authenticate") or "")
+    challenge = _BEARER.search(response.headers.get("www-authenticate") or "")
     if challenge is None:
         return False
     error = _CHALLENGE_ERROR.search(challenge[0])
     return error is None or error[1].lower() == "invalid_token"
 
 
-def _resend(answer: Answer, retry_after: float | None, provider: Provider) -> Resend:
-    if answer.token_refused:
-        return Resend.RENEWED
-    refused = answer.status == 429 or (answer.status == 503 and retry_after is not None)
-    if refused or answer.error_name in provider.not_started:
-        return Resend.ALWAYS
-    own = answer.error_name and answer.status in provider.failed_on_the_way
-    return Resend.IF_IDEMPOTENT if own or answer.status in _FAILED_ON_THE_WAY else Resend.NEVER
+def _retry_rule(response: FunctionResponse, retry_after: float | None, provider: Provider) -> Retry:
+    if response.token_rejected:
+        return Retry.NEW_TOKEN
+    rejected = response.status == 429 or (response.status == 503 and retry_after is not None)
+    if rejected or response.error_name in provider.not_started:
+        return Retry.ALWAYS
+    own = response.error_name and response.status in provider.may_have_run
+    return Retry.IF_IDEMPOTENT if own or response.status in _MAY_HAVE_RUN else Retry.NEVER
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -283,7 +283,7 @@ def _is_toolkit_error(body: Mapping[str, Any]) -> bool:
     return isinstance(body.get("code"), str) or isinstance(body.get("category"), str)
 
 
-def _restored(body: Mapping[str, Any], status: int | None, trace_id: str) -> ApplicationException:
+def _restore_error(body: Mapping[str, Any], status: int | None, trace_id: str) -> ApplicationException:
     """The exception that the far side described, whatever parts of the description are missing or odd."""
     own_status = body.get("status")
     if isinstance(own_status, int) and 400 <= own_status <= 599:
@@ -297,7 +297,7 @@ def _restored(body: Mapping[str, Any], status: int | None, trace_id: str) -> App
     details = body.get("details")
     if details is not None and not isinstance(details, dict):
         details = {"details": details}
-    error = _filled(exception, remote_trace_id, _text(body.get("code")) or "UNKNOWN", message, status, {})
+    error = _make_error(exception, remote_trace_id, _text(body.get("code")) or "UNKNOWN", message, status, {})
     error.category = category or error.category
     error.details = AnyValueMap(details) if details else None
     error.cause = _text(body.get("cause")) or None
@@ -312,7 +312,7 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
     message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
     described = _json_object(message.encode("utf-8", "replace")) or payload
     if _is_toolkit_error(described):
-        return _restored(described, None, trace_id), True  # Lambda says 200
+        return _restore_error(described, None, trace_id), True  # Lambda says 200
     exception = _CLASS_BY_NAME.get(error_type)
     if not payload.get("errorMessage"):
         message = error_type  # as of `assert x`: the type is the best word there is
@@ -325,12 +325,12 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
             error.code = error_type
     else:
         status = exception().status
-        error = _filled(exception, trace_id, "FUNCTION_ERROR", message or error_type, status, {})
+        error = _make_error(exception, trace_id, "FUNCTION_ERROR", message or error_type, status, {})
     error.stack_trace = stack_trace
     return error, exception is not None
 
 
-def _filled(
+def _make_error(
     exception: type[ApplicationException],
     trace_id: str | None,
     code: str,
@@ -362,10 +362,10 @@ def _text(value: Any) -> str:
 
 def _excerpt(body: bytes) -> str:
     """The beginning of a foreign body on one line."""
-    return " ".join(body[: 4 * _EXCERPT].decode("utf-8", "replace").split())[:_EXCERPT]
+    return " ".join(body[: 4 * _MAX_EXCERPT].decode("utf-8", "replace").split())[:_MAX_EXCERPT]
 
 
-def _brief(err: BaseException) -> str:
+def _one_line(err: BaseException) -> str:
     """What an exception says, on one line: libraries wrap each other's texts to several hundred characters."""
     is_ours = type(err).__module__.startswith(_PACKAGE)  # whose class says nothing to a reader
     return " ".join((str(err) if is_ours else f"{type(err).__name__}: {err}").split())[:500]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 from pip_services4_components.config import ConfigParams
 
 from .._tracebacks import hide_failures
-from ..connect._refusals import refuse
+from ..connect._config_errors import config_error
 
 __tracebackhide__ = hide_failures
 
@@ -142,9 +142,9 @@ def _read(config: ConfigParams, key: str, option: Option) -> int | None:
         return None
     if option.minimum is None or option.maximum is None:
         if text.lower() not in _TRUE | _FALSE:
-            refuse(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")
+            raise config_error(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")
         return text.lower() in _TRUE
     whole = text.removesuffix(".0")  # a number of YAML or JSON may have passed as a float
     if whole.isascii() and whole.isdigit() and len(whole) <= 10 and option.minimum <= int(whole) <= option.maximum:
         return int(whole)
-    refuse(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")
+    raise config_error(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from .._tracebacks import hide_failures
 from .errors import call_error
-from .outside import is_from_outside
+from .interrupts import is_interrupt
 
 __tracebackhide__ = hide_failures
 
@@ -31,9 +31,9 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
     try:
         payload = _to_bytes({**params, "cmd": cmd, "trace_id": trace_id})
     except Exception as err:  # of the caller's own methods: any class
-        if is_from_outside(err):
+        if is_interrupt(err):
             raise
-        name = _culprit(params)
+        name = _unserializable_parameter(params)
         message = f"Parameter {name!r} cannot be sent as JSON: {err}" if name else f"Parameters are no JSON: {err}"
         raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
     if len(payload) > limit:
@@ -50,14 +50,14 @@ def _to_bytes(value: Any) -> bytes:
         return json.JSONEncoder(default=_plain, allow_nan=False).encode(value).encode()
 
 
-def _culprit(params: Mapping[str, Any]) -> str | None:
+def _unserializable_parameter(params: Mapping[str, Any]) -> str | None:
     """The name of the parameter that does not serialise; empty where they cannot be listed, None where none fails."""
     name = None
     try:
         for name in params:
             _to_bytes({name: params[name]})
     except Exception as err:
-        if is_from_outside(err):
+        if is_interrupt(err):
             raise
         return None if name is None else str(name)
     return None

@@ -42,7 +42,7 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
             for form in {secret, json.dumps(secret)[1:-1]}:
                 text = text.replace(form, MASK)
             if any(mark in text for mark in "\\%&\0"):
-                text = _mask_written_otherwise(text, secret)
+                text = _mask_encoded(text, secret)
     return text
 
 
@@ -53,7 +53,7 @@ def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
             for form in {secret, json.dumps(secret)[1:-1]}:
                 body = body.replace(form.encode(), MASK.encode())
             if any(mark in body for mark in (b"\\", b"%", b"&", b"\0")):
-                body = _mask_written_otherwise(body.decode("latin-1"), secret).encode("latin-1")
+                body = _mask_encoded(body.decode("latin-1"), secret).encode("latin-1")
     return body
 
 
@@ -100,11 +100,11 @@ def _mask_fields(error: BaseException, masked: Any) -> None:
                 setattr(error, name, shown)
 
 
-def _mask_written_otherwise(text: str, secret: str) -> str:
+def _mask_encoded(text: str, secret: str) -> str:
     if not secret.isascii():
         return text
     units = re.findall(r"\\+|[^\\]", secret)
-    anchor = re.compile(_BEGIN + _GAP.join(map(_written, units[:_ANCHOR])))
+    anchor = re.compile(_BEGIN + _GAP.join(map(_forms_of, units[:_ANCHOR])))
     rest = [_character(unit) for unit in units[_ANCHOR:]]
     parts: list[str] = []
     begin = position = 0
@@ -129,11 +129,11 @@ _FIRST_GAP = re.compile(r"[^\\%&](?P<gap>\x00*)")
 
 @cache
 def _character(unit: str) -> re.Pattern[str]:
-    return re.compile(_GAP + _written(unit))
+    return re.compile(_GAP + _forms_of(unit))
 
 
 @cache
-def _written(unit: str) -> str:
+def _forms_of(unit: str) -> str:
     """The ways to write an ASCII character, or some backslashes, as a regular expression."""
     character = unit[0]
     code = [f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}"]

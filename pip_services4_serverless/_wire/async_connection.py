@@ -7,7 +7,7 @@ import socket
 from time import monotonic
 from typing import Any, TypeVar
 
-from .channel import WRITE, Address, Channel, OutOfTimeError, Steps, not_connected
+from .channel import WRITE, Address, Channel, Steps, StepTimeoutError, connect_error
 from .endpoint import Endpoint, tls_context
 from .response import Response
 
@@ -40,7 +40,7 @@ class AsyncConnection(Channel):
                 if endpoint.uses_tls:
                     await self._loop.run_in_executor(None, tls_context, endpoint.ca_bundle)
         except (OSError, ValueError) as err:  # a TimeoutError is an OSError
-            raise not_connected(endpoint, err) from err
+            raise connect_error(endpoint, err) from err
         await self._drive(self.opening(endpoint, addresses, ends_at))
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
@@ -67,14 +67,14 @@ class AsyncConnection(Channel):
             self._steps = self._ends = None
             self._set_timer(0.0)
 
-    def _advance(self, is_late: bool = False) -> None:
+    def _advance(self, is_timeout: bool = False) -> None:
         """Takes the next step, unless the call was cancelled."""
         if self._steps is None or self._ends is None or self._ends.done():
             return
         try:
-            events, until = self._steps.throw(OutOfTimeError()) if is_late else next(self._steps)
+            events, until = self._steps.throw(StepTimeoutError()) if is_timeout else next(self._steps)
             while until <= monotonic():
-                events, until = self._steps.throw(OutOfTimeError())
+                events, until = self._steps.throw(StepTimeoutError())
             self._watch(bool(events & WRITE))
             if until != self._until:
                 self._set_timer(until)

@@ -2,7 +2,7 @@
 
 Steps are generators. A step that has to wait for the socket yields `(events, until)`: what it waits for (`READ`,
 `WRITE` or both), and when to give up. Its driver waits, blocking or awaited, and goes on with `next`, or throws
-`OutOfTimeError` in. `until` and `ends_at` are times of `time.monotonic`, in seconds.
+`StepTimeoutError` in. `until` and `ends_at` are times of `time.monotonic`, in seconds.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Steps: TypeAlias = Generator[tuple[int, float], None, T]
 Address: TypeAlias = tuple[Any, ...]  # as `socket.getaddrinfo` lists them
 
 _READ_SIZE = 64 * 1024  # bytes; over TLS at least a record, so that nothing stays behind in the TLS layer
-_ONE_PIECE = 64 * 1024  # bytes of body that are copied behind the head, to leave in one packet with it
+_MAX_COPIED_BODY = 64 * 1024  # bytes of body that are copied behind the head, to leave in one packet with it
 _LONGEST_KEEPALIVE = 32767  # seconds; Linux takes no more
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class OutOfTimeError(Exception):
+class StepTimeoutError(Exception):
     """There is no time left for what is under way."""
 
 
@@ -71,8 +71,8 @@ class Channel:
             is_open = True
         except NotSentError:
             raise
-        except (OSError, ValueError, OutOfTimeError) as err:
-            raise not_connected(endpoint, err) from err
+        except (OSError, ValueError, StepTimeoutError) as err:
+            raise connect_error(endpoint, err) from err
         finally:
             if not is_open:
                 self.close()
@@ -83,7 +83,7 @@ class Channel:
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             left = ends_at - monotonic()
             if left <= 0:
-                raise OutOfTimeError
+                raise StepTimeoutError
             try:
                 self._sock = socket.socket(family, kind, protocol)  # fails for a family that this machine has not
                 self._sock.setblocking(False)
@@ -96,7 +96,7 @@ class Channel:
                 if code == 0:
                     return
                 failed = OSError(code, os.strerror(code))
-            except (OSError, OutOfTimeError) as err:
+            except (OSError, StepTimeoutError) as err:
                 failed = err
             self.close()
         raise failed
@@ -166,7 +166,7 @@ class Channel:
                 raise NotSentError("There was no time left to send the request")
             was_sent, failure = False, None
             try:
-                if len(body) <= _ONE_PIECE:
+                if len(body) <= _MAX_COPIED_BODY:
                     was_sent = yield from self._sending(head + body, reader, ends_at)
                 else:
                     was_sent = yield from self._sending(head, reader, ends_at)
@@ -180,7 +180,7 @@ class Channel:
             self.idle_since = monotonic()
             self.reusable = was_sent and reader.keep_alive and not reader.has_excess
             return response
-        except OutOfTimeError:
+        except StepTimeoutError:
             raise ResponseTimeoutError("The response did not arrive in time") from None
         except ConnectionLostError:
             if reader.status < 300:
@@ -203,7 +203,7 @@ class Channel:
             try:
                 rest = rest[self._sock.send(rest) :]
                 if monotonic() >= ends_at:
-                    raise OutOfTimeError
+                    raise StepTimeoutError
             except _WOULD_BLOCK:
                 yield READ | WRITE, ends_at
                 try:
@@ -222,7 +222,7 @@ class Channel:
                 if not self._is_tls:
                     yield READ, ends_at
                 elif monotonic() >= ends_at:  # data that TLS has read ahead is not seen by waiting
-                    raise OutOfTimeError
+                    raise StepTimeoutError
                 try:
                     received = self._sock.recv(_READ_SIZE)
                 except _WOULD_BLOCK as err:
@@ -232,7 +232,7 @@ class Channel:
         except OSError as err:
             if (failure is not None and isinstance(err, ConnectionLostError)) or not isinstance(err, WireError):
                 lost, when = (failure, " while the request was sent") if failure is not None else (err, "")
-                raise ConnectionLostError(f"The connection was lost{when}: {_words(lost)}") from lost
+                raise ConnectionLostError(f"The connection was lost{when}: {_reason(lost)}") from lost
             raise
 
     def close(self) -> None:
@@ -246,11 +246,11 @@ class Channel:
             self.close()
 
 
-def not_connected(endpoint: Endpoint, err: Exception) -> NotSentError:
+def connect_error(endpoint: Endpoint, err: Exception) -> NotSentError:
     """What an exception means that came before a connection was made."""
-    if isinstance(err, OutOfTimeError | TimeoutError):
+    if isinstance(err, StepTimeoutError | TimeoutError):
         return NotSentError(f"Connecting to {endpoint.host} timed out")
-    return NotSentError(f"Connecting to {endpoint.host} failed: {_words(err)}")  # a ValueError: not a host's name
+    return NotSentError(f"Connecting to {endpoint.host} failed: {_reason(err)}")  # a ValueError: not a host's name
 
 
 def _take(received: bytes, reader: ResponseReader) -> None:
@@ -290,5 +290,5 @@ def waiter(sock: Any, events: int) -> Callable[[float], bool]:
     return lambda seconds: any(select.select(*sets, seconds))
 
 
-def _words(err: BaseException) -> str:
+def _reason(err: BaseException) -> str:
     return str(err) or type(err).__name__

@@ -6,7 +6,7 @@ import socket
 from time import monotonic
 from typing import TypeVar
 
-from .channel import READ, Channel, OutOfTimeError, Steps, not_connected, waiter
+from .channel import READ, Channel, Steps, StepTimeoutError, connect_error, waiter
 from .endpoint import Endpoint
 from .response import Response
 
@@ -23,7 +23,7 @@ class Connection(Channel):
         try:
             addresses = socket.getaddrinfo(*endpoint.address, 0, socket.SOCK_STREAM)
         except (OSError, ValueError) as err:
-            raise not_connected(endpoint, err) from err
+            raise connect_error(endpoint, err) from err
         self._drive(self.opening(endpoint, addresses, ends_at))
 
     def exchange(self, head: bytes, body: bytes, ends_at: float, limit: int) -> Response:
@@ -36,8 +36,8 @@ class Connection(Channel):
             while True:
                 left = until - monotonic()
                 is_ready = self._is_readable if events == READ else waiter(self._sock, events)
-                is_late = left <= 0 or not is_ready(left)
-                events, until = steps.throw(OutOfTimeError()) if is_late else next(steps)
+                is_timeout = left <= 0 or not is_ready(left)
+                events, until = steps.throw(StepTimeoutError()) if is_timeout else next(steps)
         except StopIteration as done:
             result: T = done.value
             return result

@@ -173,7 +173,7 @@ class ResponseReader:
         body = (self._body[0] if len(self._body) == 1 else b"".join(self._body)) if self.complete else b""
         if self._encoding and body:
             try:
-                body = _decoded(body, self._encoding, self._limit)
+                body = _decode(body, self._encoding, self._limit)
             except zlib.error as err:
                 if 200 <= self._status < 300:
                     raise ContentDecodingError("The response's body is not what its Content-Encoding says") from err
@@ -248,7 +248,7 @@ class _Events:
         self.on_message_complete = partial(append, _END)
 
 
-def _decoded(body: bytes, encodings: str, limit: int) -> bytes:
+def _decode(body: bytes, encodings: str, limit: int) -> bytes:
     """The body without its encodings; one that we do not know, and did not ask for, is left as it is."""
     names = encodings.split(",")
     if len(names) > _MAX_ENCODINGS:
@@ -256,33 +256,33 @@ def _decoded(body: bytes, encodings: str, limit: int) -> bytes:
     for name in reversed(names):
         match name.strip():
             case "gzip" | "x-gzip":
-                body = _inflated(body, 16 + zlib.MAX_WBITS, limit)
+                body = _inflate(body, 16 + zlib.MAX_WBITS, limit)
             case "deflate":
                 try:
-                    body = _inflated(body, zlib.MAX_WBITS, limit)
+                    body = _inflate(body, zlib.MAX_WBITS, limit)
                 except zlib.error:  # some send it without zlib's frame
-                    body = _inflated(body, -zlib.MAX_WBITS, limit)
+                    body = _inflate(body, -zlib.MAX_WBITS, limit)
     return body
 
 
-def _inflated(body: bytes, window: int, limit: int) -> bytes:
-    pieces: list[bytes] = []
+def _inflate(body: bytes, window: int, limit: int) -> bytes:
+    chunks: list[bytes] = []
     size = position = 0
     for _ in range(_MAX_MEMBERS):
         member = zlib.decompressobj(window)
         while not member.eof:
             data = body[position : position + _INFLATE_INPUT]
-            piece = member.decompress(data, _INFLATE_STEP)
+            chunk = member.decompress(data, _INFLATE_STEP)
             taken = len(data) - len(member.unconsumed_tail) - len(member.unused_data)
             position += taken
-            size += len(piece)
+            size += len(chunk)
             if size > limit:
                 raise ResponseTooLargeError(f"The response's body is over {limit} bytes once it is decompressed")
-            pieces.append(piece)
-            if not piece and not taken and not member.eof:
+            chunks.append(chunk)
+            if not chunk and not taken and not member.eof:
                 raise zlib.error("incomplete")
         # A gzip body may have several members. What else is behind one is padding, and no part of the body.
         next_member = body[position : position + len(_GZIP)]
         if not next_member or not _GZIP.startswith(next_member):
-            return b"".join(pieces)
+            return b"".join(chunks)
     raise zlib.error("too many members")

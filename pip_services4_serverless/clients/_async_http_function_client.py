@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._context import CallContext
-from .._rules.answer import Answer
 from .._rules.options import Options
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._failures import failures_of_the_wire
@@ -83,11 +83,11 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
 
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> FunctionResponse:
         pool, target, own, identity = transport.handle
         if identity is not None:
             headers = dict(headers)
             timeout = await identity.authorize_async(headers, timeout)
         response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
-        answer = Answer(response.status, response.headers, response.body)
-        return answer if identity is None else identity.judge(answer, headers["Authorization"])
+        result = FunctionResponse(response.status, response.headers, response.body)
+        return result if identity is None else identity.check_token(result, headers["Authorization"])

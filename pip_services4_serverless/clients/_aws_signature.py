@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalE
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from .._rules.outside import is_from_outside
+from .._rules.interrupts import is_interrupt
 from .._rules.secrets import Secrets as _Secrets
 
 _SERVICE = "lambda"
@@ -52,7 +52,7 @@ class Secrets(_Secrets):
         try:
             keys = self._credentials.get_frozen_credentials()
         except Exception as err:  # a provider of the owner's own raises any class
-            if is_from_outside(err, LIBRARIES, RAISED):
+            if is_interrupt(err, LIBRARIES, RAISED):
                 raise
             raise CredentialRetrievalError(provider="credential chain", error_msg=str(err)) from err
         if keys.secret_key not in self._known or (keys.token and keys.token not in self._known):

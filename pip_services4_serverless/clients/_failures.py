@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from .._rules.answer import AnswerTooLargeError
+from .._rules.response import BodyTooLargeError
 from .._wire.errors import (
     ContentDecodingError,
     NotSentError,
@@ -32,7 +32,7 @@ _OF_THE_WIRE: Failures = (
     ((NotSentError,), "CANNOT_CONNECT"),
     ((ResponseTimeoutError,), "CALL_TIMEOUT"),
     ((ContentDecodingError,), "DESERIALIZATION_FAILED"),
-    ((ResponseTooLargeError, AnswerTooLargeError), "RESPONSE_TOO_LARGE"),
+    ((ResponseTooLargeError, BodyTooLargeError), "RESPONSE_TOO_LARGE"),
     ((WireError,), "NO_RESPONSE"),
 )
 
@@ -93,7 +93,7 @@ def failures_of_botocore() -> Failures:
     )
 
 
-def told(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
+def classify(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
     """The code of the error that an exception means, and the exception to raise it from; None for one of another kind.
 
     The wire's own exception counts where requests has put its own around it.

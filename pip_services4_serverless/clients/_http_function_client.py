@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import Answer
 from .._rules.options import Options
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
-from ..connect._refusals import refusal
+from ..connect._config_errors import config_error
 from ._failures import failures_of_requests
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
@@ -99,7 +99,8 @@ class HttpClient(ServerlessClient):
             session.close()
             is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError)
             setting = "_headers" if is_header else "connection.uri"
-            raise refusal(context, "WRONG_URI", setting, f"cannot be sent to: {type(err).__name__}: {err}") from err
+            message = f"cannot be used in a request: {type(err).__name__}: {err}"
+            raise config_error(context, "WRONG_URI", setting, message) from err
         self._uri = uri
         return session, request, settings
 
@@ -158,7 +159,7 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         """
         return self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params)
 
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
         session, settings, connect_timeout, longest, timeouts, identity = transport.handle
         request = session.request_of(payload)
         if identity is not None:
@@ -166,5 +167,5 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         if timeout != longest:
             timeouts = min(connect_timeout, timeout), timeout
         response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
-        answer = Answer(response.status_code, response.headers, session.body_of(response))
-        return answer if identity is None else identity.judge(answer, request.headers["Authorization"])
+        result = FunctionResponse(response.status_code, response.headers, session.body_of(response))
+        return result if identity is None else identity.check_token(result, request.headers["Authorization"])

@@ -15,8 +15,8 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
 
-from .._rules.answer import CHUNK, read_whole
 from .._rules.options import Options
+from .._rules.response import CHUNK_SIZE, read_body
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
 from .._wire.headers import RequestHeaders
@@ -107,12 +107,12 @@ class HttpSession(requests.Session):
     def body_of(self, response: requests.Response) -> bytes:
         """The whole body: ours is there already, and that of a response that a tool made is read within its bounds.
 
-        Raises what `read_whole` raises.
+        Raises what `read_body` raises.
         """
         if isinstance(response.raw, Response):
             return response.raw.body
         with response:
-            return read_whole(response.iter_content(CHUNK), response.status_code, _BROKEN)
+            return read_body(response.iter_content(CHUNK_SIZE), response.status_code, _BROKEN)
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
         """None: `Session.send` would read a redirect's whole body only to note where it led."""

@@ -18,11 +18,11 @@ from time import monotonic, time
 from typing import Any, NamedTuple, NoReturn
 
 from .._context import CallContext
-from .._rules.answer import Answer
-from .._rules.errors import refuses_token
-from .._rules.outside import is_from_outside
+from .._rules.errors import rejects_token
+from .._rules.interrupts import is_interrupt
+from .._rules.response import FunctionResponse
 from .._rules.secrets import Secrets, mask_error, mask_text
-from ..connect._refusals import refusal
+from ..connect._config_errors import config_error
 from ._async_closing import AsyncClosing
 from ._closing import Closing
 from ._failures import NoTokenError
@@ -31,10 +31,10 @@ from ._log_filter import hide_in_logs, tokens_in
 
 # Seconds before a token's end at which it is renewed. Google's metadata server and Azure's libraries give the same
 # token again until 4 and 5 minutes before.
-_EARLY = 225.0
-_PAUSE = 10.0  # seconds after a renewal that failed while the token still holds
-_PATIENCE = 60.0  # seconds after which a renewal is given up, and another one begins
-_SETTLED = 60.0  # seconds for which a token that replaced a refused one is not replaced again
+_RENEW_BEFORE_END = 225.0
+_RETRY_DELAY = 10.0  # seconds after a renewal that failed while the token still holds
+_RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is given up, and another one begins
+_MIN_REPLACEMENT_INTERVAL = 60.0  # seconds for which a token that replaced a refused one is not replaced again
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 
 _LOGGERS = (
@@ -60,7 +60,7 @@ class Token(NamedTuple):
     renew_at: float  # 0 for one that was refused
     fetched_at: float
     number: int  # counts the tokens of a client, from 1 on
-    replaces_refused: bool
+    replaces_rejected: bool
 
 
 class _Renewal:
@@ -139,16 +139,16 @@ class Identity:
         headers["Authorization"] = token.header
         return timeout
 
-    def judge(self, answer: Answer, header: str) -> Answer:
+    def check_token(self, response: FunctionResponse, header: str) -> FunctionResponse:
         """The answer to an attempt that carried the token `header`; it says so if another token may help."""
-        if not refuses_token(answer):
-            return answer
+        if not rejects_token(response):
+            return response
         token = self._token
         if token is not None and token.header == header:
-            if token.replaces_refused and time() < token.fetched_at + _SETTLED:
-                return answer  # it is not the token: whoever calls next would only bother the issuer again
+            if token.replaces_rejected and time() < token.fetched_at + _MIN_REPLACEMENT_INTERVAL:
+                return response  # it is not the token: whoever calls next would only bother the issuer again
             self._token = token._replace(renew_at=0.0)
-        return answer._replace(token_refused=True)
+        return response._replace(token_rejected=True)
 
     def _begin(self) -> tuple[Token | None, Any]:
         """The token, if there is one that holds; the renewal that is under way, if one is due."""
@@ -163,7 +163,7 @@ class Identity:
         """The one renewal of a token; begins it where nobody has."""
         key = os.getpid(), token.number if token else 0
         renewal = self._renewals.get(key)
-        if renewal is not None and monotonic() - renewal.began > _PATIENCE:
+        if renewal is not None and monotonic() - renewal.began > _RENEWAL_TIMEOUT:
             self._renewals.pop(key, None)
             renewal = None
         if renewal is None:
@@ -196,7 +196,7 @@ class Identity:
                 err = ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
             renewal.error = err
             if token is not None and token.number == self._token.number:  # type: ignore[union-attr]
-                self._token = token._replace(renew_at=min(time() + _PAUSE, token.expires_at))
+                self._token = token._replace(renew_at=min(time() + _RETRY_DELAY, token.expires_at))
         finally:
             if self._renewals.get(key) is renewal:
                 self._renewals.pop(key, None)
@@ -215,10 +215,10 @@ class Identity:
         return Token(
             header=Secret(f"Bearer {value}"),
             expires_at=expires_at,
-            renew_at=max(expires_at - _EARLY, (now + expires_at) / 2),
+            renew_at=max(expires_at - _RENEW_BEFORE_END, (now + expires_at) / 2),
             fetched_at=now,
             number=before.number + 1 if before else 1,
-            replaces_refused=before is not None and before.renew_at == 0,
+            replaces_rejected=before is not None and before.renew_at == 0,
         )
 
     def _outcome(self, renewal: _Renewal, has_ended: bool, timeout: float) -> Token:
@@ -291,8 +291,8 @@ def google_identity(context: CallContext, audience: str) -> Identity:
 
 
 def _cannot_use(context: CallContext, library: str, extra: str, err: Exception) -> NoReturn:
-    if is_from_outside(err):
+    if is_interrupt(err):
         raise err
     install = f"pip install 'pip-services4-serverless[{extra}]'"
     message = f"needs {library} of the extra {extra} ({install}): {type(err).__name__}: {err}"
-    raise refusal(context, "NO_CREDENTIALS", "credential.identity", message) from err
+    raise config_error(context, "NO_CREDENTIALS", "credential.identity", message) from err

@@ -34,7 +34,7 @@ class LambdaFunction(ServerlessClient):
                 "Throttling",
             }
         ),
-        failed_on_the_way=frozenset({408, 410}),  # its file system's timeouts and faults, which it names
+        may_have_run=frozenset({408, 410}),  # its file system's timeouts and faults, which it names
     )
     _timeout = 60000
 

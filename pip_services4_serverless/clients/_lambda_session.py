@@ -25,16 +25,16 @@ from botocore.utils import get_environ_proxies
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import CHUNK, Answer, read_whole
+from .._rules.interrupts import is_interrupt
 from .._rules.options import Options
-from .._rules.outside import is_from_outside
+from .._rules.response import CHUNK_SIZE, FunctionResponse, read_body
 from .._rules.secrets import mask_bytes
 from .._tracebacks import hide_failures
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
 from .._wire.response import Response
 from ..connect import AwsConnectionParams
-from ..connect._refusals import refusal, refuse
+from ..connect._config_errors import config_error
 from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
 from ._log_filter import hide_in_logs
 from ._transport import limits_of
@@ -85,7 +85,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             session = _shared_session(tuple(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
-                refuse(context, "NO_REGION", "connection.region", "is missing, and AWS's own settings name none")
+                raise config_error(context, "NO_REGION", "connection.region", "is missing, also in AWS's own settings")
             secrets = Secrets(Credentials(*keys)) if keys else _chain(context, session)
             # Looked up here: botocore takes an empty variable for a bundle that is not there.
             verify = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
@@ -95,7 +95,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             endpoint = _endpoint(client.meta.endpoint_url, verify, _keepalive(session, options))
         except (BotoCoreError, ValueError) as err:
             message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
-            raise refusal(context, "WRONG_URI", "connection", message) from err
+            raise config_error(context, "WRONG_URI", "connection", message) from err
     hide_in_logs(secrets)
     return OpenedLambda(client, secrets, Signer(client.meta.region_name, secrets), endpoint)
 
@@ -128,7 +128,7 @@ def _new_session() -> Any:
         if event.split(".")[1:2] in ([], ["*"], ["lambda"]) and not event.startswith("docs."):
             register[when[0] if when else None](event, handler)
     session.register_component("data_loader", _loader())  # it keeps the service descriptions, which take long to read
-    session.register("before-parse.lambda.Invoke", _tame_error)
+    session.register("before-parse.lambda.Invoke", _make_error_parsable)
     return session
 
 
@@ -173,11 +173,12 @@ def _chain(context: CallContext, session: Any) -> Secrets:
         if credentials is not None:
             return Secrets(credentials)  # which loads what is loaded late, as a role's keys
     except Exception as err:  # a file or program that is not there, no JSON of it, a refusal of AWS's
-        if is_from_outside(err, LIBRARIES, RAISED):
+        if is_interrupt(err, LIBRARIES, RAISED):
             raise
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
-        raise refusal(context, "NO_CREDENTIALS", "credential", message) from err
-    refuse(context, "NO_CREDENTIALS", "credential.access_id", "is missing, and AWS's credential chain found no keys")
+        raise config_error(context, "NO_CREDENTIALS", "credential", message) from err
+    message = "is missing, and AWS's credential chain found no keys"
+    raise config_error(context, "NO_CREDENTIALS", "credential.access_id", message)
 
 
 class Body(bytes):
@@ -226,7 +227,7 @@ class _HttpSession:
         self._pool.close()
 
 
-def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bool, timeout: float) -> Answer:
+def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
     """Calls boto3's `invoke` once, and reads the response whole.
 
     Raises what `failures_of_botocore` lists when there is none.
@@ -243,30 +244,30 @@ def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bo
         name = str(error.get("Code") or "")  # the status once more, where the answer names no error
         headers = metadata.get("HTTPHeaders", {})
         body = message.encode("utf-8", "surrogatepass")  # JSON may write half a pair of surrogates
-        return Answer(status, headers, body, "" if name.isdigit() else name)
+        return FunctionResponse(status, headers, body, "" if name.isdigit() else name)
     status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
     body, stream = b"", data.get("Payload")
     if stream is not None and (failed or not one_way):
         # Reading on to its end is what makes botocore check the length.
-        body = read_whole(iter(lambda: stream.read(CHUNK), b""), status, (IncompleteReadError,))
-    return Answer(status, {}, body, function_failed=failed)
+        body = read_body(iter(lambda: stream.read(CHUNK_SIZE), b""), status, (IncompleteReadError,))
+    return FunctionResponse(status, {}, body, function_failed=failed)
 
 
-def answer_of(response: Response, one_way: bool, secrets: Secrets) -> Answer:
+def function_response(response: Response, one_way: bool, secrets: Secrets) -> FunctionResponse:
     """The answer of a response that botocore does not see, read as botocore would."""
     status, headers, body = response.status, response.headers, response.body
     if status < 300:
         failed = "x-amz-function-error" in headers
-        return Answer(status, {}, b"" if one_way and not failed else body, function_failed=failed)
+        return FunctionResponse(status, {}, b"" if one_way and not failed else body, function_failed=failed)
     fields = _error_fields(mask_bytes(body, secrets))
     name = headers.get("x-amzn-errortype") or fields.get("code") or fields.get("Code") or fields.get("__type") or ""
     name = name.partition(":")[0].rpartition("#")[2]
     message = fields.get("message", fields.get("Message", ""))
     body = message.encode("utf-8", "surrogatepass")
-    return Answer(status, headers, body, "" if name.isdigit() else name)
+    return FunctionResponse(status, headers, body, "" if name.isdigit() else name)
 
 
-def _tame_error(response_dict: dict[str, Any], **_: Any) -> None:
+def _make_error_parsable(response_dict: dict[str, Any], **_: Any) -> None:
     """Leaves of an error's body what botocore's parser can take; it fails on all but JSON objects in UTF-8."""
     if response_dict["status_code"] >= 300:
         response_dict["body"] = json.dumps(_error_fields(response_dict.get("body") or b"")).encode()

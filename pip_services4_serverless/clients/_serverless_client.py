@@ -24,8 +24,8 @@ from .._rules.errors import Provider, Target, call_error, check_context
 from .._rules.options import CALL_OPTIONS, COMMANDS, OPTIONS, Option, Options, read_commands, wrong_call_option
 from .._rules.spelling import misspelled
 from .._tracebacks import hide_failures
-from ..connect._connection_params import is_readable_on_the_way
-from ..connect._refusals import refuse
+from ..connect._config_errors import config_error
+from ..connect._connection_params import is_unencrypted
 from ._observers import OwnCounters, OwnTracer
 from ._transport import Transport
 
@@ -75,8 +75,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._descriptor: Any = None  # what a factory or a configuration says
         self._defaults: Options | None = None
         self._commands: Mapping[str, Mapping[str, int]] = {}  # the options of single commands
-        self._refused: ConfigParams | None = None  # a container's configuration that is wrong, for `open` to say so
-        self._ignored: tuple[tuple[str, str], ...] = ()  # settings that look like ours, and our names of them
+        self._invalid_config: ConfigParams | None = None  # a container's; `open` raises its error
+        self._unknown_settings: tuple[tuple[str, str], ...] = ()  # each with the likely name
         self._lifecycle = threading.RLock()
         self._state: Opened | None = None
 
@@ -115,20 +115,20 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         locator = config.get_as_nullable_string("descriptor") or config.get_as_nullable_string("type")
         self._descriptor = locator or self._descriptor
-        self._refused = None
+        self._invalid_config = None
         try:
-            self._take(config, self._defaults)
+            self._apply(config, self._defaults)
         except ConfigException:
             if not locator:
                 raise
-            self._refused = config
+            self._invalid_config = config
 
-    def _take(self, config: ConfigParams, defaults: Options) -> None:
+    def _apply(self, config: ConfigParams, defaults: Options) -> None:
         """Takes the configuration, or nothing of it. Raises as `configure`."""
         options, commands = defaults.configured(config), read_commands(config)
         # One set for both sections: the published packages put credentials under `connection`, too.
         keys = {*self._KEYS, "discovery_key", "store_key"}
-        ignored = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
+        unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
         with self._lifecycle:  # an `open` in another thread takes all of it from one configuration
             self._connect_timeout = options.connect_timeout
             self._timeout = options.timeout
@@ -140,7 +140,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._tcp_keepalive = options.tcp_keepalive
             self._prefix_commands = options.prefix_commands
             self._commands = commands
-            self._ignored = ignored
+            self._unknown_settings = unknown
             self._connection_resolver.configure(config)
         self._dependency_resolver.configure(config)
 
@@ -153,7 +153,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """
         for option in options:
             if option not in OPTIONS and option != "commands":
-                refuse(None, "WRONG_OPTION", f"options.{option}", f"does not exist; there are {', '.join(OPTIONS)}")
+                message = f"does not exist; the options are {', '.join(OPTIONS)}"
+                raise config_error(None, "WRONG_OPTION", f"options.{option}", message)
         client = cls() if name is None else cls(name)
         given = {key: value for key, value in settings.items() if value is not None}
         client.configure(ConfigParams.from_value({**given, "options": options}))
@@ -197,8 +198,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             if self._state is not None:
                 return
             try:
-                if self._refused is not None:
-                    self._take(self._refused, self._defaults or self._options())
+                if self._invalid_config is not None:
+                    self._apply(self._invalid_config, self._defaults or self._options())
                 self._connection = self._connection_resolver.resolve(context)
                 options = self._options()
                 transport = self._open_transport(context, options)
@@ -210,13 +211,13 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             )
             commands = self._commands
             self._state = Opened(transport, options, policy, self._policies(policy), self._target(), self._CLOSING())
-        if transport.secrets and is_readable_on_the_way(transport.url):
+        if transport.secrets and is_unencrypted(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
-        if self._ignored:
-            told = ", ".join(f"{key} (is it {right}?)" for key, right in self._ignored)
+        if self._unknown_settings:
+            shown = ", ".join(f"{key} (is it {right}?)" for key, right in self._unknown_settings)
             self._logger.warn(
-                as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, told
+                as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, shown
             )
         timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in commands.items()}
         for key, timeout in {"options.timeout": options.timeout, **timeouts}.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import Any, NamedTuple, TypedDict
 
-from .._rules.answer import MAX_ANSWER
 from .._rules.options import Options
+from .._rules.response import MAX_RESPONSE_SIZE
 
 
 class Transport(NamedTuple):
@@ -39,5 +39,5 @@ def limits_of(options: Options) -> _Limits:
         "connect_timeout": options.connect_timeout / 1000,
         "timeout": options.timeout / 1000,
         "idle_timeout": options.idle_timeout / 1000,
-        "limit": MAX_ANSWER,
+        "limit": MAX_RESPONSE_SIZE,
     }

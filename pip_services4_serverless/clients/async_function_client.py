@@ -7,12 +7,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext, as_context
-from .._rules.answer import Answer
 from .._rules.call import Call
 from .._rules.errors import call_error
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from ._async_closing import AsyncClosing
-from ._failures import told
+from ._failures import classify
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
 
@@ -49,10 +49,10 @@ class AsyncFunctionClient(ServerlessClient):
     @abstractmethod
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
-    ) -> Answer:
-        """Sends exactly once, with further `headers`, and reads the answer whole, in `timeout` seconds.
+    ) -> FunctionResponse:
+        """Sends exactly once, with further `headers`, and reads the response whole, in `timeout` seconds.
 
-        Raises one of `transport.errors` when there is no whole answer.
+        Raises one of `transport.errors` when there is no whole response.
         """
 
     def _attempt_headers(self, context: CallContext) -> Mapping[str, str]:
@@ -133,10 +133,10 @@ class AsyncFunctionClient(ServerlessClient):
                 message = f"_attempt_headers of {type(self).__name__} may not set {name}: it is the client's own"
                 raise call_error("WRONG_HEADER", call.trace_id, message)
         try:
-            answer = await self._send(transport, call.payload, one_way, timeout, headers)
+            response = await self._send(transport, call.payload, one_way, timeout, headers)
         except Exception as err:
-            failure = told(err, transport.errors)
+            failure = classify(err, transport.errors)
             if failure is None:
                 raise
-            return call.unanswered(*failure)
-        return call.answered(answer)
+            return call.failed(*failure)
+        return call.received(response)

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 
 from .. import __version__
 from .._context import CallContext
-from .._rules.answer import Answer
 from .._rules.options import Options
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._lambda import LambdaFunction
@@ -36,7 +36,7 @@ class _Handle(NamedTuple):
     target: str  # what goes on the request's line
     url: str
     signer: Any
-    answer: Any  # makes an `Answer` of a response
+    read: Any  # makes a `FunctionResponse` of a `Response`
     headers: Mapping[str, str] = {}  # of one call; signed as well
 
 
@@ -59,7 +59,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         from ._failures import failures_of_botocore
-        from ._lambda_session import answer_of, open_lambda
+        from ._lambda_session import function_response, open_lambda
 
         opened = open_lambda(context, self._connection, options)
         self._lambda = opened.client
@@ -67,7 +67,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         url = f"{opened.client.meta.endpoint_url.rstrip('/')}/2015-03-31/functions/{function}/invocations"
         target = url if opened.endpoint.sends_whole_url else urlsplit(url).path
         pool = AsyncConnectionPool(opened.endpoint, **limits_of(options))
-        handle = _Handle(opened.client, pool, target, url, opened.signer, answer_of)
+        handle = _Handle(opened.client, pool, target, url, opened.signer, function_response)
         names = RESERVED_HEADERS | _OF_THE_SIGNATURE | _OF_INVOKE | {name.lower() for name in _HEADERS}
         return Transport(handle, url, opened.secrets, failures_of_botocore(), names)
 
@@ -84,16 +84,16 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
 
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
-    ) -> Answer:
-        _, pool, target, url, signer, answer_of, own = transport.handle
+    ) -> FunctionResponse:
+        _, pool, target, url, signer, read, own = transport.handle
         ends_at = asyncio.get_running_loop().time() + timeout
         keys = await _renewed(signer.secrets, ends_at) if signer.secrets.must_be_renewed() else signer.secrets.keys()
         signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **own, **headers}
         signer.sign("POST", url, signed, payload, keys)
         left = ends_at - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
-        answer: Answer = answer_of(response, one_way, signer.secrets)
-        return answer
+        result: FunctionResponse = read(response, one_way, signer.secrets)
+        return result
 
     if TYPE_CHECKING:
 

@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext
-from .._rules.answer import Answer
 from .._rules.call import Call
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from ._closing import Closing
-from ._failures import told
+from ._failures import classify
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
 
@@ -69,10 +69,10 @@ class FunctionClient(ServerlessClient):
     _CLOSING = Closing
 
     @abstractmethod
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
-        """Sends exactly once and reads the answer whole, in `timeout` seconds.
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
+        """Sends exactly once and reads the response whole, in `timeout` seconds.
 
-        Raises one of `transport.errors` when there is no whole answer.
+        Raises one of `transport.errors` when there is no whole response.
         """
 
     def call(
@@ -106,7 +106,7 @@ class FunctionClient(ServerlessClient):
 
         Raises:
             ApplicationException: of the class and code that the documentation's page "Errors" lists, as
-                `ConnectionException` without a whole answer, or the function's own error restored.
+                `ConnectionException` without a whole response, or the function's own error restored.
 
         ```python
         class OrdersClient(AzureFunctionClient):
@@ -152,10 +152,10 @@ class FunctionClient(ServerlessClient):
         if timeout is None:
             return None
         try:
-            answer = self._send(transport, call.payload, one_way, timeout)
+            response = self._send(transport, call.payload, one_way, timeout)
         except Exception as err:
-            failure = told(err, transport.errors)
+            failure = classify(err, transport.errors)
             if failure is None:
                 raise
-            return call.unanswered(*failure)
-        return call.answered(answer)
+            return call.failed(*failure)
+        return call.received(response)

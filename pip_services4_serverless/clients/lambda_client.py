@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._context import CallContext
-from .._rules.answer import Answer
 from .._rules.errors import call_error
 from .._rules.options import Options
+from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from ._lambda import LambdaFunction
 from ._transport import Transport
@@ -23,7 +23,7 @@ __tracebackhide__ = hide_failures
 class _Handle(NamedTuple):
     client: Any  # boto3's
     function: Mapping[str, str]  # what says which it is, as `invoke` of boto3 takes it
-    invoke: Callable[[Any, Mapping[str, str], bytes, bool, float], Answer]
+    invoke: Callable[[Any, Mapping[str, str], bytes, bool, float], FunctionResponse]
 
 
 class LambdaClient(LambdaFunction, FunctionClient):
@@ -75,10 +75,10 @@ class LambdaClient(LambdaFunction, FunctionClient):
         function = {**handle.function, "TenantId": options["tenant_id"]}
         return transport._replace(handle=handle._replace(function=function))
 
-    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> Answer:
+    def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
         client, function, invoke = transport.handle
-        answer: Answer = invoke(client, function, payload, one_way, timeout)
-        return answer
+        response: FunctionResponse = invoke(client, function, payload, one_way, timeout)
+        return response
 
     if TYPE_CHECKING:
 

@@ -13,7 +13,7 @@ from pip_services4_config.connect import ConnectionParams
 
 from .._context import CallContext
 from .._tracebacks import hide_failures
-from ._refusals import refuse
+from ._config_errors import config_error
 
 __tracebackhide__ = hide_failures
 
@@ -76,11 +76,12 @@ class ServerlessConnectionParams(ConfigParams):
         if identity is None:
             return
         if identity != "default":
-            refuse(context, "WRONG_IDENTITY", "credential.identity", f"must be default, not {identity[:20]!r}")
+            message = f"must be default, not {identity[:20]!r}"
+            raise config_error(context, "WRONG_IDENTITY", "credential.identity", message)
         if needs and not self._first(needs):
-            refuse(context, "WRONG_IDENTITY", f"credential.{needs}", "is missing beside identity")
+            raise config_error(context, "WRONG_IDENTITY", f"credential.{needs}", "is required when identity is set")
         if excludes and self._first(excludes):
-            refuse(context, "WRONG_IDENTITY", "credential.identity", f"is set beside {excludes}: only one can be sent")
+            raise config_error(context, "WRONG_IDENTITY", "credential.identity", f"cannot be used with {excludes}")
 
     def secrets(self) -> tuple[str, ...]:
         """The values that must never be shown."""
@@ -112,30 +113,30 @@ class ServerlessConnectionParams(ConfigParams):
 def check_secret(context: CallContext, code: str, key: str, value: str | None) -> None:
     """A key goes into a header: white space, line breaks and what is no ASCII are refused, without showing it."""
     if value and not _HEADER_SAFE.match(value):
-        refuse(context, code, key, "holds white space, a line break or a character that is no ASCII")
+        raise config_error(context, code, key, "contains white space, a line break or a non-ASCII character")
 
 
 def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     """An absolute http or https URL without user name or password; anything else is refused."""
     if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
-        refuse(context, "WRONG_URI", key, "holds white space or a control character")
+        raise config_error(context, "WRONG_URI", key, "contains white space or a control character")
     parts = _split(url)
     if parts is None:
-        refuse(context, "WRONG_URI", key, "is no URL")
+        raise config_error(context, "WRONG_URI", key, "is not a valid URL")
     if parts.scheme not in ("http", "https"):
         # Without what may be a key or a password.
         shown = "" if "@" in url else f", not as {url.partition('?')[0].partition('#')[0][:80]!r}"
-        refuse(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
+        raise config_error(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
     if not parts.hostname:
-        refuse(context, "WRONG_URI", key, "has no host")
+        raise config_error(context, "WRONG_URI", key, "has no host")
     if _NOT_IN_HOST.search(parts.hostname.partition("%25")[0] if ":" in parts.hostname else parts.hostname):
-        refuse(context, "WRONG_URI", key, "has a host with a character that no host has")
+        raise config_error(context, "WRONG_URI", key, "has a host with an invalid character")
     if parts.username is not None or parts.password is not None:
-        refuse(context, "WRONG_URI", key, "must not hold a user name or password; use credential.*")
+        raise config_error(context, "WRONG_URI", key, "must not contain a user name or a password")
     return parts
 
 
-def is_readable_on_the_way(url: str) -> bool:
+def is_unencrypted(url: str) -> bool:
     """Whether a key sent there crosses a network unencrypted. Looks no name up."""
     parts = urlsplit(url)
     host = parts.hostname or ""

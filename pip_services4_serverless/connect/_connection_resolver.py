@@ -15,8 +15,8 @@ from pip_services4_config.connect import ConnectionResolver, IDiscovery
 
 from .._context import CallContext, as_context
 from .._tracebacks import hide_failures
+from ._config_errors import config_error
 from ._connection_params import ServerlessConnectionParams
-from ._refusals import refuse
 
 __tracebackhide__ = hide_failures
 
@@ -118,4 +118,4 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
             if components
             else (f"there is no {kind} component in the references")
         )
-        refuse(context, code, setting, f"{', '.join(map(repr, keys))} is not found: {searched}")
+        raise config_error(context, code, setting, f"{', '.join(map(repr, keys))} is not found: {searched}")

@@ -4,8 +4,8 @@ import re
 
 from .._context import CallContext
 from .._tracebacks import hide_failures
+from ._config_errors import config_error
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
-from ._refusals import refuse
 
 __tracebackhide__ = hide_failures
 
@@ -148,30 +148,32 @@ class AwsConnectionParams(ServerlessConnectionParams):
         """
         arn = self.get_arn()
         if arn is None:
-            refuse(context, "NO_CONNECTION", "connection.arn", "is missing, and so is connection.resource")
+            raise config_error(context, "NO_CONNECTION", "connection.arn", "is missing; set it or connection.resource")
         if self._first("arn") is None and self._first("account") is not None and self._first("region") is None:
-            refuse(context, "NO_REGION", "connection.region", "is missing beside connection.account")
+            raise config_error(context, "NO_REGION", "connection.region", "is required when connection.account is set")
         if not _WHOLE.match(arn) and not _PARTIAL.match(arn):
             key = "arn" if self._first("arn") is not None else self._wrong_part()
-            refuse(context, "WRONG_ARN", f"connection.{key}", f"{arn[:200]!r} is no ARN or name of a Lambda function")
+            message = f"{arn[:200]!r} is not the ARN or the name of a Lambda function"
+            raise config_error(context, "WRONG_ARN", f"connection.{key}", message)
         region = self._first("region")
         if region is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", region):  # an emulator's may be of its own
-            refuse(context, "NO_REGION", "connection.region", f"{region[:40]!r} is no AWS region")
+            raise config_error(context, "NO_REGION", "connection.region", f"{region[:40]!r} is not an AWS region")
         endpoint = self.get_endpoint()
         if endpoint is not None:
             key = "connection.uri" if self._first("uri") else "connection.endpoint"
             parts = check_url(context, key, endpoint)
             if parts.query or parts.fragment:
-                refuse(context, "WRONG_URI", key, "is an endpoint, and must have no query or fragment")
+                raise config_error(context, "WRONG_URI", key, "must not have a query or a fragment: it is an endpoint")
         self._validate_keys(context)
         self._validate_identity(context)
 
     def _validate_keys(self, context: CallContext) -> None:
         access_id, access_key, token = self.get_access_id(), self.get_access_key(), self.get_session_token()
         if access_key is None and (access_id is not None or token is not None):
-            refuse(context, "NO_ACCESS_KEY", "credential.access_key", "is missing beside access_id or session_token")
+            message = "is required when access_id or session_token is set"
+            raise config_error(context, "NO_ACCESS_KEY", "credential.access_key", message)
         if access_id is None and access_key is not None:
-            refuse(context, "NO_ACCESS_ID", "credential.access_id", "is missing beside access_key")
+            raise config_error(context, "NO_ACCESS_ID", "credential.access_id", "is required when access_key is set")
         for name, value in (("access_id", access_id), ("access_key", access_key), ("session_token", token)):
             check_secret(context, "WRONG_ACCESS_KEY", f"credential.{name}", value)
 

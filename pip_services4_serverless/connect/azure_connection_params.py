@@ -5,8 +5,8 @@ from urllib.parse import quote, unquote
 
 from .._context import CallContext
 from .._tracebacks import hide_failures
+from ._config_errors import config_error
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
-from ._refusals import refuse
 
 __tracebackhide__ = hide_failures
 
@@ -101,7 +101,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
         """
         protocol = self.get_protocol()
         if protocol is not None and protocol not in ("http", "https"):
-            refuse(context, "WRONG_PROTOCOL", "connection.protocol", f"must be http or https, not {protocol[:20]!r}")
+            message = f"must be http or https, not {protocol[:20]!r}"
+            raise config_error(context, "WRONG_PROTOCOL", "connection.protocol", message)
         uri = self.get_function_uri()
         if uri is not None:
             check_url(context, "connection.uri", uri)
@@ -113,18 +114,22 @@ class AzureConnectionParams(ServerlessConnectionParams):
     def _validate_names(self, context: CallContext) -> None:
         app_name, function_name = self.get_app_name(), self.get_function_name()
         if app_name is None and function_name is None:
-            refuse(context, "NO_CONNECTION", "connection.uri", "is missing, and so are app_name and function_name")
+            raise config_error(
+                context, "NO_CONNECTION", "connection.uri", "is missing; set it or app_name and function_name"
+            )
         if app_name is None:
-            refuse(context, "NO_CONNECTION", "connection.app_name", "is missing beside function_name")
+            raise config_error(context, "NO_CONNECTION", "connection.app_name", "is required when function_name is set")
         if function_name is None:
-            refuse(context, "NO_CONNECTION", "connection.function_name", "is missing beside app_name")
+            raise config_error(context, "NO_CONNECTION", "connection.function_name", "is required when app_name is set")
         if not _APP_NAME.match(app_name):
-            refuse(context, "WRONG_URI", "connection.app_name", f"{app_name[:80]!r} is no name of a function app")
+            message = f"{app_name[:80]!r} is not the name of a function app"
+            raise config_error(context, "WRONG_URI", "connection.app_name", message)
         if not function_name.isprintable():
-            refuse(context, "WRONG_URI", "connection.function_name", "holds a character that cannot stand in a URL")
+            message = "contains a character that a URL cannot have"
+            raise config_error(context, "WRONG_URI", "connection.function_name", message)
         # Taken away by whoever normalises the path, with what stands before them: the call would leave /api/.
         if not {".", ".."}.isdisjoint(re.split(r"[/\\]", _unquoted(function_name))):
-            refuse(context, "WRONG_URI", "connection.function_name", "must not hold the segments . or ..")
+            raise config_error(context, "WRONG_URI", "connection.function_name", "must not have the segments . or ..")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters, composes the URL or takes it apart, and moves a key out of it.

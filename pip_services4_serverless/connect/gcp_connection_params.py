@@ -4,8 +4,8 @@ import re
 
 from .._context import CallContext
 from .._tracebacks import hide_failures
+from ._config_errors import config_error
 from ._connection_params import ServerlessConnectionParams, check_secret, check_url
-from ._refusals import refuse
 
 __tracebackhide__ = hide_failures
 
@@ -124,17 +124,21 @@ class GcpConnectionParams(ServerlessConnectionParams):
         """
         protocol, uri = self.get_protocol(), self.get_uri()
         if protocol is not None and protocol not in ("http", "https"):
-            refuse(context, "WRONG_PROTOCOL", "connection.protocol", f"must be http or https, not {protocol[:20]!r}")
+            message = f"must be http or https, not {protocol[:20]!r}"
+            raise config_error(context, "WRONG_PROTOCOL", "connection.protocol", message)
         if uri is not None:
             check_url(context, "connection.uri", uri)
         names = {key: self._first(key) for key in ("project_id", "region", "function")}
         if uri is None and not any(names.values()):
-            refuse(context, "NO_CONNECTION", "connection.uri", f"is missing, and so are {', '.join(names)}")
+            raise config_error(context, "NO_CONNECTION", "connection.uri", f"is missing, and so are {', '.join(names)}")
         for key, name in names.items() if uri is None else ():
             if name is None:
-                refuse(context, "NO_CONNECTION", f"connection.{key}", "is missing, and there is no connection.uri")
+                raise config_error(
+                    context, "NO_CONNECTION", f"connection.{key}", "is missing; set it or connection.uri"
+                )
             if not _NAME.match(name):
-                refuse(context, "WRONG_URI", f"connection.{key}", f"{name[:80]!r} cannot stand in the function's URL")
+                message = f"{name[:80]!r} cannot be part of the function's URL"
+                raise config_error(context, "WRONG_URI", f"connection.{key}", message)
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
         self._validate_identity(context, excludes="auth_token")
 

@@ -16,7 +16,7 @@ class Channel:
     def __init__(self, path: str, receive: Callable[[int, str, str], None]) -> None:
         self._receive = receive
         self._unread = b""
-        self._pieces: dict[str, str] = {}
+        self._chunks: dict[str, str] = {}
         self._closing = False
         self._changed = threading.Condition()
         os.mkfifo(path, 0o600)
@@ -40,9 +40,9 @@ class Channel:
                     *lines, self._unread = (self._unread + chunk).split(b"\n")
                     for line in filter(None, lines):
                         sender, kind, text = line.decode("utf-8", "replace").split(" ", 2)
-                        text = self._pieces.pop(sender, "") + text
+                        text = self._chunks.pop(sender, "") + text
                         if kind == "+":
-                            self._pieces[sender] = text
+                            self._chunks[sender] = text
                         else:
                             self._receive(int(sender.partition(":")[0]), kind, text)
             except BlockingIOError:

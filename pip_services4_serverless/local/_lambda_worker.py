@@ -154,14 +154,14 @@ def main(file: str) -> None:
 
         return wrapper
 
-    def answer_init_error(client: Any, error: Any, *_: Any) -> NoReturn:
+    def report_init_error(client: Any, error: Any, *_: Any) -> NoReturn:
         """Answer as AWS does: ministack would wrap an error in loading in one of its own."""
         request = next_invocation(client)
         client.post_invocation_error(request.invoke_id, to_json(error), "")
         sys.exit(1)
 
     LambdaRuntimeClient.wait_next_invocation = count
-    LambdaRuntimeClient.post_init_error = answer_init_error
+    LambdaRuntimeClient.post_init_error = report_init_error
     StandardLogSink.log = after_output(StandardLogSink.log)
     StandardLogSink.log_error = after_output(StandardLogSink.log_error)
     LambdaRuntimeClient.post_invocation_result = after_output(LambdaRuntimeClient.post_invocation_result)

@@ -27,7 +27,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from ._azure_modules import AppModules
 
-_STOP_SECONDS = 5.0
+_STOP_TIMEOUT = 5.0
 _POLL_SECONDS = 0.02  # in which the server sees that it is to stop
 # What functions-framework writes into the environment of its process, which it takes for that of one function.
 _OWN_VARIABLES = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
@@ -138,11 +138,11 @@ class GoogleFunctionHost:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         until = threading.Event()
-        for _ in range(int(_STOP_SECONDS / _POLL_SECONDS)):
+        for _ in range(int(_STOP_TIMEOUT / _POLL_SECONDS)):
             if not self._connections:
                 return
             until.wait(_POLL_SECONDS)
-        logger.warning("A function that did not return within %s s of the stop still runs", _STOP_SECONDS)
+        logger.warning("A function that did not return within %s s of the stop still runs", _STOP_TIMEOUT)
 
     @property
     def url(self) -> str:

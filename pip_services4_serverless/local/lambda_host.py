@@ -29,7 +29,7 @@ from ._lambda_channel import Channel
 _SERVER = str(Path(__file__).with_name("_lambda_server.py"))
 _OLDEST_MINISTACK = (1, 5, 33)  # 1.4 starts a process for each call, and may run its handler twice
 _SERVER_LOG = "ministack.log"
-_ANSWER_SECONDS = 20.0
+_RESPONSE_TIMEOUT = 20.0
 _END_SECONDS = 3.0
 _ACCESS_ID, _ACCESS_KEY = "local", "local"
 
@@ -249,7 +249,7 @@ class LambdaHost:
         """
         function = self._function(name)
         path = f"/2015-03-31/functions/{name}/invocations"
-        error = self._request("POST", path, seconds=function.timeout + _ANSWER_SECONDS, check=function.check)
+        error = self._request("POST", path, seconds=function.timeout + _RESPONSE_TIMEOUT, check=function.check)
         if error is not None:
             reason = f"{error.get('errorType')}: {error.get('errorMessage')}"
             raise RuntimeError(f"{function.handler!r} of {name!r} cannot be imported: {reason}")
@@ -343,7 +343,9 @@ class LambdaHost:
             level, message = logging.getLevelNamesMapping().get(match[1], level), match[2]
         logging.getLogger(f"pip_services4_serverless.local.lambda.{function.name}").log(level, "%s", message)
 
-    def _request(self, method: str, path: str, *, lost: str = "", seconds: float = _ANSWER_SECONDS, **body: Any) -> Any:
+    def _request(
+        self, method: str, path: str, *, lost: str = "", seconds: float = _RESPONSE_TIMEOUT, **body: Any
+    ) -> Any:
         scope = (
             f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # tells the region; the rest is not looked at
         )

@@ -13,10 +13,10 @@ from pip_services4_commons.errors import (
     InvocationException,
 )
 
-from pip_services4_serverless._rules.answer import Answer
 from pip_services4_serverless._rules.attempts import CallPolicy
 from pip_services4_serverless._rules.call import Call
 from pip_services4_serverless._rules.errors import Provider, Target
+from pip_services4_serverless._rules.response import FunctionResponse
 
 TARGET = Target("SomeClient", "url", "http://host/f", "no key was sent")
 KEY = "FunctionKey-hunter2"
@@ -50,7 +50,7 @@ def test_an_answer_is_the_result() -> None:
     one = call({"a": 1})
     assert one.payload == b'{"a": 1, "cmd": "act", "trace_id": "T"}'
     assert one.begin() == 10.0
-    assert one.answered(Answer(200, {}, b'{"b": 2}')) is None
+    assert one.received(FunctionResponse(200, {}, b'{"b": 2}')) is None
     assert one.result() == {"b": 2}
 
 
@@ -66,12 +66,12 @@ def test_a_refused_attempt_waits_for_the_next_one() -> None:
     """And the answer of the next one is the result, as if nothing had been before."""
     one = call()
     one.begin()
-    wait = one.answered(Answer(429, {}, b""))
+    wait = one.received(FunctionResponse(429, {}, b""))
     assert wait is not None
     assert 0 <= wait <= 0.1
     assert one.code == "TOO_MANY_REQUESTS"
     one.begin()
-    assert one.answered(Answer(200, {}, b"1")) is None
+    assert one.received(FunctionResponse(200, {}, b"1")) is None
     assert (one.result(), one.code) == (1, "")
 
 
@@ -80,8 +80,8 @@ def test_a_providers_name_decides() -> None:
     one, other = call(), call()
     one.begin()
     other.begin()
-    assert one.answered(Answer(502, {}, b"", "TooBusy")) is not None
-    assert other.answered(Answer(502, {}, b"", "Unlucky")) is None
+    assert one.received(FunctionResponse(502, {}, b"", "TooBusy")) is not None
+    assert other.received(FunctionResponse(502, {}, b"", "Unlucky")) is None
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
@@ -89,10 +89,10 @@ def test_a_lost_answer_is_never_sent_for_again_but_by_leave(idempotent: bool) ->
     """Its error is raised from what happened."""
     one = call(idempotent=idempotent, retries=1)
     one.begin()
-    assert (one.unanswered("NO_RESPONSE", OSError("gone")) is not None) is idempotent
+    assert (one.failed("NO_RESPONSE", OSError("gone")) is not None) is idempotent
     if idempotent:
         one.begin()
-        assert one.unanswered("NO_RESPONSE", OSError("gone")) is None
+        assert one.failed("NO_RESPONSE", OSError("gone")) is None
     error = ended(one)
     assert isinstance(error, ConnectionException)
     assert isinstance(error.__cause__, OSError)
@@ -116,19 +116,19 @@ def test_no_time_to_connect_tells_less_than_what_was_before() -> None:
     clock = Clock()
     one = call(clock=clock, total_timeout=12.0)
     one.begin()
-    assert one.answered(Answer(429, {}, b"")) is not None
+    assert one.received(FunctionResponse(429, {}, b"")) is not None
     one.begin()
     clock.now += 12.0
-    assert one.unanswered("CANNOT_CONNECT", OSError("timed out")) is None
+    assert one.failed("CANNOT_CONNECT", OSError("timed out")) is None
     assert ended(one).code == "TOO_MANY_REQUESTS"
 
 
 def test_the_key_is_in_no_error() -> None:
     """Neither in what the far side says, nor in an exception's text, nor in what did not decode."""
     said, raised, undecoded = call(), call(), call()
-    said.answered(Answer(500, {}, f"key {KEY}".encode()))
-    raised.unanswered("NO_RESPONSE", OSError(f"key {KEY}"))
-    undecoded.answered(Answer(200, {"content-type": f"x/{KEY}"}, f"key {KEY}".encode()))
+    said.received(FunctionResponse(500, {}, f"key {KEY}".encode()))
+    raised.failed("NO_RESPONSE", OSError(f"key {KEY}"))
+    undecoded.received(FunctionResponse(200, {"content-type": f"x/{KEY}"}, f"key {KEY}".encode()))
     for one in (said, raised, undecoded):
         error = ended(one)
         assert KEY not in f"{error} {error!r} {error.to_json()} {error.__cause__!r}"
@@ -139,7 +139,7 @@ def test_a_closed_client_ends_a_wait() -> None:
     """The error says so, and what came before is its cause."""
     one = call()
     one.begin()
-    one.answered(Answer(429, {}, b""))
+    one.received(FunctionResponse(429, {}, b""))
     error = one.closed("SomeClient")
     assert isinstance(error, InvalidStateException)
     assert (error.code, getattr(error.__cause__, "code", "")) == ("NOT_OPENED", "TOO_MANY_REQUESTS")

@@ -29,43 +29,43 @@ from pip_services4_commons.errors import (
 )
 from requests.structures import CaseInsensitiveDict
 
-from pip_services4_serverless._rules.answer import Answer
 from pip_services4_serverless._rules.errors import (
     SITUATIONS,
     Failure,
-    Resend,
+    Retry,
     call_error,
-    failure_of,
-    no_answer,
-    refuses_token,
+    failure_of_response,
+    failure_without_response,
+    rejects_token,
 )
+from pip_services4_serverless._rules.response import FunctionResponse
 from pip_services4_serverless.clients import LambdaClient
 
 LAMBDA = LambdaClient._PROVIDER
 
 TABLE = {
-    "NO_COMMAND": (UnknownException, 500, Resend.NEVER),
-    "WRONG_CONTEXT": (BadRequestException, 400, Resend.NEVER),
-    "WRONG_OPTION": (BadRequestException, 400, Resend.NEVER),
-    "NOT_OPENED": (InvalidStateException, 500, Resend.NEVER),
-    "SERIALIZATION_FAILED": (BadRequestException, 400, Resend.NEVER),
-    "PAYLOAD_TOO_LARGE": (BadRequestException, 413, Resend.NEVER),
-    "WRONG_INVOCATION_TYPE": (BadRequestException, 400, Resend.NEVER),
-    "WRONG_HEADER": (BadRequestException, 400, Resend.NEVER),
-    "NO_CREDENTIALS": (ConfigException, 500, Resend.NEVER),
-    "CANNOT_CONNECT": (ConnectionException, 503, Resend.ALWAYS),
-    "CALL_TIMEOUT": (ConnectionException, 504, Resend.IF_IDEMPOTENT),
-    "NO_RESPONSE": (ConnectionException, 502, Resend.IF_IDEMPOTENT),
-    "FUNCTION_ERROR": (InvocationException, 500, Resend.NEVER),
-    "BAD_REQUEST": (BadRequestException, 400, Resend.NEVER),
-    "UNAUTHORIZED": (UnauthorizedException, 401, Resend.NEVER),
-    "NOT_FOUND": (NotFoundException, 404, Resend.NEVER),
-    "CONFLICT": (ConflictException, 409, Resend.NEVER),
-    "TOO_MANY_REQUESTS": (InvocationException, 429, Resend.ALWAYS),
-    "CALL_FAILED": (InvocationException, 500, Resend.NEVER),
-    "UNEXPECTED_REDIRECT": (InvocationException, 500, Resend.NEVER),
-    "DESERIALIZATION_FAILED": (InvocationException, 500, Resend.NEVER),
-    "RESPONSE_TOO_LARGE": (InvocationException, 500, Resend.NEVER),
+    "NO_COMMAND": (UnknownException, 500, Retry.NEVER),
+    "WRONG_CONTEXT": (BadRequestException, 400, Retry.NEVER),
+    "WRONG_OPTION": (BadRequestException, 400, Retry.NEVER),
+    "NOT_OPENED": (InvalidStateException, 500, Retry.NEVER),
+    "SERIALIZATION_FAILED": (BadRequestException, 400, Retry.NEVER),
+    "PAYLOAD_TOO_LARGE": (BadRequestException, 413, Retry.NEVER),
+    "WRONG_INVOCATION_TYPE": (BadRequestException, 400, Retry.NEVER),
+    "WRONG_HEADER": (BadRequestException, 400, Retry.NEVER),
+    "NO_CREDENTIALS": (ConfigException, 500, Retry.NEVER),
+    "CANNOT_CONNECT": (ConnectionException, 503, Retry.ALWAYS),
+    "CALL_TIMEOUT": (ConnectionException, 504, Retry.IF_IDEMPOTENT),
+    "NO_RESPONSE": (ConnectionException, 502, Retry.IF_IDEMPOTENT),
+    "FUNCTION_ERROR": (InvocationException, 500, Retry.NEVER),
+    "BAD_REQUEST": (BadRequestException, 400, Retry.NEVER),
+    "UNAUTHORIZED": (UnauthorizedException, 401, Retry.NEVER),
+    "NOT_FOUND": (NotFoundException, 404, Retry.NEVER),
+    "CONFLICT": (ConflictException, 409, Retry.NEVER),
+    "TOO_MANY_REQUESTS": (InvocationException, 429, Retry.ALWAYS),
+    "CALL_FAILED": (InvocationException, 500, Retry.NEVER),
+    "UNEXPECTED_REDIRECT": (InvocationException, 500, Retry.NEVER),
+    "DESERIALIZATION_FAILED": (InvocationException, 500, Retry.NEVER),
+    "RESPONSE_TOO_LARGE": (InvocationException, 500, Retry.NEVER),
 }
 
 # Bodies as the published servers write them.
@@ -104,7 +104,9 @@ REAL_FAILED_INVOCATION = {
 def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None, error_name: str = "") -> Failure:
     """How an attempt failed that got this answer."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = failure_of(Answer(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T", LAMBDA)
+    found = failure_of_response(
+        FunctionResponse(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T", LAMBDA
+    )
     assert found is not None
     return found
 
@@ -112,9 +114,9 @@ def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None,
 def function_failure(payload: Any, status: int = 200) -> ApplicationException:
     """The error of a Lambda answer that says that the function failed."""
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    found = failure_of(Answer(status, {}, raw, function_failed=True), "T")
+    found = failure_of_response(FunctionResponse(status, {}, raw, function_failed=True), "T")
     assert found is not None
-    assert found.resend is Resend.NEVER
+    assert found.retry is Retry.NEVER
     return found.error
 
 
@@ -165,14 +167,14 @@ def test_an_attempt_without_an_answer_keeps_its_cause(code: str) -> None:
     """What the library below said stands on one line, and not at any length."""
     cause = OSError("refused\n  by " + 1000 * "x")
 
-    found = no_answer(code, "T", "No luck", cause)
+    found = failure_without_response(code, "T", "No luck", cause)
 
     assert found.cause is cause
     assert found.error.cause is cause
     assert found.error.message.startswith("No luck: OSError: refused by xxx")
     assert "\n" not in found.error.message
     assert len(found.error.message) < 600
-    assert (found.error.code, found.error.trace_id, found.resend) == (code, "T", SITUATIONS[code].resend)
+    assert (found.error.code, found.error.trace_id, found.retry) == (code, "T", SITUATIONS[code].retry)
 
 
 # --- Answers without an error body ---
@@ -181,7 +183,7 @@ def test_an_attempt_without_an_answer_keeps_its_cause(code: str) -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_success_is_no_failure(status: int) -> None:
     """Even when its body looks like an error's."""
-    assert failure_of(Answer(status, {}, b'{"code": "X"}'), "T") is None
+    assert failure_of_response(FunctionResponse(status, {}, b'{"code": "X"}'), "T") is None
 
 
 @pytest.mark.defect(8)
@@ -192,7 +194,7 @@ def test_a_redirect_is_an_error(status: int) -> None:
 
     assert type(found.error) is InvocationException
     assert (found.error.code, found.error.status) == ("UNEXPECTED_REDIRECT", status)
-    assert found.resend is Resend.NEVER
+    assert found.retry is Retry.NEVER
 
 
 @pytest.mark.defect(9)
@@ -200,25 +202,25 @@ def test_a_redirect_is_an_error(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "exception", "code", "resend"),
     [
-        (400, BadRequestException, "BAD_REQUEST", Resend.NEVER),
-        (401, UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
-        (403, UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
-        (404, NotFoundException, "NOT_FOUND", Resend.NEVER),
-        (409, ConflictException, "CONFLICT", Resend.NEVER),
-        (413, BadRequestException, "PAYLOAD_TOO_LARGE", Resend.NEVER),
-        (418, InvocationException, "CALL_FAILED", Resend.NEVER),
-        (429, InvocationException, "TOO_MANY_REQUESTS", Resend.ALWAYS),
-        (500, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (501, InvocationException, "CALL_FAILED", Resend.NEVER),
-        (502, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (503, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (504, InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (599, InvocationException, "CALL_FAILED", Resend.NEVER),
-        (101, InvocationException, "CALL_FAILED", Resend.NEVER),
+        (400, BadRequestException, "BAD_REQUEST", Retry.NEVER),
+        (401, UnauthorizedException, "UNAUTHORIZED", Retry.NEVER),
+        (403, UnauthorizedException, "UNAUTHORIZED", Retry.NEVER),
+        (404, NotFoundException, "NOT_FOUND", Retry.NEVER),
+        (409, ConflictException, "CONFLICT", Retry.NEVER),
+        (413, BadRequestException, "PAYLOAD_TOO_LARGE", Retry.NEVER),
+        (418, InvocationException, "CALL_FAILED", Retry.NEVER),
+        (429, InvocationException, "TOO_MANY_REQUESTS", Retry.ALWAYS),
+        (500, InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (501, InvocationException, "CALL_FAILED", Retry.NEVER),
+        (502, InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (503, InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (504, InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (599, InvocationException, "CALL_FAILED", Retry.NEVER),
+        (101, InvocationException, "CALL_FAILED", Retry.NEVER),
     ],
 )
 def test_a_status_decides_where_no_error_is_described(
-    status: int, exception: type[ApplicationException], code: str, resend: Resend
+    status: int, exception: type[ApplicationException], code: str, resend: Retry
 ) -> None:
     """Each becomes its own exception, with the real status."""
     found = failure(status, b"<html>Bad\n gateway</html>")
@@ -226,7 +228,7 @@ def test_a_status_decides_where_no_error_is_described(
     assert type(found.error) is exception
     assert (found.error.code, found.error.status, found.error.trace_id) == (code, status, "T")
     assert found.error.message == f"The call was answered with status {status}: <html>Bad gateway</html>"
-    assert found.resend is resend
+    assert found.retry is resend
 
 
 def test_every_other_status_is_an_error_that_is_not_sent_again() -> None:
@@ -234,7 +236,7 @@ def test_every_other_status_is_an_error_that_is_not_sent_again() -> None:
     named = {400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504}
     for status in {*range(300, 600)} - named:
         found = failure(status, b"<h1>No</h1>")
-        assert (type(found.error), found.error.status, found.resend) == (InvocationException, status, Resend.NEVER)
+        assert (type(found.error), found.error.status, found.retry) == (InvocationException, status, Retry.NEVER)
         assert found.error.code == ("UNEXPECTED_REDIRECT" if status < 400 else "CALL_FAILED")
 
 
@@ -254,7 +256,7 @@ def test_a_body_that_describes_no_error_changes_nothing(status: int, body: bytes
 
 def test_a_status_alone_makes_an_error() -> None:
     """Without a header, a body, or a word of the provider's."""
-    found = failure_of(Answer(500, {}, b""), "T")
+    found = failure_of_response(FunctionResponse(500, {}, b""), "T")
 
     assert found is not None
     assert found.error.message == "The call was answered with status 500"
@@ -292,7 +294,7 @@ def test_lambda_refused_before_running(name: str, status: int) -> None:
     """By its own word, whatever the status: nothing ran."""
     found = failure(status, b"Rate exceeded", error_name=name)
 
-    assert found.resend is Resend.ALWAYS
+    assert found.retry is Retry.ALWAYS
     assert found.error.details["error_type"] == name
     assert f"{name}: Rate exceeded" in found.error.message
 
@@ -315,25 +317,25 @@ def test_the_refusals_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize(
     ("status", "name", "exception", "code", "resend"),
     [
-        (403, "AccessDeniedException", UnauthorizedException, "UNAUTHORIZED", Resend.NEVER),
-        (404, "ResourceNotFoundException", NotFoundException, "NOT_FOUND", Resend.NEVER),
-        (413, "RequestTooLargeException", BadRequestException, "PAYLOAD_TOO_LARGE", Resend.NEVER),
-        (400, "InvalidParameterValueException", BadRequestException, "BAD_REQUEST", Resend.NEVER),
-        (500, "ServiceException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (502, "EC2UnexpectedException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
-        (502, "ENILimitReachedException", InvocationException, "CALL_FAILED", Resend.IF_IDEMPOTENT),
+        (403, "AccessDeniedException", UnauthorizedException, "UNAUTHORIZED", Retry.NEVER),
+        (404, "ResourceNotFoundException", NotFoundException, "NOT_FOUND", Retry.NEVER),
+        (413, "RequestTooLargeException", BadRequestException, "PAYLOAD_TOO_LARGE", Retry.NEVER),
+        (400, "InvalidParameterValueException", BadRequestException, "BAD_REQUEST", Retry.NEVER),
+        (500, "ServiceException", InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (502, "EC2UnexpectedException", InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
+        (502, "ENILimitReachedException", InvocationException, "CALL_FAILED", Retry.IF_IDEMPOTENT),
     ],
 )
 @pytest.mark.defect(26)
 def test_lambda_errors_differ(
-    status: int, name: str, exception: type[ApplicationException], code: str, resend: Resend
+    status: int, name: str, exception: type[ApplicationException], code: str, resend: Retry
 ) -> None:
     """A missing function, a missing right and a failing service are three things."""
     found = failure(status, b"", error_name=name)
 
     assert (type(found.error), found.error.code, found.error.status) == (exception, code, status)
     assert found.error.details["error_type"] == name
-    assert found.resend is resend
+    assert found.retry is resend
 
 
 # --- Retry-After ---
@@ -367,7 +369,7 @@ def test_retry_after_says_how_long_to_wait(value: str, seconds: float) -> None:
     found = failure(503, b"", {"retry-after": value})
 
     assert found.retry_after == seconds
-    assert found.resend is Resend.ALWAYS
+    assert found.retry is Retry.ALWAYS
 
 
 @pytest.mark.usefixtures("new_york")
@@ -398,7 +400,7 @@ def test_a_retry_after_that_says_nothing_is_ignored(value: str) -> None:
     found = failure(503, b"", {"Retry-After": value})
 
     assert found.retry_after is None
-    assert found.resend is Resend.IF_IDEMPOTENT
+    assert found.retry is Retry.IF_IDEMPOTENT
 
 
 date_pieces = st.sampled_from(
@@ -444,7 +446,7 @@ def test_a_real_error_is_restored() -> None:
     assert (error.category, error.trace_id) == ("NotFound", "T9")
     assert error.details == {"id": "7"}
     assert error.stack_trace == "NoneType: None\n"
-    assert found.resend is Resend.NEVER
+    assert found.retry is Retry.NEVER
 
 
 @pytest.mark.defect(10)
@@ -583,13 +585,13 @@ def test_a_status_of_its_own_goes_before_https(status: int) -> None:
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_described_error_is_never_sent_again(status: int, body: Any) -> None:
     """The function ran and answered, whatever the status."""
-    assert failure(status, body, {"Retry-After": "1"}).resend is Resend.NEVER
+    assert failure(status, body, {"Retry-After": "1"}).retry is Retry.NEVER
 
 
 @pytest.mark.parametrize("body", [{"code": 5}, {"category": None}, {"message": "M"}, {"status": 404}, [{"code": "X"}]])
 def test_an_object_without_code_and_category_describes_no_error(body: Any) -> None:
     """A string in one of the two is what tells a pip-services error."""
-    assert failure(503, body, {"Retry-After": "1"}).resend is Resend.ALWAYS
+    assert failure(503, body, {"Retry-After": "1"}).retry is Retry.ALWAYS
 
 
 # --- Lambda's function errors ---
@@ -761,7 +763,7 @@ names = st.sampled_from([*REAL_ERROR, "stack_trace", "errorMessage", "errorType"
 @settings(max_examples=40, deadline=None)
 def test_any_description_becomes_an_error(body: dict[str, Any], status: int, failed: bool) -> None:
     """Complete, with a trace id that is a string, and fit to be written down."""
-    found = failure_of(Answer(status, {}, json.dumps(body).encode(), function_failed=failed), "T")
+    found = failure_of_response(FunctionResponse(status, {}, json.dumps(body).encode(), function_failed=failed), "T")
 
     assert found is not None
     error = found.error
@@ -778,16 +780,16 @@ def test_any_description_becomes_an_error(body: dict[str, Any], status: int, fai
 @pytest.mark.parametrize(("name", "status"), [("EFSMountTimeoutException", 408), ("EFSIOException", 410)])
 def test_lambdas_own_faults_may_be_sent_again_where_that_is_allowed(name: str, status: int) -> None:
     """It says that it failed, and not whether the function ran; without its name the status is the function's word."""
-    named, unnamed = (failure_of(Answer(status, {}, b"", told), "T", LAMBDA) for told in (name, ""))
+    named, unnamed = (failure_of_response(FunctionResponse(status, {}, b"", told), "T", LAMBDA) for told in (name, ""))
     assert named
     assert unnamed
-    assert (named.resend, unnamed.resend) == (Resend.IF_IDEMPOTENT, Resend.NEVER)
+    assert (named.retry, unnamed.retry) == (Retry.IF_IDEMPOTENT, Retry.NEVER)
 
 
 def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
     """Where it has none of its own: the answer's is 200."""
     body = json.dumps({"errorMessage": json.dumps({"category": "NotFound", "code": "X"})}).encode()
-    failed = failure_of(Answer(200, {}, body, function_failed=True), "T")
+    failed = failure_of_response(FunctionResponse(200, {}, body, function_failed=True), "T")
 
     assert failed
     error = failed.error
@@ -813,18 +815,18 @@ def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
 def test_whose_word_it_is_that_a_token_was_refused(challenge: str | None, refuses: bool) -> None:
     """The response itself must say so, as RFC 6750 has it."""
     headers = {} if challenge is None else {"www-authenticate": challenge}
-    assert refuses_token(Answer(401, headers, b"")) is refuses
-    assert not refuses_token(Answer(403, headers, b""))
-    assert not refuses_token(Answer(200, headers, b""))
-    assert not refuses_token(Answer(401, headers, b'{"code": "NOT_SIGNED"}'))
+    assert rejects_token(FunctionResponse(401, headers, b"")) is refuses
+    assert not rejects_token(FunctionResponse(403, headers, b""))
+    assert not rejects_token(FunctionResponse(200, headers, b""))
+    assert not rejects_token(FunctionResponse(401, headers, b'{"code": "NOT_SIGNED"}'))
 
 
 def test_a_refused_token_alone_is_no_reason_to_call_again() -> None:
     """Only where another one can be had, and never after an error of pip-services."""
     headers = {"www-authenticate": "Bearer"}
     failures = [
-        failure_of(Answer(401, headers, b"no"), "T"),
-        failure_of(Answer(401, headers, b"no", token_refused=True), "T"),
-        failure_of(Answer(401, headers, b'{"code": "NOT_SIGNED"}', token_refused=True), "T"),
+        failure_of_response(FunctionResponse(401, headers, b"no"), "T"),
+        failure_of_response(FunctionResponse(401, headers, b"no", token_rejected=True), "T"),
+        failure_of_response(FunctionResponse(401, headers, b'{"code": "NOT_SIGNED"}', token_rejected=True), "T"),
     ]
-    assert [each and each.resend for each in failures] == [Resend.NEVER, Resend.RENEWED, Resend.NEVER]
+    assert [each and each.retry for each in failures] == [Retry.NEVER, Retry.NEW_TOKEN, Retry.NEVER]

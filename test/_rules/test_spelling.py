@@ -54,7 +54,7 @@ def test_no_key_of_ours_is_taken_for_a_slip() -> None:
     for client in (AzureFunctionClient(), LambdaClient()):
         for key in client._connection.KEYS:
             client.configure(ConfigParams.from_tuples(f"connection.{key}", "x", f"credential.{key}", "x"))
-            assert client._ignored == ()
+            assert client._unknown_settings == ()
 
 
 def test_slips_are_warned_of_once(provider: str) -> None:

@@ -393,7 +393,7 @@ def test_a_renewal_that_hangs_is_given_up(
     issuer.before = lambda: go_on.wait(10)
     with client_with_identity(Kind("azure"), function.url, timeout=300) as client:
         assert failure(client).code == "NO_CREDENTIALS"
-        monkeypatch.setattr(_identity, "_PATIENCE", 0)
+        monkeypatch.setattr(_identity, "_RENEWAL_TIMEOUT", 0)
         issuer.before = lambda: None
         assert client._call("get", "T", {"a": 1})["a"] == 1
         go_on.set()
@@ -819,7 +819,7 @@ def test_an_interrupt_is_not_taken_for_a_missing_library(issuer: Issuer, monkeyp
         raise AssertionError
 
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", interrupted)
-    monkeypatch.setattr(_identity, "is_from_outside", lambda err: isinstance(err, AssertionError))
+    monkeypatch.setattr(_identity, "is_interrupt", lambda err: isinstance(err, AssertionError))
     with pytest.raises(AssertionError), client_with_identity(Kind("azure"), "http://127.0.0.1:9"):
         pass
 

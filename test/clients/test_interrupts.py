@@ -14,7 +14,7 @@ from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
 from support.load import Resources, load_server
 
 from pip_services4_serverless._wire.errors import ConnectionLostError
-from pip_services4_serverless.clients._failures import failures_of_botocore, failures_of_requests, told
+from pip_services4_serverless.clients._failures import classify, failures_of_botocore, failures_of_requests
 
 INTERRUPTS = 200
 SECONDS = 30  # at most
@@ -43,4 +43,4 @@ def test_an_interrupt_while_a_failure_is_handled(failures: Any) -> None:
     """It is not taken for that failure."""
     interrupt = TimeIsUp()
     interrupt.__context__ = ConnectionLostError("reset")  # as it is for what is raised in an `except` clause
-    assert told(interrupt, failures()) is None
+    assert classify(interrupt, failures()) is None

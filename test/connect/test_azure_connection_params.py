@@ -17,7 +17,7 @@ from pip_services4_components.config import ConfigParams
 from urllib3.util import parse_url
 
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams
-from pip_services4_serverless.connect._connection_params import is_readable_on_the_way
+from pip_services4_serverless.connect._connection_params import is_unencrypted
 
 SECRET = "FunctionKey-hunter2-A"
 
@@ -354,7 +354,7 @@ def test_to_validate_alone_checks_the_same() -> None:
 )
 def test_a_key_is_readable_on_the_way(url: str, readable: bool) -> None:
     """Where it crosses a network unencrypted: not to this machine itself."""
-    assert is_readable_on_the_way(url) is readable
+    assert is_unencrypted(url) is readable
 
 
 # --- What is shown ---

@@ -19,7 +19,7 @@ from support.processes import PROGRAM
 from pip_services4_serverless._cli.failure import CODES
 from pip_services4_serverless._rules.errors import SITUATIONS
 from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, LambdaClient
-from pip_services4_serverless.connect._refusals import REFUSALS
+from pip_services4_serverless.connect._config_errors import CONFIG_ERRORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text("utf-8")
 # A heading's anchor is its text in lower case, on forges and in the built pages.
@@ -31,7 +31,7 @@ KEYS = {"credential.access_id": "AKIAEXAMPLE", "credential.access_key": "made-up
 
 def test_each_code_has_its_anchor() -> None:
     """Those of calls, of configurations and of the command line; and there is no other."""
-    assert SECTIONS.keys() == {*SITUATIONS, *REFUSALS, *CODES}
+    assert SECTIONS.keys() == {*SITUATIONS, *CONFIG_ERRORS, *CODES}
     assert PAGE.count("\n### ") == len(SECTIONS)
 
 
@@ -163,7 +163,7 @@ def nothing_of_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_each_code_of_a_call_or_a_configuration_is_provoked() -> None:
     """None is left out below."""
-    assert PROVOKED.keys() == {*SITUATIONS, *REFUSALS}
+    assert PROVOKED.keys() == {*SITUATIONS, *CONFIG_ERRORS}
 
 
 @pytest.mark.parametrize("code", PROVOKED)
@@ -177,7 +177,7 @@ def test_the_message_is_the_real_one(server: FaultServer, code: str) -> None:
     assert f"```text\n{message}\n```" in SECTIONS[code]
 
 
-@pytest.mark.parametrize("code", REFUSALS)
+@pytest.mark.parametrize("code", CONFIG_ERRORS)
 def test_a_configuration_error_names_its_place(server: FaultServer, code: str) -> None:
     """Its message ends with the page and the anchor, but for the client that is opened."""
     with pytest.raises(ApplicationException) as caught:

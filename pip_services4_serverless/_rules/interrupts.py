@@ -19,7 +19,7 @@ _OURS = (os.path.dirname(pip_services4_serverless.__file__) + os.sep, os.path.di
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
-def is_from_outside(
+def is_interrupt(
     err: BaseException, folders: tuple[str, ...] = (), raised: tuple[type[BaseException], ...] = ()
 ) -> bool:
     """Whether an exception was raised into the code that it was caught from.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-MAX_ANSWER = 100 * 1024 * 1024  # bytes, counted after decompression
-CHUNK = 256 * 1024  # bytes to read at a time
+MAX_RESPONSE_SIZE = 100 * 1024 * 1024  # bytes, counted after decompression
+CHUNK_SIZE = 256 * 1024  # bytes to read at a time
 
 
-class Answer(NamedTuple):
+class FunctionResponse(NamedTuple):
     """One whole answer of a provider."""
 
     status: int
@@ -17,26 +17,26 @@ class Answer(NamedTuple):
     body: bytes
     error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
     function_failed: bool = False  # the provider says that the function raised, whatever the status
-    token_refused: bool = False  # it was sent with a token that was not accepted, and another can be had
+    token_rejected: bool = False  # it was sent with a token that was not accepted, and another can be had
 
 
-class AnswerTooLargeError(Exception):
-    """Raised while an answer is read, as soon as it is over `MAX_ANSWER`."""
+class BodyTooLargeError(Exception):
+    """Raised while an answer is read, as soon as it is over `MAX_RESPONSE_SIZE`."""
 
 
-def read_whole(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception], ...]) -> bytes:
+def read_body(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception], ...]) -> bytes:
     """Joins a body. An error's body that breaks off, or off its encoding, counts as none: the status says enough.
 
     Raises:
-        AnswerTooLargeError: over `MAX_ANSWER`
+        BodyTooLargeError: over `MAX_RESPONSE_SIZE`
     """
     body, size = [], 0
     try:
         for chunk in chunks:
             body.append(chunk)
             size += len(chunk)
-            if size > MAX_ANSWER:
-                raise AnswerTooLargeError(f"{size} bytes and more")
+            if size > MAX_RESPONSE_SIZE:
+                raise BodyTooLargeError(f"{size} bytes and more")
     except broken:
         if status < 300:
             raise

@@ -1,9 +1,8 @@
-"""What a configuration is refused with: the one table of its errors, which the documentation repeats."""
+"""The errors of a configuration: one table of codes, which the documentation repeats."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NoReturn
 
 from pip_services4_commons.errors import ConfigException
 
@@ -12,7 +11,7 @@ from .._tracebacks import hide_failures
 
 __tracebackhide__ = hide_failures
 
-REFUSALS: Mapping[str, str] = {
+CONFIG_ERRORS: Mapping[str, str] = {
     "WRONG_OPTION": "an option has the wrong type, is out of bounds or, as a keyword of `from_uri`, does not exist",
     "NO_CONNECTION": "no address is configured, or a part of it is missing, or a discovery key was not found",
     "WRONG_PROTOCOL": "the protocol is neither http nor https",
@@ -31,12 +30,7 @@ REFUSALS: Mapping[str, str] = {
 _PAGE = "docs/troubleshooting.md"  # has an anchor for each code
 
 
-def refusal(context: CallContext, code: str, key: str, message: str) -> ConfigException:
-    """The error that names the key at fault, and where to read on. The message must not hold the value of a secret."""
+def config_error(context: CallContext, code: str, key: str, message: str) -> ConfigException:
+    """An error that names the wrong key and the page about it. The message must not contain a secret."""
     text = f"{key}: {message} (see {_PAGE}#{code.lower()})"
     return ConfigException(trace_id_of(context), code, text).with_details("key", key)
-
-
-def refuse(context: CallContext, code: str, key: str, message: str) -> NoReturn:
-    """Raises the `refusal`."""
-    raise refusal(context, code, key, message)

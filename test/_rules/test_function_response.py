@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, InvocationException
 from requests.structures import CaseInsensitiveDict
 
-from pip_services4_serverless._rules.answer import MAX_ANSWER, Answer, AnswerTooLargeError, read_whole
 from pip_services4_serverless._rules.decoding import decode
-from pip_services4_serverless._rules.errors import failure_of
+from pip_services4_serverless._rules.errors import failure_of_response
+from pip_services4_serverless._rules.response import MAX_RESPONSE_SIZE, BodyTooLargeError, FunctionResponse, read_body
 from pip_services4_serverless._rules.secrets import mask_bytes as masked
 
 
-def answer(body: bytes, content_type: str | None = None, status: int = 200) -> Answer:
+def answer(body: bytes, content_type: str | None = None, status: int = 200) -> FunctionResponse:
     """An answer with the headers as the HTTP library gives them."""
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
     if content_type is not None:
         headers["Content-Type"] = content_type
-    return Answer(status, headers, body)
+    return FunctionResponse(status, headers, body)
 
 
 MEBIBYTE = bytes(1024 * 1024)
@@ -47,20 +47,20 @@ def broken_off(*chunks: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("status", [200, 500])
 def test_a_body_is_joined(chunks: list[bytes], body: bytes, status: int) -> None:
     """Of however many pieces."""
-    assert read_whole(iter(chunks), status, (BrokenOffError,)) == body
+    assert read_body(iter(chunks), status, (BrokenOffError,)) == body
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])
 def test_an_answer_that_breaks_off_is_lost(status: int) -> None:
     """Half a result is none."""
     with pytest.raises(BrokenOffError):
-        read_whole(broken_off(b'{"id"'), status, (BrokenOffError,))
+        read_body(broken_off(b'{"id"'), status, (BrokenOffError,))
 
 
 @pytest.mark.parametrize("status", [300, 404, 503])
 def test_an_errors_body_that_breaks_off_counts_as_none(status: int) -> None:
     """The status says enough."""
-    assert read_whole(broken_off(b'{"code"'), status, (BrokenOffError,)) == b""
+    assert read_body(broken_off(b'{"code"'), status, (BrokenOffError,)) == b""
 
 
 def test_another_fault_of_reading_is_passed_on() -> None:
@@ -71,7 +71,7 @@ def test_another_fault_of_reading_is_passed_on() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        read_whole(late(), 500, (BrokenOffError,))
+        read_body(late(), 500, (BrokenOffError,))
 
 
 @pytest.mark.defect(18)
@@ -110,7 +110,7 @@ def test_a_secret_that_json_escapes_is_masked() -> None:
 
 def test_an_answer_at_the_limit_is_read() -> None:
     """100 MiB."""
-    assert len(read_whole([MEBIBYTE] * 100, 200, (BrokenOffError,))) == MAX_ANSWER == 104_857_600
+    assert len(read_body([MEBIBYTE] * 100, 200, (BrokenOffError,))) == MAX_RESPONSE_SIZE == 104_857_600
 
 
 @pytest.mark.parametrize("status", [200, 500])
@@ -118,8 +118,8 @@ def test_an_answer_over_the_limit_is_not_read_to_its_end(status: int) -> None:
     """A far side that never stops sending does not fill the memory."""
     pieces = iter([*[MEBIBYTE] * 100, b"x", b"left"])
 
-    with pytest.raises(AnswerTooLargeError):
-        read_whole(pieces, status, (BrokenOffError,))
+    with pytest.raises(BodyTooLargeError):
+        read_body(pieces, status, (BrokenOffError,))
 
     assert list(pieces) == [b"left"]
 
@@ -243,7 +243,7 @@ def test_any_bytes_are_a_value_or_an_error(
     """Whatever arrives, nothing but a value or the one kind of exception comes out."""
     whole = answer(body, content_type, status)._replace(function_failed=failed, error_name=error_name)
 
-    failure = failure_of(whole, "T")
+    failure = failure_of_response(whole, "T")
     if failure is not None:
         assert isinstance(failure.error, ApplicationException)
         assert failure.error.trace_id == "T"
