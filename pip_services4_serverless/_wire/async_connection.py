@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from time import monotonic
 from typing import Any, TypeVar
@@ -109,7 +110,8 @@ class AsyncConnection(Channel):
 
     def _unwatch(self) -> None:
         descriptor, self._descriptor, self._writes = self._descriptor, -1, False
-        if descriptor >= 0 and not self._loop.is_closed():
+        # A fork's child shares what its parent's loop watches: it would end that in the parent, too.
+        if descriptor >= 0 and self._pid == os.getpid() and not self._loop.is_closed():
             self._loop.remove_reader(descriptor)
             self._loop.remove_writer(descriptor)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import TypeAlias
 
 from .async_connection import AsyncConnection
 from .endpoint import Endpoint
@@ -15,7 +15,13 @@ from .errors import PoolClosedError
 from .request import request_head
 from .response import Response
 
-_Idle: TypeAlias = deque[AsyncConnection]
+
+class _Idle(deque[AsyncConnection]):
+    """The idle connections of one event loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getpid()
 
 
 class AsyncConnectionPool:
@@ -76,7 +82,7 @@ class AsyncConnectionPool:
             if other.is_closed():
                 _close_all(connections)
                 self._idle.pop(other, None)
-        return self._idle.setdefault(loop, deque())
+        return self._idle.setdefault(loop, _Idle())
 
     def _fresh(self, idle: _Idle) -> AsyncConnection | None:
         while idle:
@@ -94,7 +100,8 @@ class AsyncConnectionPool:
         except RuntimeError:
             here = None
         for loop, idle in list(self._idle.items()):
-            if loop is here or not loop.is_running():
+            # In a fork's child, its parent's loop seems to run, but never does.
+            if loop is here or idle.pid != os.getpid() or not loop.is_running():
                 _close_all(idle)
             else:
                 with suppress(RuntimeError):  # it was closed meanwhile, and watches nothing any more
