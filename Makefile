@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Empty: where a machine's settings forbid it, each test process would compile all modules again.
+export PYTHONDONTWRITEBYTECODE =
 # Processes that share the tests; all tests of a file run in one of them and share its servers, in the order that
 # test/conftest.py gives. More than there are cores, for much of the tests is waiting.
 export WORKERS ?= 4
