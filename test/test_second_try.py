@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 TEST = Path(__file__).parent
-MEASURED = re.compile(r"(monotonic|process_time|thread_time|perf_counter)\(\)|\b(took|seconds|longest)\b|\.time -")
+MEASURED = re.compile(
+    r"(monotonic|process_time|thread_time|perf_counter|best_of)\(|\b(took|seconds|longest)\b|\.time -"
+)
 TESTS = """
 import pytest
 tries = []
@@ -63,7 +65,7 @@ def holds_a_bound_in_time(test: ast.AST) -> bool:
         for node in compared
         if isinstance(node, ast.Compare) and isinstance(node.ops[-1], ast.Lt | ast.LtE)
     ]
-    return any(re.match(r"[\d(]", bound) and MEASURED.search(text) for bound, text in uppers)
+    return any(re.match(r"[\d(A-Z]", bound) and MEASURED.search(text) for bound, text in uppers)
 
 
 def test_each_test_with_a_bound_in_time_is_marked() -> None:

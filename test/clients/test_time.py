@@ -49,6 +49,7 @@ def best_of(run: Callable[[], float], bound: float) -> float:
     return min(seconds)
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("fault", ENDLESS, ids=lambda fault: fault.name)
 def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
     """With all the attempts that it asks for, a call ends within `total_timeout` plus 10 % and 50 ms."""
