@@ -99,9 +99,11 @@ environments: wheel
 	.ci/package install $(OTHERS)
 
 # What depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the hosts' processes, the toolkit. What
-# does not: the documentation, the benchmark, the images, other libraries' mocks, releases.
+# does not: the documentation, the benchmark, the images, other libraries' mocks, releases, and the two long tables of
+# what a call comes to and what it shows.
 ON_EACH_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/container test/interop test/local \
-	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py
+	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py \
+	--ignore=test/clients/test_fault_matrix.py --ignore=test/clients/test_secrets.py
 
 # Asked for together with `test`, these come after it, and `niquests` last.
 pythons: environments $(filter test,$(MAKECMDGOALS))
