@@ -57,6 +57,8 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()
+        if transport.handle.identity is not None:
+            transport.handle.identity.close()
         self._uri = None
 
     async def _invoke(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 
 class Closing:
@@ -18,10 +19,11 @@ class Closing:
         self._is_closed = False
 
     def close(self) -> None:
-        """Ends all waits, those to come as well."""
+        """Ends all waits, those to come as well. Twice is fine."""
         self._is_closed = True
         for gate in tuple(self._gates):
-            gate.release()
+            with suppress(RuntimeError):  # it was released already
+                gate.release()
 
     def wait(self, seconds: float) -> bool:
         """Waits; True, perhaps before the time is over, when the client closed."""

@@ -135,6 +135,8 @@ class HttpFunctionClient(HttpClient, FunctionClient):
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
+        if transport.handle.identity is not None:
+            transport.handle.identity.close()
         self._client = self._uri = None
 
     def _invoke(

@@ -22,6 +22,7 @@ from .._rules.errors import rejects_token
 from .._rules.interrupts import is_interrupt
 from .._rules.response import FunctionResponse
 from .._rules.secrets import Secrets, mask_error, mask_text
+from .._wire.errors import PoolClosedError
 from ..connect._config_errors import config_error
 from ._async_closing import AsyncClosing
 from ._closing import Closing
@@ -109,6 +110,7 @@ class Identity:
         self._source = source
         self._fetch = fetch
         self._token: Token | None = None
+        self._is_closed = False
         # By process and number of the token to be replaced: a fork's child does not wait for its parent's thread.
         self._renewals: dict[tuple[int, int], _Renewal] = {}
         variables = map(os.environ.get, _SECRET_VARIABLES)
@@ -120,6 +122,7 @@ class Identity:
 
         Raises:
             NoTokenError: there is none, or not in time.
+            PoolClosedError: the client was closed meanwhile.
         """
         token, renewal = self._begin()
         if token is None:
@@ -139,6 +142,12 @@ class Identity:
         headers["Authorization"] = token.header
         return timeout
 
+    def close(self) -> None:
+        """Ends the waits for a token, those to come as well."""
+        self._is_closed = True
+        for renewal in self._renewals.copy().values():
+            renewal.end()
+
     def check_token(self, response: FunctionResponse, header: str) -> FunctionResponse:
         """The answer to an attempt that carried the token `header`; it says so if another token may help."""
         if not rejects_token(response):
@@ -156,6 +165,8 @@ class Identity:
         if token is not None and now < token.renew_at:
             return token, None
         renewal = self._renewal(token)
+        if self._is_closed:
+            renewal.end()  # `close` did not see it
         holds = token is not None and token.renew_at > 0 and now < token.expires_at
         return (token if holds else None), renewal
 
@@ -222,6 +233,8 @@ class Identity:
         )
 
     def _outcome(self, renewal: _Renewal, has_ended: bool, timeout: float) -> Token:
+        if self._is_closed:
+            raise PoolClosedError(f"it waited for a token of {self._source}")
         if not has_ended:
             raise NoTokenError(f"{self._source} gave no token within {timeout:.3g} s")
         if renewal.token is None:

@@ -27,6 +27,7 @@ from support.issuers import HEADER, SCOPE, Issuer, client_with_identity, running
 from support.load import load_server
 from support.watch import MARK, Watch, watch
 
+from pip_services4_serverless._wire.errors import PoolClosedError
 from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, _identity
 from pip_services4_serverless.clients._failures import NoTokenError
 
@@ -398,6 +399,29 @@ def test_a_renewal_that_hangs_is_given_up(
         assert client._call("get", "T", {"a": 1})["a"] == 1
         go_on.set()
     assert len(issuer.asked) == 2
+
+
+@pytest.mark.timing
+def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """At once, as it ends other waits; and of a call that comes too late to be seen by it."""
+    asked, go_on = threading.Event(), threading.Event()
+    issuer.before = lambda: (asked.set(), go_on.wait(10))
+    with client_with_identity(kind, function.url) as client, ThreadPoolExecutor(2) as pool:
+        identity = client._state.transport.handle.identity
+        calls = [pool.submit(failure, client) for _ in range(2)]
+        assert asked.wait(5)
+        began = time.monotonic()
+        client.close("test")
+        errors = [call.result() for call in calls]
+        with pytest.raises(PoolClosedError):
+            identity.authorize({}, 10)
+        assert time.monotonic() - began < 1
+        go_on.set()
+        until(lambda: not identity._renewals)
+    for error in errors:
+        assert (error.code, error.details.get_as_string("attempts")) == ("NOT_OPENED", "1")
+        assert "The client was closed: it waited for a token of " in error.message
+    assert (len(issuer.asked), function.connections) == (1, 0)
 
 
 def test_an_error_that_asks_for_its_text(watch: Watch) -> None:
