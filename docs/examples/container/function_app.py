@@ -1,5 +1,5 @@
 # function_app.py
-"""The function that is called: `app` is for Azure, `handler` for Lambda, `on_google` for Google."""
+"""The function: `app` is for Azure, `handler` for Lambda, `on_google` for Google."""
 
 import json
 

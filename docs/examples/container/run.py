@@ -1,5 +1,5 @@
 # run.py
-"""Runs the shop three times against the local hosts: its stock is on Azure, on Lambda and on Google."""
+"""Runs the shop three times, with the stock on local hosts for Azure, Lambda and Google."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # shop.py
-"""A process that sells what is in stock. Where the stock is kept (Azure, Lambda, Google), only its YAML file knows."""
+"""A shop whose stock is a serverless function. Only the YAML file says whether it is on Azure, AWS or Google."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from pip_services4_serverless.build import DefaultServerlessFactory
 
 
 class Shop(IReferenceable, IOpenable):
-    """Sells; calls whichever client the container holds for `stock`."""
+    """Sells articles. It calls the client that the container has for the service `stock`."""
 
     def __init__(self):
         self._stock = None
