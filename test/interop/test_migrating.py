@@ -23,7 +23,7 @@ from pip_services4_serverless import clients
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text("utf-8")
 BEFORE = Path(__file__).with_name("written_before")
-# The page's rows `| was | is |` of imports.
+# The rows of the page's table of imports, `| before | now |`.
 IMPORTS: dict[str, str] = dict(re.findall(r"^\| `from (\S+) import` \| `from (\S+) import` \|$", PAGE, re.MULTILINE))
 FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py", "google": "google_clients.py"}
 
