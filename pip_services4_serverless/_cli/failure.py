@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 CODES: Mapping[str, str] = {
     "WRONG_USAGE": "an option, an argument or a parameter is wrong",
-    "WRONG_CONFIG": "the file of `--config` cannot be read, or is no configuration",
-    "NO_CLIENT": "the file has no such client, or more than one fits",
-    "NO_PROVIDER": "a client's section does not tell Azure, Google and Lambda apart",
+    "WRONG_CONFIG": "the file of `--config` cannot be read, or is not a valid configuration",
+    "NO_CLIENT": "the file has no such client, or more than one matches",
+    "NO_PROVIDER": "the section of the client does not say whether it is for Azure, Google or Lambda",
     "NO_AUTH_CODE": "the file of `--auth-code-file` cannot be read, or is empty",
-    "NO_AUTH_TOKEN": "the same for `--auth-token-file`",
+    "NO_AUTH_TOKEN": "the file of `--auth-token-file` cannot be read, or is empty",
     "CANNOT_SERVE": "a local host cannot start",
-    "DEMO_FAILED": "an answer of the demonstration was not as expected",
+    "DEMO_FAILED": "a response in the demonstration was not as expected",
 }
 FUNCTION_FAILED = 1
 WRONG_USAGE = 2
