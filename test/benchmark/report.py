@@ -54,23 +54,25 @@ def for_users(figures: Figures) -> str:
     first, following, memory = (figures[key] for key in ("first_open", "next_opens", "client_bytes"))
     starts = [
         *_compared("import", figures["imports"], "azure-this", "requests", _MILLISECONDS),
-        *_compared("first Azure client, with its import", first, "azure-this", "requests", _MILLISECONDS),
-        *_compared("first Lambda client, with its import", first, "lambda-this", "boto3", _MILLISECONDS),
-        *_compared("a further Lambda client", following, "lambda-this", "boto3", _MILLISECONDS),
-        *_compared("memory of a further Lambda client", memory, "lambda-this", "boto3", _KIBIBYTES),
+        *_compared("first Azure client, including the import", first, "azure-this", "requests", _MILLISECONDS),
+        *_compared("first Lambda client, including the import", first, "lambda-this", "boto3", _MILLISECONDS),
+        *_compared("each further Lambda client", following, "lambda-this", "boto3", _MILLISECONDS),
+        *_compared("memory of each further Lambda client", memory, "lambda-this", "boto3", _KIBIBYTES),
     ]
     head = ("", "this client", "what you would use")
     return "\n\n".join(
         (
             table(("one call", *head[1:]), rows),
-            "In brackets: this client's time divided by the other's. With threads, the time is that of the whole "
-            "process for each call of 100 B. Asynchronous calls are 64 at a time, and their time is CPU.",
+            "The sizes are those of the parameters. The number in brackets is this client's time divided by the other "
+            "client's. With 16 threads, the time is that of the whole process divided by the number of calls, which "
+            "have parameters of 100 B. Asynchronous calls are made 64 at a time, and their time is CPU time.",
             "## What it means for a service",
-            f"The share of one processor core that {_SECOND:,} calls a second take, of 100 B each:",
+            f"This is the share of one processor core that a service needs for {_SECOND:,} calls a second, with "
+            "parameters of 100 B:",
             table(head, _cores(figures)),
             "## Starting",
             table(head, starts),
-            f"Measured on {figures['about']['date']} on loopback, without TLS: {figures['about']['machine']}. "
+            f"Measured on {figures['about']['date']} on loopback, without TLS, with {figures['about']['machine']}. "
             f"{_versions(figures)}.",
         )
     )
@@ -129,7 +131,7 @@ def goal_table(figures: Figures, aligned: bool = False) -> str:
         )
         for row in figures["goals"]
     ]
-    return table(("to reach", "existing client", "goal", "stretch", "measured", ""), rows, aligned)
+    return table(("what is compared", "earlier client", "goal", "stretch", "measured", "result"), rows, aligned)
 
 
 def for_contributors(figures: Figures, plot: str) -> str:
@@ -138,13 +140,14 @@ def for_contributors(figures: Figures, plot: str) -> str:
     parts = [
         f"Measured on {about['date']} in {about['seconds']:.0f} s: {about['machine']}; {about['cores']}. "
         f"{_versions(figures)}.",
-        "Medians, in brackets the quartiles. Ratios are taken pair by pair. Less is better, but for calls per second.",
+        "The figures are ratios: the median, and the quartiles in brackets. A smaller ratio is better, except for "
+        "calls per second.",
         goal_table(figures),
         f"![Time of one call, and calls per second in 16 threads]({plot})",
         "### One call, and threads",
-        "Microseconds for one call by the clock; in threads, of the whole process for each call. *CPU* is the client "
-        "process's own processor time for a call of 100 B. Ratios are against "
-        "`requests` and `boto3`.",
+        "The figures are the microseconds that one call takes. With threads, they are the time of the whole process "
+        "divided by the number of calls. *CPU* is the processor time of the client's process for a call with "
+        "parameters of 100 B. The ratios in brackets compare with `requests` and `boto3`.",
         *(_calls_table(figures, provider) for provider in BASES),
         *("### Asynchronous calls", _tasks_table(figures)),
         *("### What a call takes", _cost_table(figures)),
@@ -191,7 +194,7 @@ def _tasks_table(figures: Figures) -> str:
             + ([f"{burst['wall']:.2f}", f"{burst['cpu']:.2f}", f"{burst['memory'] / 2**20:.0f}"] if burst else [""] * 3)
         )
     numbers = (f"CPU, µs, {number} task{'s' * (number > 1)}" for number, _ in TASKS)
-    return table(("", *numbers, f"{AT_ONCE:,} calls of 1 s at once, s", "their CPU, s", "MiB"), rows)
+    return table(("", *numbers, f"{AT_ONCE:,} concurrent calls of 1 s each, s", "their CPU, s", "MiB"), rows)
 
 
 def _cost_table(figures: Figures) -> str:
@@ -215,7 +218,7 @@ def _imports_table(figures: Figures) -> str:
         (f"`{IMPORTS[name].title}`", f"{found['median'] * 1e3:.1f}", _with_spread(found.get("ratio")))
         for name, found in figures["imports"].items()
     ]
-    return table(("", "ms", "against `import requests`"), rows)
+    return table(("", "ms", "ratio to `import requests`"), rows)
 
 
 def _openings_table(figures: Figures) -> str:
@@ -231,7 +234,7 @@ def _openings_table(figures: Figures) -> str:
                 f"{memory / 2**20:.3f}" if memory else "",
             )
         )
-    return table(("", "first, with its import, ms", "against", "each of the next 99, ms", "MiB each"), rows)
+    return table(("", "first, including the import, ms", "ratio", "each of the next 99, ms", "MiB each"), rows)
 
 
 # --- What both look up ---
