@@ -305,7 +305,7 @@ def test_no_connection_ends_with_3(run: Run, provider: str) -> None:
     with far_side.refused_port() as port:
         ended = run(*to(provider, f"http://127.0.0.1:{port}"), "--retries", "0", "--trace-id", "T")
     assert ended.status == 3
-    assert ended.err.startswith("pip-serverless: ConnectionException CANNOT_CONNECT 503: Could not connect: ")
+    assert ended.err.startswith("pip-serverless: ConnectionException CANNOT_CONNECT 503: Could not connect to ")
     assert ended.err.endswith(" (trace id T)\n")
 
 
@@ -389,7 +389,7 @@ def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider:
     lines = ended.err.splitlines()
     assert lines[0].startswith(f"pip-serverless: debug: Opened {client} to call ")
     assert lines[1] == "pip-serverless: trace: Executing dummies.get method"
-    retry = r"pip-serverless: debug: Calling dummies\.get again in \d+ ms after TOO_MANY_REQUESTS"
+    retry = r"pip-serverless: debug: Retrying dummies\.get in \d+ ms after TOO_MANY_REQUESTS"
     assert re.fullmatch(retry, lines[2])
     assert lines[-1].startswith(f"pip-serverless: debug: Closed {client} to ")
 

@@ -21,6 +21,7 @@ from .errors import (
     call_error,
     failure_of_response,
     failure_without_response,
+    is_own,
 )
 from .payload import encode
 from .response import FunctionResponse
@@ -28,16 +29,20 @@ from .secrets import mask_bytes, mask_error
 
 __tracebackhide__ = hide_failures
 
+# The beginning of a message whose rest is the text of a library's exception.
 _MESSAGES = {
     "CANNOT_CONNECT": "Could not connect",
-    "CALL_TIMEOUT": "The response did not arrive in time",
-    "NO_RESPONSE": "The connection was lost before a whole response",
+    "NO_RESPONSE": "The connection was lost before the whole response arrived",
     "DESERIALIZATION_FAILED": "The response cannot be decoded",
     "RESPONSE_TOO_LARGE": "The response is too large",
     "NO_CREDENTIALS": "The credentials could not be loaded",
     "NOT_OPENED": "The client was closed",
     "CALL_FAILED": "The call could not be made",
 }
+
+
+class NoTimeLeftError(TimeoutError):
+    """The time of the whole call ended before an attempt began."""
 
 
 class Call:
@@ -70,6 +75,7 @@ class Call:
         "_response",
         "_secrets",
         "_target",
+        "_timeout",
         "cmd",
         "payload",
         "trace_id",
@@ -93,6 +99,7 @@ class Call:
         self._secrets = secrets
         self._target = target
         self._attempts = Attempts(policy, clock)
+        self._timeout = 0.0  # seconds of the attempt under way
         self._response: Any = None
         self._failure: Failure | None = None
         self._handled = sys.exception()  # of the caller, whose own it is, though errors here have it as their context
@@ -100,10 +107,10 @@ class Call:
 
     def begin(self) -> float | None:
         """Begins an attempt; the seconds that it may take, or None when the call has ended for want of time."""
-        seconds = self._attempts.next_timeout()
+        seconds = self._timeout = self._attempts.next_timeout()
         if seconds > 0:
             return seconds
-        self.failed("CALL_TIMEOUT", TimeoutError("options.total_timeout was over before the attempt began"))
+        self.failed("CALL_TIMEOUT", NoTimeLeftError("options.total_timeout left no time for an attempt"))
         return None
 
     def received(self, response: FunctionResponse) -> float | None:
@@ -119,10 +126,17 @@ class Call:
     def failed(self, code: str, cause: Exception) -> float | None:
         """Takes an attempt without a whole answer: the code of its error, and what was raised."""
         mask_error(cause, self._secrets, self._handled)  # before its text is cut, perhaps within a key
-        failure = failure_without_response(code, self.trace_id, _MESSAGES[code], cause)
+        failure = failure_without_response(code, self.trace_id, self._message(code, cause), cause)
         if self._failure and failure.retry is Retry.ALWAYS and self._attempts.is_over():
             return None  # nothing was sent for want of time: how the attempt before failed says more
         return self._record(failure)
+
+    def _message(self, code: str, cause: Exception) -> str:
+        if code == "CALL_TIMEOUT" and self._timeout > 0:
+            return f"The response did not arrive within {round(self._timeout, 3):g} s"
+        if is_own(cause) and code != "NOT_OPENED":
+            return str(cause)
+        return _MESSAGES[code]
 
     def _record(self, failure: Failure) -> float | None:
         self._failure = failure
@@ -154,7 +168,7 @@ class Call:
 
     def closed(self, client: str) -> ApplicationException:
         """The error of a call whose client was closed while it waited for its next attempt."""
-        message = f"{client} was closed while {self.cmd} waited to be called again"
+        message = f"{client} was closed while {self.cmd} was waiting for its next attempt"
         error = call_error("NOT_OPENED", self.trace_id, message, cmd=self.cmd)
         error.__cause__ = self._failure.error if self._failure else None
         return error

@@ -25,7 +25,7 @@ def decode(response: FunctionResponse, trace_id: str) -> Any:
         return None
     try:
         if body in _NO_JSON:
-            raise ValueError("JSON has no such number")
+            raise ValueError("JSON has no NaN and no Infinity")
         try:
             return json.loads(body.decode())
         except ValueError:  # UTF-16, perhaps: of bytes, `json.loads` finds out the encoding, which takes longer
@@ -37,7 +37,7 @@ def decode(response: FunctionResponse, trace_id: str) -> Any:
                 return body.decode(_charset(content_type))
             except (ValueError, LookupError):  # not in this character set, or no such set
                 pass
-        message = f"The answer is no JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
+        message = f"The response is not valid JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
         raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err
 
 

@@ -207,9 +207,15 @@ def add_call_details(failure: Failure, target: Target, cmd: str, attempts: int) 
             error.with_details(key, value)
 
 
+def is_own(err: BaseException) -> bool:
+    """Whether an exception is of this package: its text is a sentence, and its class means nothing to a user."""
+    return type(err).__module__.startswith(_PACKAGE)
+
+
 def failure_without_response(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
-    """An attempt that ended without a whole answer."""
-    error = call_error(code, trace_id, f"{message}: {_one_line(cause)}").with_cause(cause)
+    """The failure of an attempt without a whole response. A library's exception is quoted after the message."""
+    text = message if is_own(cause) else f"{message}: {_one_line(cause)}"
+    error = call_error(code, trace_id, text).with_cause(cause)
     return Failure(error, SITUATIONS[code].retry, cause=cause)
 
 
@@ -221,14 +227,14 @@ def failure_of_response(response: FunctionResponse, trace_id: str, provider: Pro
     if 200 <= response.status < 300:
         return None
     if 300 <= response.status < 400:
-        message = f"The function's address answered with a redirect ({response.status}), which is not followed"
+        message = f"The response is a redirect (status {response.status}), and redirects are not followed"
         return Failure(call_error("UNEXPECTED_REDIRECT", trace_id, message, response.status), Retry.NEVER)
     body = _json_object(response.body)
     if _is_toolkit_error(body):
         return Failure(_restore_error(body, response.status, trace_id), Retry.NEVER, is_restored=True)
     code = _CODE_BY_STATUS.get(response.status, "CALL_FAILED")
     words = response.error_name, _excerpt(response.body)
-    message = ": ".join((f"The call was answered with status {response.status}", *filter(None, words)))
+    message = ": ".join((f"The response has status {response.status}", *filter(None, words)))
     error = call_error(code, trace_id, message, response.status)
     if response.error_name:
         error.with_details("error_type", response.error_name)
@@ -319,7 +325,7 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
     stack = payload.get("stackTrace") or payload.get("trace") or ""
     stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)
     if exception is None:
-        message = message or _excerpt(body) or "The function failed and did not say why"
+        message = message or _excerpt(body) or "The function failed without an error message"
         error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
         if _CODE.fullmatch(error_type):  # a Node service on pip-services: of its exception only the code travels
             error.code = error_type
@@ -366,6 +372,5 @@ def _excerpt(body: bytes) -> str:
 
 
 def _one_line(err: BaseException) -> str:
-    """What an exception says, on one line: libraries wrap each other's texts to several hundred characters."""
-    is_ours = type(err).__module__.startswith(_PACKAGE)  # whose class says nothing to a reader
-    return " ".join((str(err) if is_ours else f"{type(err).__name__}: {err}").split())[:500]
+    """The class and the text of an exception: libraries wrap each other's texts to several hundred characters."""
+    return " ".join(f"{type(err).__name__}: {err}".split())[:500]

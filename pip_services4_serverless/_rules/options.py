@@ -121,7 +121,7 @@ def wrong_call_option(options: Mapping[str, object], known: Mapping[str, Option]
     for name, value in options.items():
         option = known.get(name)
         if option is None:
-            return name, f"does not exist; there are {', '.join(known)}"
+            return name, f"does not exist; the options of a call are {', '.join(known)}"
         if option.pattern:
             is_right = isinstance(value, str) and re.fullmatch(option.pattern, value) is not None
         elif option.minimum is None or option.maximum is None:

@@ -26,7 +26,7 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
     if params is None:
         params = {}
     elif not isinstance(params, (dict, Mapping)):  # a dict is recognized faster than a mapping
-        message = f"Parameters must be a dict, not {type(params).__name__}"
+        message = f"The parameters must be a dict, not {type(params).__name__}"
         raise call_error("SERIALIZATION_FAILED", trace_id, message)
     try:
         payload = _to_bytes({**params, "cmd": cmd, "trace_id": trace_id})
@@ -34,10 +34,14 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
         if is_interrupt(err):
             raise
         name = _unserializable_parameter(params)
-        message = f"Parameter {name!r} cannot be sent as JSON: {err}" if name else f"Parameters are no JSON: {err}"
+        message = (
+            f"Parameter {name!r} cannot be sent as JSON: {err}"
+            if name
+            else f"The parameters cannot be sent as JSON: {err}"
+        )
         raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
     if len(payload) > limit:
-        message = f"The payload has {len(payload)} bytes, {limit} at most are taken"
+        message = f"The payload is {len(payload)} bytes; the limit is {limit} bytes"
         raise call_error("PAYLOAD_TOO_LARGE", trace_id, message, size=len(payload), limit=limit, cmd=cmd)
     return payload
 

@@ -36,7 +36,7 @@ def read_body(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception
             body.append(chunk)
             size += len(chunk)
             if size > MAX_RESPONSE_SIZE:
-                raise BodyTooLargeError(f"{size} bytes and more")
+                raise BodyTooLargeError(f"The response body is larger than {MAX_RESPONSE_SIZE} bytes")
     except broken:
         if status < 300:
             raise

@@ -128,9 +128,11 @@ class Channel:
         yield from self._sending("\r\n".join((*lines, "", "")).encode("latin-1"), reader, ends_at)
         yield from self._receiving(reader, ends_at)
         if not 200 <= reader.status < 300:
-            raise NotSentError(f"The proxy did not connect to {endpoint.host}: its status is {reader.status}")
+            raise NotSentError(
+                f"The proxy could not connect to {endpoint.host}: its response has status {reader.status}"
+            )
         if reader.has_excess:
-            raise NotSentError("The proxy sent more than the head of its response")
+            raise NotSentError("The proxy sent data after the head of its response")
 
     # --- An exchange ---
 
@@ -163,7 +165,7 @@ class Channel:
         reader = ResponseReader(limit)
         try:
             if monotonic() >= ends_at:
-                raise NotSentError("There was no time left to send the request")
+                raise NotSentError("The time was over before the request was sent")
             was_sent, failure = False, None
             try:
                 if len(body) <= _MAX_COPIED_BODY:
@@ -231,8 +233,12 @@ class Channel:
                 _take(received, reader)
         except OSError as err:
             if (failure is not None and isinstance(err, ConnectionLostError)) or not isinstance(err, WireError):
-                lost, when = (failure, " while the request was sent") if failure is not None else (err, "")
-                raise ConnectionLostError(f"The connection was lost{when}: {_reason(lost)}") from lost
+                lost, when = (
+                    (failure, "while the request was sent")
+                    if failure is not None
+                    else (err, "before the whole response arrived")
+                )
+                raise ConnectionLostError(f"The connection was lost {when}: {_reason(lost)}") from lost
             raise
 
     def close(self) -> None:
@@ -250,7 +256,7 @@ def connect_error(endpoint: Endpoint, err: Exception) -> NotSentError:
     """What an exception means that came before a connection was made."""
     if isinstance(err, StepTimeoutError | TimeoutError):
         return NotSentError(f"Connecting to {endpoint.host} timed out")
-    return NotSentError(f"Connecting to {endpoint.host} failed: {_reason(err)}")  # a ValueError: not a host's name
+    return NotSentError(f"Could not connect to {endpoint.host}: {_reason(err)}")  # a ValueError: not a host's name
 
 
 def _take(received: bytes, reader: ResponseReader) -> None:

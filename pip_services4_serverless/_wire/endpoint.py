@@ -72,11 +72,11 @@ def _proxy_of(url: str) -> Proxy:
     except ValueError:
         host = None
     if not host:
-        raise ValueError("the environment's proxy is not the URL of a host")
+        raise ValueError("the proxy in the environment is not a URL with a host")
     if parts.scheme.startswith("socks"):
-        raise ValueError("the environment names a SOCKS proxy; only http and https proxies are supported")
+        raise ValueError("the proxy in the environment is a SOCKS proxy; only http and https proxies are supported")
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError(f"the environment's proxy must begin with http:// or https://, not {parts.scheme[:20]!r}")
+        raise ValueError(f"the proxy in the environment must begin with http:// or https://, not {parts.scheme[:20]!r}")
     authorization = None
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -33,11 +33,11 @@ def request_head(endpoint: Endpoint, method: str, target: str, headers: Mapping[
         lines.append(f"Proxy-Authorization: {endpoint.proxy.authorization}")
     head = "\r\n".join((*lines, "", ""))
     if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1 or "\0" in head:
-        raise NotSentError("A header cannot be sent: there is a line break or a null in it")
+        raise NotSentError("A header cannot be sent: it contains a line break or a null character")
     try:
         return head.encode("latin-1")
     except UnicodeEncodeError:
-        raise NotSentError("A header cannot be sent: there is a character in it that is not latin-1") from None
+        raise NotSentError("A header cannot be sent: it contains a character outside Latin-1") from None
 
 
 def _text(value: str | bytes) -> str:

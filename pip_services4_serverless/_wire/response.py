@@ -121,7 +121,7 @@ class ResponseReader:
             self._parse(data)
         # A chunk of one byte comes in up to 16; an endless head, trailer or extension of a chunk would come in more.
         if self._overhead > MAX_HEAD + 16 * self._size and not self.complete:
-            raise ConnectionLostError(f"The response's head is over {MAX_HEAD} bytes")
+            raise ConnectionLostError(f"The response head is larger than {MAX_HEAD} bytes")
         return self.complete
 
     def _parse(self, data: bytes) -> None:
@@ -137,7 +137,7 @@ class ResponseReader:
         except HttpParserError as err:
             failure = str(err)
         except HttpParserUpgrade:
-            failure = "an upgrade that nobody asked for"
+            failure = "an upgrade that was not requested"
         self._take_events()
         self._overhead += len(data) - (self._size - before)
         if failure is not None:
@@ -155,8 +155,8 @@ class ResponseReader:
         self._parser = None
         self.complete = self.complete or (self._ends_with_connection and self._status > 0)
         if not self.complete:
-            where = "within the response's body" if self._status else "before the response's head was complete"
-            raise ConnectionLostError(f"The connection ended {where}")
+            where = "in the middle of the response body" if self._status else "before the response head was complete"
+            raise ConnectionLostError(f"The server closed the connection {where}")
 
     @property
     def status(self) -> int:
@@ -176,7 +176,7 @@ class ResponseReader:
                 body = _decode(body, self._encoding, self._limit)
             except zlib.error as err:
                 if 200 <= self._status < 300:
-                    raise ContentDecodingError("The response's body is not what its Content-Encoding says") from err
+                    raise ContentDecodingError("The response body does not match its Content-Encoding") from err
                 body = b""
         return Response(self._status, self._reason, self._headers, body)
 
@@ -188,7 +188,7 @@ class ResponseReader:
             elif isinstance(event, bytes):
                 self._size += len(event)
                 if self._size > self._limit:
-                    raise ResponseTooLargeError(f"The response's body is over {self._limit} bytes")
+                    raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
                 self._body.append(event)
             elif event is _HEAD:
                 self._take_head()
@@ -205,7 +205,7 @@ class ResponseReader:
         version, number, *reason = line.split(" ", 2)
         status = int(number)
         if status < 100 or status == 101:
-            raise ConnectionLostError("The response is not valid HTTP: its status is none that was asked for")
+            raise ConnectionLostError(f"The response is not valid HTTP: unexpected status {status}")
         if status < 200:  # an interim response; the final one comes after it
             self._head = head[end + 4 :]
             return
@@ -222,7 +222,7 @@ class ResponseReader:
         length, coding = framing.get("content-length"), framing.get("transfer-encoding")
         has_body = status not in (204, 304)  # those have none, whatever their heads say
         if has_body and length and int(length) > self._limit:
-            raise ResponseTooLargeError(f"The response's body is over {self._limit} bytes")
+            raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
         # Nobody asked for another, and llhttp would take the chunks for a body that ends with the connection.
         if coding and coding.rstrip(" ") != "chunked":
             raise ConnectionLostError("The response's Transfer-Encoding is not supported")
@@ -277,7 +277,7 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes:
             position += taken
             size += len(chunk)
             if size > limit:
-                raise ResponseTooLargeError(f"The response's body is over {limit} bytes once it is decompressed")
+                raise ResponseTooLargeError(f"The response body is larger than {limit} bytes after decompression")
             chunks.append(chunk)
             if not chunk and not taken and not member.eof:
                 raise zlib.error("incomplete")

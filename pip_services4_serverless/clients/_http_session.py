@@ -38,7 +38,7 @@ class _Adapter(HTTPAdapter):
         proxy = select_proxy(self._url, settings["proxies"])
         self.endpoint = endpoint = Endpoint.of_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
         if endpoint.uses_tls and not os.path.exists(bundle):
-            raise ValueError(f"there is no CA bundle {bundle}")
+            raise ValueError(f"the CA bundle does not exist: {bundle}")
         self.target = super().request_url(request, settings["proxies"])
         self._pool = ConnectionPool(endpoint, **limits_of(options))
 

@@ -219,10 +219,10 @@ class Identity:
             raise TypeError(f"the token is not a string but {type(value).__name__}")
         self.secrets.add(value)
         if not _HEADER_SAFE.match(value):
-            raise ValueError("the token has characters that a header cannot have")
+            raise ValueError("the token contains characters that a header cannot have")
         now, expires_at = time(), float(expires_at)
         if not expires_at > now:
-            raise ValueError("the token has already ended")
+            raise ValueError("the token has already expired")
         return Token(
             header=Secret(f"Bearer {value}"),
             expires_at=expires_at,
@@ -236,7 +236,7 @@ class Identity:
         if self._is_closed:
             raise PoolClosedError(f"it waited for a token of {self._source}")
         if not has_ended:
-            raise NoTokenError(f"{self._source} gave no token within {timeout:.3g} s")
+            raise NoTokenError(f"{self._source} gave no token within {round(timeout, 3):g} s")
         if renewal.token is None:
             error = renewal.error
             raise NoTokenError(f"{self._source} gave no token: {type(error).__name__}: {error}") from error
@@ -307,5 +307,5 @@ def _cannot_use(context: CallContext, library: str, extra: str, err: Exception) 
     if is_interrupt(err):
         raise err
     install = f"pip install 'pip-services4-serverless[{extra}]'"
-    message = f"needs {library} of the extra {extra} ({install}): {type(err).__name__}: {err}"
+    message = f"requires {library} ({install}): {type(err).__name__}: {err}"
     raise config_error(context, "NO_CREDENTIALS", "credential.identity", message) from err

@@ -215,10 +215,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])
         if self._unknown_settings:
-            shown = ", ".join(f"{key} (is it {right}?)" for key, right in self._unknown_settings)
-            self._logger.warn(
-                as_context(context), "%s ignores settings that it does not know: %s", type(self).__name__, shown
-            )
+            shown = ", ".join(f"{key} (did you mean {right}?)" for key, right in self._unknown_settings)
+            self._logger.warn(as_context(context), "%s ignores unknown settings: %s", type(self).__name__, shown)
         timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in commands.items()}
         for key, timeout in {"options.timeout": options.timeout, **timeouts}.items():
             if 0 < self._LONGEST_REQUEST < timeout:
@@ -337,12 +335,12 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         check_context(context)
         trace_id = trace_id_of(context) or os.urandom(16).hex()
         if not isinstance(cmd, str) or not cmd:
-            raise call_error("NO_COMMAND", trace_id, "cmd is missing: it must be a string that is not empty")
+            raise call_error("NO_COMMAND", trace_id, "cmd must be a non-empty string")
         opened = self._state
         if opened is None:
             if self._defaults is not None:
                 raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
-            message = f"{self._component()} is not open, and was never configured"
+            message = f"{self._component()} is not open and was never configured"
             raise call_error("NOT_OPENED", trace_id, message, None, cmd=cmd, **self._component_details())
         if options or opened.policies:
             opened = self._opened_for(opened, cmd, trace_id, options or {})
@@ -365,5 +363,5 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return opened._replace(policy=policy.with_options(options), transport=transport)
 
     def _log_retry(self, context: CallContext, call: Call, wait: float) -> None:
-        message = "Calling %s again in %d ms after %s"
+        message = "Retrying %s in %d ms after %s"
         self._logger.debug(as_context(context), message, call.cmd, round(wait * 1000), call.code)

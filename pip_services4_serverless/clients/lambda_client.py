@@ -70,7 +70,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
             return transport
         handle: _Handle = transport.handle
         if "TenantId" not in handle.client.meta.service_model.operation_model("Invoke").input_shape.members:
-            message = "tenant_id: the installed botocore does not know tenants of functions; a newer one does"
+            message = "tenant_id: the installed botocore does not support tenants; upgrade boto3"
             raise call_error("WRONG_OPTION", trace_id, message, key="tenant_id")
         function = {**handle.function, "TenantId": options["tenant_id"]}
         return transport._replace(handle=handle._replace(function=function))

@@ -125,7 +125,7 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
         raise config_error(context, "WRONG_URI", key, "is not a valid URL")
     if parts.scheme not in ("http", "https"):
         # Without what may be a key or a password.
-        shown = "" if "@" in url else f", not as {url.partition('?')[0].partition('#')[0][:80]!r}"
+        shown = "" if "@" in url else f", not {url.partition('?')[0].partition('#')[0][:80]!r}"
         raise config_error(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
     if not parts.hostname:
         raise config_error(context, "WRONG_URI", key, "has no host")

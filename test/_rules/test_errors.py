@@ -227,7 +227,7 @@ def test_a_status_decides_where_no_error_is_described(
 
     assert type(found.error) is exception
     assert (found.error.code, found.error.status, found.error.trace_id) == (code, status, "T")
-    assert found.error.message == f"The call was answered with status {status}: <html>Bad gateway</html>"
+    assert found.error.message == f"The response has status {status}: <html>Bad gateway</html>"
     assert found.retry is resend
 
 
@@ -259,7 +259,7 @@ def test_a_status_alone_makes_an_error() -> None:
     found = failure_of_response(FunctionResponse(500, {}, b""), "T")
 
     assert found is not None
-    assert found.error.message == "The call was answered with status 500"
+    assert found.error.message == "The response has status 500"
     assert (found.error.details, found.retry_after, found.cause) == (None, None, None)
 
 
@@ -267,7 +267,7 @@ def test_a_foreign_body_is_quoted_in_short() -> None:
     """Enough to recognise it."""
     message = failure(502, b"<h1>Bad   gateway</h1>\n" + 10_000 * b"x").error.message
 
-    assert message == "The call was answered with status 502: " + ("<h1>Bad gateway</h1> " + 200 * "x")[:200]
+    assert message == "The response has status 502: " + ("<h1>Bad gateway</h1> " + 200 * "x")[:200]
 
 
 @pytest.mark.defect(11)
@@ -673,7 +673,7 @@ def test_a_stack_of_any_kind_is_taken(name: str, stack: Any, text: str, key: str
 @pytest.mark.parametrize(
     ("payload", "message"),
     [
-        (b"", "The function failed and did not say why"),
+        (b"", "The function failed without an error message"),
         (b"null", "null"),
         (b"Task timed out after 3.00 seconds", "Task timed out after 3.00 seconds"),
         ([1], "[1]"),

@@ -70,9 +70,9 @@ def test_slips_are_warned_of_once(provider: str) -> None:
     client.open()
     client.close()
     (warning,) = logger.messages(LogLevel.Warn)
-    assert "options.timout (is it options.timeout?)" in warning
-    assert "option.idempotent (is it options.idempotent?)" in warning
-    assert "options.commands.get.idempotnt (is it options.commands.get.idempotent?)" in warning
+    assert "options.timout (did you mean options.timeout?)" in warning
+    assert "option.idempotent (did you mean options.idempotent?)" in warning
+    assert "options.commands.get.idempotnt (did you mean options.commands.get.idempotent?)" in warning
     client.configure(config_for(provider, "http://127.0.0.1:9"))
     client.open()
     client.close()

@@ -444,7 +444,7 @@ def test_a_botocore_that_knows_no_tenants() -> None:
     with FaultServer() as server, open_own("lambda", server.url) as client:
         members = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members
         del members["TenantId"]
-        with pytest.raises(BadRequestException, match="botocore does not know tenants") as caught:
+        with pytest.raises(BadRequestException, match="botocore does not support tenants") as caught:
             client.call("get", "T", tenant_id="blue")
         assert (caught.value.code, caught.value.trace_id) == ("WRONG_OPTION", "T")
         assert client.call("get", "T", {"a": 1})["a"] == 1

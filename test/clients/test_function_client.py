@@ -438,7 +438,7 @@ def test_who_is_refused_tries_again(provider: str) -> None:
         class Starting(RecordingLogger):
             def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
                 super()._write(level, context, error, message)
-                if "again" in message:
+                if "Retrying" in message:
                     listener.listen()
 
         logger = Starting()
@@ -615,7 +615,7 @@ def test_an_interrupt_ends_a_wait(provider: str) -> None:
 
     class Interrupting(RecordingLogger):
         def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
-            if "again" in message:
+            if "Retrying" in message:
                 threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with FaultServer() as server, open_client(provider, server.url) as client:

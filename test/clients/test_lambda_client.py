@@ -657,7 +657,7 @@ def test_the_words_of_any_error_body_are_kept(body: Any, said: str) -> None:
         error = failure(client)
         client.close("T")
 
-    assert (error.code, words(error)) == ("CALL_FAILED", f"The call was answered with status 502: {said}")
+    assert (error.code, words(error)) == ("CALL_FAILED", f"The response has status 502: {said}")
 
 
 @pytest.mark.defect(26)

@@ -133,7 +133,7 @@ def test_never_configured(provider: str) -> None:
     assert error.message.endswith(f" (opening {component}, which was never configured)")
     with pytest.raises(InvalidStateException) as caught:
         client.call_command("get", "T")
-    assert caught.value.message == f"{component} is not open, and was never configured"
+    assert caught.value.message == f"{component} is not open and was never configured"
     assert (caught.value.details["client"], caught.value.details["name"]) == tuple(component.split())
 
 
