@@ -1,1 +1,1 @@
-"""The rules: what is sent, what may be sent again, what an answer means, which error a caller sees. They do no I/O."""
+"""The rules: what is sent, what is retried, what a response means, which error a caller sees. They do no I/O."""

@@ -1,4 +1,4 @@
-"""How often and for how long a call is tried. Pure: it decides, and never sends or sleeps."""
+"""How many attempts a call makes, and how long it waits between them. It decides; it neither sends nor sleeps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .errors import Failure, Retry
 FIRST_BACKOFF = 0.1  # seconds; doubles with each attempt
 MAX_BACKOFF = 5.0  # seconds
 _TIMES = frozenset({"timeout", "total_timeout"})
-MAX_RETRY_AFTER = 20.0  # seconds; who is asked to wait longer is told at once
+MAX_RETRY_AFTER = 20.0  # seconds; a longer `Retry-After` ends the call immediately
 
 
 class CallPolicy(NamedTuple):
-    """What the owner of a client allows. Times in seconds."""
+    """The timeouts and retries that a call is allowed. Times are in seconds."""
 
     timeout: float
-    total_timeout: float  # 0 is no bound
+    total_timeout: float  # 0 means no limit
     retries: int
     idempotent: bool
 
     def with_options(self, options: Mapping[str, Any]) -> CallPolicy:
-        """This policy, but for the options of a command or a call, whose times are in ms."""
+        """This policy, overridden by the options of a command or of a call, whose times are in ms."""
         return self._replace(
             **{
                 name: value / 1000 if name in _TIMES else value
@@ -34,7 +34,7 @@ class CallPolicy(NamedTuple):
 
 
 class Attempts:
-    """The attempts of one call: the time of the next, and whether there is one after a failure."""
+    """Counts the attempts of one call, and decides whether a failure is retried and when."""
 
     __slots__ = ("_clock", "_ends_at", "_has_new_token", "_policy", "made")
 
@@ -46,31 +46,31 @@ class Attempts:
         self.made = 0
 
     def next_timeout(self) -> float:
-        """Begins an attempt; the seconds that it may take."""
+        """Begins an attempt; returns the seconds that it may take."""
         self.made += 1
         if self._ends_at is None:
             return self._policy.timeout
         return max(0.0, min(self._policy.timeout, self._ends_at - self._clock()))
 
     def is_over(self) -> bool:
-        """True when nothing is left of the call's time."""
+        """Whether `total_timeout` is over."""
         return self._ends_at is not None and self._clock() >= self._ends_at
 
     def wait_after(self, failure: Failure) -> float | None:
-        """The seconds to wait before the next attempt; None when there must be none."""
+        """The seconds to wait before the next attempt, or None when the call ends with this failure."""
         policy = self._policy
         if failure.retry is Retry.NEW_TOKEN:
             if self._has_new_token or self.made > policy.retries or self.is_over():
                 return None
             self._has_new_token = True
-            return 0.0  # the far side is not overloaded
+            return 0.0  # no backoff: the server is not overloaded
         allowed = failure.retry is Retry.ALWAYS or (policy.idempotent and failure.retry is Retry.IF_IDEMPOTENT)
         asked = failure.retry_after or 0.0
         if not allowed or self.made > policy.retries or asked > MAX_RETRY_AFTER:
             return None
-        import random  # late: few calls wait, and every program would pay for it at its start
+        import random  # imported late: few calls wait, and the import would slow down every start
 
-        # Full jitter: clients that failed together must not come back together. (No more than 2**30: an int overflow.)
+        # Full jitter: clients that failed together must not retry together. The exponent is capped against overflow.
         backoff = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
         wait = max(asked, backoff)
         if self._ends_at is not None and self._clock() + wait >= self._ends_at:

@@ -1,4 +1,4 @@
-"""One call as a value: it decides what comes next, and never sends, waits or logs."""
+"""One call as a value. It decides what comes next; it never sends, waits or logs."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ class NoTimeLeftError(TimeoutError):
 class Call:
     """One call, from its parameters to its result.
 
-    Whoever drives it calls `begin`, makes one attempt in the time that it gives, and says by `received` or `failed`
-    how that ended. Both return the seconds to wait before the next attempt, or None when the call has ended; then
-    `result` returns its value or raises its error.
+    Its driver calls `begin`, makes one attempt within the returned time, and reports the outcome by `received` or
+    `failed`. Both return the seconds to wait before the next attempt, or None when the call has ended. Then `result`
+    returns the call's value or raises its error.
 
     Args:
         cmd: the action.
         trace_id: goes into the payload and into errors.
         params: the action's parameters.
-        policy: how often and for how long the call is tried.
-        provider: what is special about the provider's answers.
-        limit: the most bytes of payload that the provider takes.
-        secrets: what no error may show.
-        target: what errors say that was called.
-        clock: seconds, as `time.monotonic`.
+        policy: its timeouts and retries.
+        provider: how the provider's errors are classified.
+        limit: the provider's limit for the payload, in bytes.
+        secrets: values that are masked in errors.
+        target: the function that is called, for errors.
+        clock: returns seconds, as `time.monotonic` does.
 
     Raises:
         BadRequestException: `SERIALIZATION_FAILED` or `PAYLOAD_TOO_LARGE`.
@@ -102,11 +102,11 @@ class Call:
         self._timeout = 0.0  # seconds of the attempt under way
         self._response: Any = None
         self._failure: Failure | None = None
-        self._handled = sys.exception()  # of the caller, whose own it is, though errors here have it as their context
+        self._handled = sys.exception()  # the caller's own; not masked, though it becomes a `__context__`
         self.payload = encode(cmd, trace_id, params, limit)
 
     def begin(self) -> float | None:
-        """Begins an attempt; the seconds that it may take, or None when the call has ended for want of time."""
+        """Begins an attempt; returns the seconds that it may take, or None when `total_timeout` has ended the call."""
         seconds = self._timeout = self._attempts.next_timeout()
         if seconds > 0:
             return seconds
@@ -114,7 +114,7 @@ class Call:
         return None
 
     def received(self, response: FunctionResponse) -> float | None:
-        """Takes a whole answer of the far side."""
+        """Takes the response of an attempt."""
         if response.function_failed or not 200 <= response.status < 300:
             response = response._replace(body=mask_bytes(response.body, self._secrets))
         failure = failure_of_response(response, self.trace_id, self._provider)
@@ -124,11 +124,11 @@ class Call:
         return self._record(failure)
 
     def failed(self, code: str, cause: Exception) -> float | None:
-        """Takes an attempt without a whole answer: the code of its error, and what was raised."""
-        mask_error(cause, self._secrets, self._handled)  # before its text is cut, perhaps within a key
+        """Takes an attempt without a whole response: the code of its error, and the exception."""
+        mask_error(cause, self._secrets, self._handled)  # before the text is shortened, which might cut a key in two
         failure = failure_without_response(code, self.trace_id, self._message(code, cause), cause)
         if self._failure and failure.retry is Retry.ALWAYS and self._attempts.is_over():
-            return None  # nothing was sent for want of time: how the attempt before failed says more
+            return None  # no time was left to send: the previous failure says more
         return self._record(failure)
 
     def _message(self, code: str, cause: Exception) -> str:
@@ -144,14 +144,14 @@ class Call:
 
     @property
     def code(self) -> str:
-        """The code of the error with which the last attempt ended."""
+        """The error code of the last attempt, or an empty string."""
         return str(self._failure.error.code) if self._failure else ""
 
     def result(self) -> Any:
-        """The decoded value.
+        """The decoded response.
 
         Raises:
-            ApplicationException: how the last attempt failed, or `DESERIALIZATION_FAILED`.
+            ApplicationException: the error of the last attempt, or `DESERIALIZATION_FAILED`.
         """
         failure, self._failure = self._failure, None
         try:
@@ -160,14 +160,14 @@ class Call:
             raise failure.error from failure.cause
         except ApplicationException as err:
             add_call_details(failure or Failure(err, Retry.NEVER), self._target, self.cmd, self._attempts.made)
-            # The one place where an error leaves: the far side may have repeated the key in any part of its answer.
+            # All errors of attempts leave here. A server may repeat the key in any part of its response.
             mask_error(err, self._secrets, self._handled)
             raise
         finally:
-            del failure  # the error's traceback holds this frame: only the garbage collector would free them
+            del failure  # the error's traceback refers to this frame: a reference cycle
 
     def closed(self, client: str) -> ApplicationException:
-        """The error of a call whose client was closed while it waited for its next attempt."""
+        """The error of a call whose client was closed between two attempts."""
         message = f"{client} was closed while {self.cmd} was waiting for its next attempt"
         error = call_error("NOT_OPENED", self.trace_id, message, cmd=self.cmd)
         error.__cause__ = self._failure.error if self._failure else None

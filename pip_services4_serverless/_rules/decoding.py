@@ -1,4 +1,4 @@
-"""The value of an answer that is not an error."""
+"""Decodes a successful response."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .response import FunctionResponse
 
 __tracebackhide__ = hide_failures
 
-_NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # whatever Python makes of them
+_NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # `json.loads` accepts them, JSON does not
 
 
 def decode(response: FunctionResponse, trace_id: str) -> Any:
-    """The value of an answer that is no error.
+    """The value of a successful response: None for an empty body, a `str` for plain text, else the decoded JSON.
 
     Raises:
-        InvocationException: `DESERIALIZATION_FAILED`
+        InvocationException: `DESERIALIZATION_FAILED`.
     """
     body = response.body
     if response.status == 204 or not body:
@@ -28,14 +28,14 @@ def decode(response: FunctionResponse, trace_id: str) -> Any:
             raise ValueError("JSON has no NaN and no Infinity")
         try:
             return json.loads(body.decode())
-        except ValueError:  # UTF-16, perhaps: of bytes, `json.loads` finds out the encoding, which takes longer
+        except ValueError:  # perhaps UTF-16: `json.loads` detects the encoding of bytes, more slowly
             return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
         content_type = response.headers.get("content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "text/plain":
             try:
                 return body.decode(_charset(content_type))
-            except (ValueError, LookupError):  # not in this character set, or no such set
+            except (ValueError, LookupError):  # not valid in this character set, or an unknown one
                 pass
         message = f"The response is not valid JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
         raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err

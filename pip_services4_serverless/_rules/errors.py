@@ -1,4 +1,4 @@
-"""Which error a caller sees, and whether the call may be sent again. Pure: knows no provider, socket or clock.
+"""Which error a caller sees, and whether the call may be retried. No provider, socket or clock is known here.
 
 `SITUATIONS` is the one table of codes; `docs/errors.md` is checked against it.
 """
@@ -39,7 +39,7 @@ __tracebackhide__ = hide_failures
 
 
 class Retry(Enum):
-    """May an attempt that ended so be made again?"""
+    """When a failed attempt may be retried: always, if the action is idempotent, never, or once with a new token."""
 
     ALWAYS = "nothing was executed"
     IF_IDEMPOTENT = "it may have been executed"
@@ -51,12 +51,12 @@ class Situation(NamedTuple):
     """One row of the error table."""
 
     exception: type[ApplicationException]
-    status: int  # where the answer has none of its own
+    status: int  # used where the response has none
     retry: Retry
 
 
 SITUATIONS: Mapping[str, Situation] = {
-    # The caller's or the owner's mistake
+    # Mistakes in the call or in the configuration
     "NO_COMMAND": Situation(UnknownException, 500, Retry.NEVER),
     "WRONG_CONTEXT": Situation(BadRequestException, 400, Retry.NEVER),
     "WRONG_OPTION": Situation(BadRequestException, 400, Retry.NEVER),
@@ -66,11 +66,11 @@ SITUATIONS: Mapping[str, Situation] = {
     "WRONG_INVOCATION_TYPE": Situation(BadRequestException, 400, Retry.NEVER),
     "WRONG_HEADER": Situation(BadRequestException, 400, Retry.NEVER),
     "NO_CREDENTIALS": Situation(ConfigException, 500, Retry.NEVER),
-    # No whole answer
+    # No whole response
     "CANNOT_CONNECT": Situation(ConnectionException, 503, Retry.ALWAYS),
     "CALL_TIMEOUT": Situation(ConnectionException, 504, Retry.IF_IDEMPOTENT),
     "NO_RESPONSE": Situation(ConnectionException, 502, Retry.IF_IDEMPOTENT),
-    # The function's or the provider's error
+    # Errors reported by the function or the provider
     "FUNCTION_ERROR": Situation(InvocationException, 500, Retry.NEVER),
     "BAD_REQUEST": Situation(BadRequestException, 400, Retry.NEVER),
     "UNAUTHORIZED": Situation(UnauthorizedException, 401, Retry.NEVER),
@@ -79,7 +79,7 @@ SITUATIONS: Mapping[str, Situation] = {
     "TOO_MANY_REQUESTS": Situation(InvocationException, 429, Retry.ALWAYS),
     "CALL_FAILED": Situation(InvocationException, 500, Retry.NEVER),
     "UNEXPECTED_REDIRECT": Situation(InvocationException, 500, Retry.NEVER),
-    # An answer that is of no use
+    # Unusable responses
     "DESERIALIZATION_FAILED": Situation(InvocationException, 500, Retry.NEVER),
     "RESPONSE_TOO_LARGE": Situation(InvocationException, 500, Retry.NEVER),
 }
@@ -98,11 +98,11 @@ _MAY_HAVE_RUN = frozenset({500, 502, 503, 504})
 
 
 class Provider(NamedTuple):
-    """What only a provider knows of its answers."""
+    """How a provider's own errors are classified."""
 
-    # Its names for errors after which nothing has run, whatever the status that comes with them.
+    # Names of errors after which the function has not run, whatever their status.
     not_started: frozenset[str] = frozenset()
-    # Statuses, beside 500, 502, 503 and 504, of its own errors after which the function may have run.
+    # Statuses of named errors after which the function may have run, in addition to 500, 502, 503 and 504.
     may_have_run: frozenset[int] = frozenset()
 
 
@@ -122,7 +122,7 @@ _CLASS_BY_CATEGORY: Mapping[str, type[ApplicationException]] = {
     ErrorCategory.Conflict: ConflictException,
     ErrorCategory.Unsupported: UnsupportedException,
 }
-# What a Lambda function raised, by the class's name: all that the runtime lets through.
+# By the class's name: the Lambda runtime returns no category.
 _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
     **{cls.__name__: cls for cls in _CLASS_BY_CATEGORY.values()},
     "ApplicationException": UnknownException,
@@ -139,26 +139,26 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 _CONTEXTS = (str, IContext)
 _BEARER = re.compile(r"(?:^|,)\s*Bearer(?:\s.*)?$", re.IGNORECASE | re.DOTALL)
 _CHALLENGE_ERROR = re.compile(r"""\berror\s*=\s*"?([^\s",]+)""", re.IGNORECASE)
-_MAX_KEPT_BODY = 4096  # bytes of a foreign error body that are kept in an error's details
+_MAX_KEPT_BODY = 4096  # bytes of an error body that are kept in the error's details
 _PACKAGE = __name__.partition(".")[0]
-_MAX_EXCERPT = 200  # characters of a foreign error body that are worth showing
+_MAX_EXCERPT = 200  # characters of an error body that are shown in the message
 
 
 class Failure(NamedTuple):
-    """How an attempt failed: the caller's error, and what the resend policy has to know."""
+    """How an attempt failed: the caller's error, and what decides about a retry."""
 
     error: ApplicationException
     retry: Retry
-    retry_after: float | None = None  # seconds that the far side asked for
+    retry_after: float | None = None  # seconds, as the server asked
     cause: BaseException | None = None
-    is_restored: bool = False  # the error is the far side's own, whose message and details stay as they are
-    response_body: str = ""  # what the far side said that is not an error of pip-services
+    is_restored: bool = False  # the function's own error: message and details are kept
+    response_body: str = ""  # the body, unless it is a pip-services error
 
 
 class Target(NamedTuple):
-    """Which function a client calls: what an error tells of its call."""
+    """Which function a client calls, for errors."""
 
-    client: str  # its class
+    client: str  # the client's class
     kind: str  # `url` or `function`
     address: str  # without a query
     credential: str = ""  # how the key is sent, without the key
@@ -173,7 +173,7 @@ def call_error(
 
 
 def check_context(context: object) -> None:
-    """Refuses what is not a context: a dict above all, passed where the context was forgotten.
+    """Checks that a value is a context. A common mistake is to pass the parameters in its place.
 
     Raises:
         BadRequestException: `WRONG_CONTEXT`.
@@ -186,7 +186,7 @@ def check_context(context: object) -> None:
 
 
 def add_call_details(failure: Failure, target: Target, cmd: str, attempts: int) -> None:
-    """Adds to an error which call it was, in its message, details and notes; to a restored one in its notes alone."""
+    """Adds the call to an error's message, details and notes. A restored error gets the note only."""
     error = failure.error
     place = f"{cmd} at {target.address}" if target.address else cmd
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
@@ -220,7 +220,7 @@ def failure_without_response(code: str, trace_id: str, message: str, cause: Base
 
 
 def failure_of_response(response: FunctionResponse, trace_id: str, provider: Provider = _ANY) -> Failure | None:
-    """What went wrong, in the far side's own words where it has some; None for an answer that is no error."""
+    """The failure that a response reports, or None for a successful response."""
     if response.function_failed:
         error, is_restored = _function_error(response.body, trace_id)
         return Failure(error, Retry.NEVER, is_restored=is_restored)
@@ -244,10 +244,10 @@ def failure_of_response(response: FunctionResponse, trace_id: str, provider: Pro
 
 
 def rejects_token(response: FunctionResponse) -> bool:
-    """Whether a response says that the request was refused for its token: a 401 with a challenge as in RFC 6750.
+    """Whether the request was rejected because of its token: a 401 with a challenge as in RFC 6750.
 
-    What stands in front of a function sends it (App Service Authentication, Cloud Run), as do web frameworks before
-    they run a handler. A 401 without it may come from a function that has run, as does an error of pip-services.
+    Gateways (App Service Authentication, Cloud Run) and web frameworks send the challenge before a handler runs. A 401
+    without it, or with a pip-services error, may come from a function that has run.
     """
     if response.status != 401 or _is_toolkit_error(_json_object(response.body)):
         return False
@@ -269,17 +269,17 @@ def _retry_rule(response: FunctionResponse, retry_after: float | None, provider:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a `Retry-After` header; None where it says nothing that can be trusted."""
+    """The seconds of a `Retry-After` header, or None if it is missing or not valid."""
     value = (value or "").strip()
     if value.isascii() and value.isdigit():
         return float(value)
     if not value:
         return None
-    from email.utils import parsedate_to_datetime  # not for who never waits: it takes a twelfth of all our imports
+    from email.utils import parsedate_to_datetime  # imported late: it is slow to import
 
     try:
         when = parsedate_to_datetime(value)
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)  # HTTP's dates are universal time
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)  # HTTP dates are in UTC
         return max(0.0, when.timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
@@ -290,7 +290,7 @@ def _is_toolkit_error(body: Mapping[str, Any]) -> bool:
 
 
 def _restore_error(body: Mapping[str, Any], status: int | None, trace_id: str) -> ApplicationException:
-    """The exception that the far side described, whatever parts of the description are missing or odd."""
+    """The exception that an error body describes, even if parts of the description are missing or malformed."""
     own_status = body.get("status")
     if isinstance(own_status, int) and 400 <= own_status <= 599:
         status = own_status
@@ -313,7 +313,7 @@ def _restore_error(body: Mapping[str, Any], status: int | None, trace_id: str) -
 
 
 def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, bool]:
-    """The exception of a Lambda `FunctionError`, whose payload may lack anything; True for a restored one."""
+    """The exception of a Lambda `FunctionError`, and whether it is restored. Any part of the payload may be missing."""
     payload = _json_object(body)
     message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
     described = _json_object(message.encode("utf-8", "replace")) or payload
@@ -321,13 +321,13 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
         return _restore_error(described, None, trace_id), True  # Lambda says 200
     exception = _CLASS_BY_NAME.get(error_type)
     if not payload.get("errorMessage"):
-        message = error_type  # as of `assert x`: the type is the best word there is
+        message = error_type  # for example of `assert x`
     stack = payload.get("stackTrace") or payload.get("trace") or ""
     stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)
     if exception is None:
         message = message or _excerpt(body) or "The function failed without an error message"
         error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
-        if _CODE.fullmatch(error_type):  # a Node service on pip-services: of its exception only the code travels
+        if _CODE.fullmatch(error_type):  # a pip-services service in Node: only its code is returned
             error.code = error_type
     else:
         status = exception().status
@@ -345,7 +345,7 @@ def _make_error(
     details: Mapping[str, Any],
 ) -> ApplicationException:
     error = exception(trace_id, code, message).with_status(status)
-    # The constructor writes down whatever exception is being handled, and loggers need a string here.
+    # The constructor takes the exception that is being handled, if any; loggers need a string.
     error.stack_trace = ""
     for key, value in details.items():
         if value is not None:
@@ -354,7 +354,7 @@ def _make_error(
 
 
 def _json_object(body: bytes) -> Mapping[str, Any]:
-    """The JSON object in an error body; empty where there is none."""
+    """The JSON object in an error body, or an empty one."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -367,7 +367,7 @@ def _text(value: Any) -> str:
 
 
 def _excerpt(body: bytes) -> str:
-    """The beginning of a foreign body on one line."""
+    """The beginning of a body, on one line."""
     return " ".join(body[: 4 * _MAX_EXCERPT].decode("utf-8", "replace").split())[:_MAX_EXCERPT]
 
 

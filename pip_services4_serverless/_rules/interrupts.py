@@ -1,7 +1,7 @@
-"""Tells an exception that called code raised from one that was raised into it from outside.
+"""Recognizes an interrupt: an exception that a signal handler or another thread raised in the middle of other code.
 
-A signal's handler (Celery's soft time limit) and `PyThreadState_SetAsyncExc` raise whatever class they like, wherever
-the thread happens to be. Code of the caller's, which may raise any class as well, can be running there.
+A signal handler (Celery's soft time limit) and `PyThreadState_SetAsyncExc` may raise any class at any instruction, also
+while the caller's own code runs, which may raise any class too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from types import FrameType, TracebackType
 
 import pip_services4_serverless
 
-# What the interpreter, the standard library and functions written in C raise. Nobody else's code is behind a class that
-# derives from `Exception` alone.
+# What the interpreter, the standard library and C extensions raise by themselves.
 _PLAIN = tuple(cls for cls in Exception.__subclasses__() if cls.__module__ == "builtins")
 _OURS = (os.path.dirname(pip_services4_serverless.__file__) + os.sep, os.path.dirname(os.__file__) + os.sep, "<frozen ")
 _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -22,13 +21,15 @@ _PACKAGES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 def is_interrupt(
     err: BaseException, folders: tuple[str, ...] = (), raised: tuple[type[BaseException], ...] = ()
 ) -> bool:
-    """Whether an exception was raised into the code that it was caught from.
+    """Whether an exception is an interrupt, and was not raised by the code in its traceback.
 
-    What cannot be told apart counts as raised by the code: a built-in class, and whatever is raised between two
-    instructions of code that is neither ours nor Python's.
+    Undecidable cases count as raised by the code: built-in classes, and anything raised in code that is neither this
+    package's nor Python's.
 
     Args:
-        folders: of libraries whose own code raises nothing but `raised` and built-in classes.
+        err: the exception that was caught.
+        folders: libraries whose own code raises only `raised` and built-in classes.
+        raised: the classes that these libraries raise.
     """
     last: TracebackType | None = None
     is_known = True
@@ -42,7 +43,7 @@ def is_interrupt(
 
 
 def _handles_signal(frame: FrameType, before: FrameType) -> bool:
-    """A handler is called with a signal's number and the very frame that it interrupts."""
+    """Whether a frame is of a signal handler: its arguments contain the interrupted frame."""
     code = frame.f_code
     arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
     if code.co_flags & CO_VARARGS:

@@ -1,4 +1,4 @@
-"""What is sent: one JSON object of the caller's parameters, `cmd` and `trace_id`."""
+"""The payload: one JSON object with the caller's parameters, `cmd` and `trace_id`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __tracebackhide__ = hide_failures
 
 
 def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:
-    """The payload as UTF-8, not changing and not copying what the caller passed.
+    """The payload in UTF-8. The caller's parameters are neither changed nor deep-copied.
 
     Raises:
         BadRequestException: `SERIALIZATION_FAILED`, naming the parameter, or `PAYLOAD_TOO_LARGE` over `limit` bytes.
     """
     if params is None:
         params = {}
-    elif not isinstance(params, (dict, Mapping)):  # a dict is recognized faster than a mapping
+    elif not isinstance(params, (dict, Mapping)):  # the check for `dict` is faster
         message = f"The parameters must be a dict, not {type(params).__name__}"
         raise call_error("SERIALIZATION_FAILED", trace_id, message)
     try:
         payload = _to_bytes({**params, "cmd": cmd, "trace_id": trace_id})
-    except Exception as err:  # of the caller's own methods: any class
+    except Exception as err:  # `to_json` and `to_dict` may raise any class
         if is_interrupt(err):
             raise
         name = _unserializable_parameter(params)
@@ -50,12 +50,12 @@ def _to_bytes(value: Any) -> bytes:
     text = _encoder.encode(value)
     try:
         return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8; JSON's escape carries it
+    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form, but a JSON escape
         return json.JSONEncoder(default=_plain, allow_nan=False).encode(value).encode()
 
 
 def _unserializable_parameter(params: Mapping[str, Any]) -> str | None:
-    """The name of the parameter that does not serialise; empty where they cannot be listed, None where none fails."""
+    """The name of the first parameter that cannot be serialized, or None."""
     name = None
     try:
         for name in params:
@@ -68,8 +68,8 @@ def _unserializable_parameter(params: Mapping[str, Any]) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """One step of an object towards what JSON knows; the encoder asks again for what is inside."""
-    # Late: most parameters are plain, and every program would pay for these at its start.
+    """Converts one object to a simpler one. The encoder calls it again for nested objects."""
+    # Imported late: most parameters need none of it, and the imports would slow down every start.
     import base64
     import dataclasses
     from uuid import UUID
@@ -97,6 +97,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-# They have a __dict__ and nothing in it to send.
+# They have a `__dict__`, but no data to send.
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _encoder = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False)

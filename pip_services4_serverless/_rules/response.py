@@ -1,4 +1,4 @@
-"""What came back from the far side, and how it is read within bounds."""
+"""A function's response, and the reading of its body within a limit."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ CHUNK_SIZE = 256 * 1024  # bytes to read at a time
 
 
 class FunctionResponse(NamedTuple):
-    """One whole answer of a provider."""
+    """A whole response of a provider."""
 
     status: int
-    headers: Mapping[str, str]  # names are looked up without regard to case
+    headers: Mapping[str, str]  # looked up case-insensitively
     body: bytes
-    error_name: str = ""  # the provider's own name of its error, as AWS's `TooManyRequestsException`
-    function_failed: bool = False  # the provider says that the function raised, whatever the status
-    token_rejected: bool = False  # it was sent with a token that was not accepted, and another can be had
+    error_name: str = ""  # the provider's name for its error, for example `TooManyRequestsException`
+    function_failed: bool = False  # the provider reports that the function raised; the status may be 200
+    token_rejected: bool = False  # the request's token was rejected, and a new one can be fetched
 
 
 class BodyTooLargeError(Exception):
-    """Raised while an answer is read, as soon as it is over `MAX_RESPONSE_SIZE`."""
+    """The body is larger than `MAX_RESPONSE_SIZE`. Raised while it is read."""
 
 
 def read_body(chunks: Iterable[bytes], status: int, broken: tuple[type[Exception], ...]) -> bytes:
-    """Joins a body. An error's body that breaks off, or off its encoding, counts as none: the status says enough.
+    """Joins the chunks of a body.
+
+    The body of a non-2xx response counts as empty if it is incomplete or cannot be decoded: the status is enough.
+
+    Args:
+        broken: what `chunks` raises for such a body.
 
     Raises:
-        BodyTooLargeError: over `MAX_RESPONSE_SIZE`
+        BodyTooLargeError: the body is larger than `MAX_RESPONSE_SIZE`.
     """
     body, size = [], 0
     try:

@@ -1,4 +1,4 @@
-"""Masks the secrets of a client in whatever quotes its far side: bodies, and errors with what is behind them."""
+"""Masks the secrets of a client in response bodies, and in errors with their causes and contexts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 from ..connect._connection_params import MASK
 
-_SHORTEST = 6  # characters; masking less would garble every answer
-_ANCHOR = 6  # characters by which a place is found; the others are compared one by one, as tokens are long
-# Between the characters: those of UTF-16 and UTF-32, read as bytes, and as `repr` shows them. All repetitions are
-# bounded, and of backslashes only the first is a place to begin: a far side that sends nothing else must not take time.
+_SHORTEST = 6  # characters; masking shorter values would garble ordinary text
+_ANCHOR = 6  # characters to search for; the rest of a long token is compared one by one
+# Between the characters: null bytes of UTF-16 and UTF-32, also as `repr` shows them. All repetitions are bounded, and a
+# match begins only at the first of several backslashes, so that a body of backslashes does not take long.
 _BEGIN = r"(?:(?!\\)|(?<!\\)(?<!\\\x00)(?<!\\\x00\x00\x00))"
 _GAP = r"(?:\x00|\\x00|\\u0000){0,3}"
 _BACKSLASHES = rf"(?:\\{_GAP}){{1,8}}"  # JSON in JSON in JSON
 _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-# What exceptions written in C keep outside of `args` and `__dict__`.
+# Fields that C exceptions keep outside of `args` and `__dict__`.
 _SLOTS = ("object", "reason", "strerror", "filename")
 
 
 class Secrets(Sequence[str]):
-    """The values that a client must not show, its own text included."""
+    """The secret values of a client. Its `repr` does not show them."""
 
     def __init__(self, *known: str) -> None:
         self._known: tuple[str, ...] = known
@@ -36,7 +36,7 @@ class Secrets(Sequence[str]):
 
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets, however JSON, a URL, HTML, UTF-16 or `repr` wrote them."""
+    """Masks the secrets in a text, also where they are escaped as in JSON, URLs, HTML, UTF-16 or `repr`."""
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             for form in {secret, json.dumps(secret)[1:-1]}:
@@ -47,7 +47,7 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
 
 
 def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
-    """The same for bytes, in whatever encoding."""
+    """Masks the secrets in bytes of any encoding."""
     for secret in secrets:
         if len(secret) >= _SHORTEST:
             for form in {secret, json.dumps(secret)[1:-1]}:
@@ -57,21 +57,21 @@ def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     return body
 
 
-def mask_error(error: BaseException | None, secrets: Iterable[str], *spared: BaseException | None) -> None:
-    """Masks an exception and those behind it in place, but the `spared` ones and what is behind them."""
+def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: BaseException | None) -> None:
+    """Masks an exception, its causes and its contexts in place, except for those in `excluded`."""
     secrets = tuple(secret for secret in secrets if len(secret) >= _SHORTEST)
     waiting: list[Any] = [error] if secrets else []
-    seen = {id(None), *map(id, spared)}
+    seen = {id(None), *map(id, excluded)}
 
-    def masked(value: Any) -> Any:
+    def mask(value: Any) -> Any:
         if isinstance(value, str):
             return mask_text(value, secrets)
         if isinstance(value, bytes):
             return mask_bytes(value, secrets)
         if type(value) is tuple:
-            return tuple(map(masked, value))
+            return tuple(map(mask, value))
         if isinstance(value, dict | list | BaseException):
-            waiting.append(value)  # not at once: what came as JSON may be nested deeper than Python's stack
+            waiting.append(value)  # later: JSON may be nested deeper than Python's stack
         return value
 
     while waiting:
@@ -80,22 +80,22 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *spared: Bas
             continue
         seen.add(id(item))
         if isinstance(item, dict):
-            fields = {masked(key): masked(value) for key, value in item.items()}
+            fields = {mask(key): mask(value) for key, value in item.items()}
             if fields != item:
                 item.clear()
                 item.update(fields)
         elif isinstance(item, list):
-            item[:] = map(masked, item)
+            item[:] = map(mask, item)
         else:
-            _mask_fields(item, masked)
+            _mask_fields(item, mask)
             waiting += (vars(item), item.__cause__, item.__context__)
 
 
-def _mask_fields(error: BaseException, masked: Any) -> None:
+def _mask_fields(error: BaseException, mask: Any) -> None:
     for name in ("args", *_SLOTS):
         value = getattr(error, name, None)
         if isinstance(value, str | bytes | tuple):
-            shown = masked(value)
+            shown = mask(value)
             if shown != value:
                 setattr(error, name, shown)
 
@@ -118,7 +118,7 @@ def _mask_encoded(text: str, secret: str) -> str:
             position = match.end()
         else:
             gap = _FIRST_GAP.match(text, found.start())
-            # With the same gaps, so that what comes after is still read in its encoding.
+            # With the same null bytes, so that the rest of the text keeps its encoding.
             parts += (text[begin : found.start()], (gap["gap"] if gap else "").join(MASK))
             begin = position
     return "".join((*parts, text[begin:])) if parts else text
@@ -134,7 +134,7 @@ def _character(unit: str) -> re.Pattern[str]:
 
 @cache
 def _forms_of(unit: str) -> str:
-    """The ways to write an ASCII character, or some backslashes, as a regular expression."""
+    """A regular expression for all escaped forms of an ASCII character, or of some backslashes."""
     character = unit[0]
     code = [f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}"]
     ways = [

@@ -1,4 +1,4 @@
-"""Settings that nobody reads but that look like one of ours."""
+"""Finds misspelled settings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SECTIONS = ("options", "connection", "connections", "credential", "credentials"
 
 
 def misspelled(config: ConfigParams, known: Mapping[str, Collection[str]]) -> Iterator[tuple[str, str]]:
-    """Each such setting with the right name.
+    """Each unknown setting that resembles a known one, with the known name.
 
     Args:
         config: a client's configuration.
         known: the keys by section (`options`, `connection`, `credential`).
     """
-    from difflib import get_close_matches  # late: most configurations need none of it
+    from difflib import get_close_matches  # imported late: most configurations have no unknown settings
 
     for key in sorted(config.get_keys()):
         section, _, rest = key.partition(".")
@@ -36,7 +36,7 @@ def misspelled(config: ConfigParams, known: Mapping[str, Collection[str]]) -> It
             if right != key:
                 yield key, right
             continue
-        if section in _PLURALS:  # with the number or name of each of them
+        if section in _PLURALS:  # with a number or a name in each key
             prefix, _, name = rest.rpartition(".")
             prefix = f"{section}.{prefix}." if prefix else f"{section}."
         else:
@@ -48,7 +48,7 @@ def misspelled(config: ConfigParams, known: Mapping[str, Collection[str]]) -> It
 
 
 def _of_one_command(key: str) -> str:
-    """The right name of a key `options.commands.<cmd>.<option>`; the key itself if it is right or not one of ours."""
+    """The likely name of a key `options.commands.<cmd>.<option>`, or the key itself."""
     from difflib import get_close_matches
 
     head, _, rest = key.removeprefix("options.").partition(".")
