@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import functions_framework
 from flask import Flask
@@ -116,7 +116,8 @@ class GoogleFunctionHost:
             with _listen(self._wanted_port) as listener:
                 # The server has a copy of the descriptor.
                 port, fd = listener.getsockname()[1], listener.fileno()
-                self._server = make_server("127.0.0.1", port, self._serve, True, request_handler=_Handler, fd=fd)
+                handler = type("_Handler", (_Handler,), {"connections": self._connections})
+                self._server = make_server("127.0.0.1", port, self._serve, True, request_handler=handler, fd=fd)
             serve = self._server.serve_forever
             self._thread = threading.Thread(
                 target=serve, args=[_POLL_SECONDS], name="google-function-host", daemon=True
@@ -275,8 +276,6 @@ class GoogleFunctionHost:
 
     def _serve(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """One request, in a thread of its own."""
-        connection = environ["werkzeug.socket"]
-        self._connections.add(connection)
         started, outcome = time.monotonic(), "dropped"
 
         def start(status: str, *arguments: Any) -> Any:
@@ -285,7 +284,6 @@ class GoogleFunctionHost:
             return start_response(status, *arguments)
 
         def end() -> None:
-            self._connections.discard(connection)
             # Without the query, which may hold what its owner takes for a secret.
             spent = (time.monotonic() - started) * 1000
             logger.info("%s %s: %s in %d ms", environ["REQUEST_METHOD"], environ["PATH_INFO"], outcome, spent)
@@ -293,7 +291,7 @@ class GoogleFunctionHost:
         try:
             answer = self._answer(environ)
             if answer is None:
-                connection.shutdown(socket.SHUT_RDWR)
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise ConnectionAbortedError  # which werkzeug takes for a client that has gone
             return ClosingIterator(answer(environ, start), end)
         except BaseException:
@@ -329,6 +327,16 @@ class GoogleFunctionHost:
 
 
 class _Handler(WSGIRequestHandler):
+    connections: ClassVar[set[socket.socket]]  # the host's that are open, with a request or before it
+
+    def setup(self) -> None:
+        super().setup()
+        self.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.connections.discard(self.connection)
+        super().finish()
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: the host logs each request when it has ended, with its time."""
 

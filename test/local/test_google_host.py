@@ -283,6 +283,27 @@ def test_a_stop_ends_calls_under_way() -> None:
     assert errors[0].code == "NO_RESPONSE"
 
 
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /echo HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"]
+)
+def test_a_stop_ends_requests_that_are_not_whole(sent: bytes) -> None:
+    """The thread that reads one ends as well."""
+    before = threading.active_count()
+    with GoogleFunctionHost() as host:
+        host.deploy("echo", ONE, allow_unauthenticated=True)
+        client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
+        client.sendall(sent)
+        until = time.monotonic() + TIMEOUT
+        while threading.active_count() < before + 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    with client:
+        until = time.monotonic() + TIMEOUT
+        while threading.active_count() > before and time.monotonic() < until:
+            time.sleep(0.01)
+        assert threading.active_count() <= before
+
+
 def test_a_port_of_ones_own() -> None:
     """A port that is taken, and a number that is none, are refused."""
     with GoogleFunctionHost() as host:
