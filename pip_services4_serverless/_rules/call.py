@@ -25,7 +25,7 @@ from .errors import (
 )
 from .payload import encode
 from .response import FunctionResponse
-from .secrets import mask_bytes, mask_error
+from .secrets import clear_locals, mask_bytes, mask_error
 
 __tracebackhide__ = hide_failures
 
@@ -125,6 +125,7 @@ class Call:
 
     def failed(self, code: str, cause: Exception) -> float | None:
         """Takes an attempt without a whole response: the code of its error, and the exception."""
+        clear_locals(cause, self._handled)
         mask_error(cause, self._secrets, self._handled)  # before the text is shortened, which might cut a key in two
         failure = failure_without_response(code, self.trace_id, self._message(code, cause), cause)
         if self._failure and failure.retry is Retry.ALWAYS and self._attempts.is_over():

@@ -91,6 +91,23 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: B
             waiting += (vars(item), item.__cause__, item.__context__)
 
 
+def clear_locals(error: BaseException, *spared: BaseException | None) -> None:
+    """Empties the frames that an exception, and those behind it, passed through; but the `spared` ones.
+
+    Crash reports show local variables, and below a call those have the request with its key.
+    """
+    from traceback import clear_frames  # late: few calls fail
+
+    waiting: list[BaseException | None] = [error]
+    seen = {id(None), *map(id, spared)}
+    while waiting:
+        item = waiting.pop()
+        if item is not None and id(item) not in seen:
+            seen.add(id(item))
+            clear_frames(item.__traceback__)
+            waiting += (item.__cause__, item.__context__)
+
+
 def _mask_fields(error: BaseException, mask: Any) -> None:
     for name in ("args", *_SLOTS):
         value = getattr(error, name, None)

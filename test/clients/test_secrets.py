@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -200,6 +201,35 @@ def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
             shown += [repr(list(session.headers.items())), repr(vars(request)), repr(vars(session))]
         assert list(state.transport.secrets) == list(SECRETS[provider])
     assert [text for text in shown if MARK in text] == []
+
+
+def locals_below(error: BaseException) -> Iterator[str]:
+    """The local variables of this package and of the libraries below it, on the way of an error and those behind it."""
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        item = waiting.pop()
+        if item is not None:
+            waiting += (item.__cause__, item.__context__)
+            for frame, _ in traceback.walk_tb(item.__traceback__):
+                if not frame.f_code.co_filename.startswith(str(Path(__file__).parents[1])):
+                    yield from (f"{frame.f_code.co_qualname}: {value!r}" for value in frame.f_locals.values())
+
+
+def test_local_variables_show_no_key(provider: str) -> None:
+    """Where a crash report has them: of a call that ends without a response, they would have the whole request."""
+    steps = (
+        server.answer(500),
+        server.silent(),
+        server.bad_status_line(),
+        server.reset_after_read(),
+        server.reset_while_reading(),
+    )
+    with FaultServer() as far_side, open_client(provider, far_side.url, timeout=200, retries=0) as client:
+        for step in steps:
+            far_side.default = step
+            shown = list(locals_below(failure(client, params={"text": "x" * 200_000})))
+            assert shown
+            assert [text for text in shown if MARK in text or "AKID" in text] == []
 
 
 def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
