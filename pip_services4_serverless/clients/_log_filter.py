@@ -72,7 +72,14 @@ def _mask_record(record: logging.LogRecord) -> bool:
         if tokens_in(record.exc_info[1]):  # its text is read from a response each time
             record.exc_text = _shown(logging.Formatter().formatException(record.exc_info), secrets)
             record.exc_info = None
-    message = record.getMessage()
+    try:
+        message = record.getMessage()
+    except (
+        TypeError,
+        ValueError,
+        KeyError,
+    ):  # a filter that raises would make the library's mistake the call's failure
+        message, record.args = str(record.msg), ()
     shown = _shown(message, secrets)
     if shown != message:
         record.msg, record.args = shown, ()

@@ -6,6 +6,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pip_services4_commons.errors import ApplicationException, ConfigException
@@ -276,10 +277,11 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     def _locator(self) -> Any:
         """By which a container has this client; None where there is none."""
         if self._references is not None:
-            locators, components = self._references.get_all_locators(), self._references.get_all()
-            for locator, component in zip(locators, components, strict=False):
-                if component is self:
-                    return locator
+            with suppress(NotImplementedError):  # a user's own references may have no lists
+                locators, components = self._references.get_all_locators(), self._references.get_all()
+                for locator, component in zip(locators, components, strict=False):
+                    if component is self:
+                        return locator
         return self._descriptor
 
     def _target(self) -> Target:

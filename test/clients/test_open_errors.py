@@ -124,6 +124,18 @@ def test_references_without_the_client(provider: str) -> None:
     assert error_of_open(client).details["name"] == "orders"
 
 
+def test_references_of_ones_own(provider: str) -> None:
+    """They may leave the lists out that nobody else asks for."""
+
+    class Own(References):
+        def get_all_locators(self) -> list[Any]:
+            raise NotImplementedError
+
+    client = CLIENTS[provider]("orders")
+    client.set_references(Own())
+    assert error_of_open(client).code == "NO_CONNECTION"
+
+
 def test_never_configured(provider: str) -> None:
     """As a container makes a client for a descriptor that its configuration does not have."""
     client = CLIENTS[provider]("orders")

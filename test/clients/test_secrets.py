@@ -321,6 +321,17 @@ def test_all_parts_of_an_error_are_masked() -> None:
     assert watch.leaks() == []
 
 
+def test_a_log_call_that_is_wrong_raises_nothing(watch: Watch) -> None:
+    """In the library that makes it, and so in the call; its text is masked."""
+    secrets = Secrets(AUTH_CODE)
+    hide_in_logs(secrets)
+    logger = logging.getLogger("urllib3.connectionpool")
+    logger.debug("%d bytes", "many")
+    logger.debug(f"%(name)s and {AUTH_CODE}", "no mapping")
+    assert [text for text in watch.seen if text in ("%d bytes", "%(name)s and ***")] == ["%d bytes", "%(name)s and ***"]
+    assert watch.leaks() == []
+
+
 def test_logs_are_masked_as_long_as_a_client_is_held(watch: Watch) -> None:
     """And not after: what was let go is no secret of this process any more."""
     secrets = Secrets("LetGo-hunter2-F")
