@@ -261,7 +261,7 @@ def _date(seconds: float) -> str:
 def _retry_after(name: str, value: str, outcomes: Outcomes) -> Fault:
     make = refused if outcomes.default.executed == 0 else server.answer
     steps = statuses(503, make=make, headers={"Retry-After": value})
-    return Fault(f"503 with `Retry-After` {name}", outcomes, outcomes, steps)
+    return Fault(f"503 with {name}", outcomes, outcomes, steps)
 
 
 FAULTS: Sequence[Fault] = (
@@ -446,18 +446,20 @@ FAULTS: Sequence[Fault] = (
         None,
         statuses(500, 503, 400, body=_SERVICE_ERROR),
     ),
-    _retry_after("in seconds", "0", REFUSED),
-    _retry_after("as a date", _date(-5), REFUSED),
+    _retry_after("`Retry-After` in seconds", "0", REFUSED),
+    _retry_after("`Retry-After` as a date", _date(-5), REFUSED),
     _retry_after(
-        "extremely large",
+        "an extremely large `Retry-After`",
         "9" * 400,
         never_retried(InvocationException, "CALL_FAILED", 503, executed=0),
     ),
     _retry_after(
-        "as a date in the far future", _date(1e9), never_retried(InvocationException, "CALL_FAILED", 503, executed=0)
+        "a `Retry-After` in the far future",
+        _date(1e9),
+        never_retried(InvocationException, "CALL_FAILED", 503, executed=0),
     ),
-    _retry_after("negative", "-5", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
-    _retry_after("not valid", "soon", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
+    _retry_after("a negative `Retry-After`", "-5", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
+    _retry_after("an invalid `Retry-After`", "soon", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
     Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((refused(429), server.answer())),)),
     # Lambda only
     Fault(
@@ -480,7 +482,7 @@ FAULTS: Sequence[Fault] = (
         ),
     ),
     Fault(
-        "`FunctionError` of a toolkit exception",
+        "`FunctionError` with an exception of pip-services",
         None,
         never_retried(NotFoundException, "FUNCTION_ERROR", 404),
         one(function_error(_TOOLKIT_ERROR)),
