@@ -1,11 +1,12 @@
-# Everything runs in a virtual environment of its own: `make demo` on a fresh clone needs nothing but Python.
+# Everything runs in a virtual environment, which the targets create. In a new clone, `make demo` needs only Python.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-# Empty: where a machine's settings forbid it, each test process would compile all modules again.
+# Empty, so that Python saves compiled modules, even if the machine's settings forbid it. Otherwise each test process
+# would compile all modules again.
 export PYTHONDONTWRITEBYTECODE =
-# Processes that share the tests; all tests of a file run in one of them and share its servers, in the order that
-# test/conftest.py gives. More than there are cores, for much of the tests is waiting.
+# The number of processes that run tests. It may be higher than the number of cores, because tests often wait. All tests
+# of a file run in one process and share its servers; test/conftest.py sets the order of the files.
 export WORKERS ?= 4
 export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
@@ -13,7 +14,7 @@ export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 install: $(VENV)/.installed
 
-# What a user installs. The pip that Python 3.11 brings does not know dependency groups.
+# What a user installs. pip is upgraded because the pip of Python 3.11 does not support dependency groups.
 $(VENV)/.local: pyproject.toml
 	@echo "Installing the package and its local hosts into $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
@@ -29,12 +30,12 @@ $(VENV)/.installed: $(VENV)/.local
 demo: $(VENV)/.local
 	$(BIN)/python -m pip_services4_serverless.local._demo
 
-# With coverage measured, so that `make test check` runs the tests once.
+# All tests, with coverage, so that `make test check` runs them only once.
 test: install
 	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report= --cov-fail-under=0
 
-# For each time that a file is saved, under 30 seconds: the rules, the wire, connections and clients. It leaves out
-# coverage, tests that hold a bound in time, random, long and concurrent calls, secrets, the local hosts, containers,
+# The tests to run each time you save a file: the rules, the wire, connections and clients, in less than 30 seconds. It
+# leaves out coverage, tests of time limits, random, long and concurrent calls, secrets, the local hosts, containers,
 # other libraries, the command line and the documentation.
 test-fast: install
 	$(BIN)/python -m pytest -q $(PARALLEL) -m 'not timing' \
@@ -58,14 +59,15 @@ types: install
 coverage: test
 	$(BIN)/python -m coverage report
 
-# 100,000 random responses (without WIRE_FUZZ the tests make fewer). Then, for each provider, 200,000 calls against a
-# server that fails, 100,000 interrupts, 500 forks and 50,000 calls of which many are cancelled, and the counts of both
-# sides. About twenty minutes.
+# The long versions of the random tests, about twenty minutes. First 100,000 random responses are parsed; `make test`
+# parses fewer. Then, for Azure and for Lambda, there are 200,000 calls to a server that fails at random, 100,000
+# interrupts, 500 forks, and 50,000 calls of which many are cancelled. The results of the calls are compared with what
+# the server counted.
 soak: install
 	WIRE_FUZZ=100000 $(BIN)/python -m pytest -q test/_wire/test_response.py
 	PYTHONPATH=test $(BIN)/python test/soak.py
 
-# Fails on known vulnerabilities of dependencies; says so when it cannot reach its data.
+# Fails if an installed dependency has a known vulnerability. If the data cannot be reached, it says so, and succeeds.
 audit: install
 	$(BIN)/python .ci/audit
 
@@ -76,11 +78,11 @@ $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group docs
 	touch $@
 
-# Wheel and sdist in dist/.
+# Builds the wheel and the sdist in dist/.
 wheel: $(VENV)/.package
 	.ci/package build $(BIN)/python
 
-# Then all tests, against the wheel in an empty environment.
+# Also runs all tests against the wheel, in an empty environment.
 package: wheel
 	.ci/package install $(BIN)/python
 	.ci/package test $(BIN)/python --
@@ -89,28 +91,29 @@ $(VENV)/.package: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --group package
 	touch $@
 
-# What .ci/run needs in the first environment, before anything runs in it.
+# Installs what .ci/run needs, before anything runs in the environment.
 tools: $(VENV)/.docs $(VENV)/.package
 
-# The other interpreters of 3.11 to 3.14 that are found, each with the wheel in an environment of its own.
+# Installs the wheel for every other Python from 3.11 to 3.14 that is found, each in an environment of its own.
 OTHERS = $$(.ci/pythons $(BIN)/python 2>/dev/null)
 environments: wheel
 	.ci/pythons $(BIN)/python >/dev/null
 	.ci/package install $(OTHERS)
 
-# What depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the hosts' processes, the toolkit. What
-# does not: the documentation, the benchmark, the images, other libraries' mocks, releases, and the two long tables of
-# what a call comes to and what it shows.
+# The tests of what depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the processes of the
+# hosts, pip-services. What does not depend on it: the documentation, the benchmark, the Docker images, mocks of other
+# libraries, releases, the fault matrix and the search for secrets.
 ON_EACH_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/container test/interop test/local \
 	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py \
 	--ignore=test/clients/test_fault_matrix.py --ignore=test/clients/test_secrets.py
 
-# Asked for together with `test`, these come after it, and `niquests` last.
+# With `make test pythons niquests` and several jobs, these still run after `test`, and `niquests` last.
 pythons: environments $(filter test,$(MAKECMDGOALS))
 	for python in $(OTHERS); do .ci/package test $$python -- $(ON_EACH_PYTHON) || exit; done
 
-# What niquests takes over, in an environment of its own: it puts urllib3-future in urllib3's place. botocore's own
-# connections, which it uses for roles' keys, are not closed there; that is all that is ignored.
+# The tests of everything that niquests affects, in an environment of its own, because niquests replaces urllib3 with
+# urllib3-future. With urllib3-future, botocore does not close the connections that it uses to get the keys of roles.
+# Only the warning about that is ignored.
 WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py test/_wire/test_endpoint.py \
 	test/clients/test_aws_signature.py test/clients/test_azure_function_client.py \
 	test/clients/test_cloud_function_client.py test/clients/test_fault_matrix.py test/clients/test_lambda_client.py \
@@ -125,12 +128,12 @@ $(VENV)/beside-niquests/.installed: pyproject.toml
 	$(@D)/bin/python -c 'import urllib3; from importlib.metadata import version; assert urllib3.__version__ == version("urllib3-future")'
 	touch $@
 
-# There is no engine in this: each RUN of the Dockerfiles, in a fresh folder.
+# Executes each RUN of the Dockerfiles in a new folder. It does not need Docker.
 docker-check:
 	$(PYTHON) docker/replay.py docker/Dockerfile docker/Dockerfile.test
 
-# Writes the figures of docs/performance.md and docs/benchmark.md. Takes under eight minutes, on a machine that does
-# nothing else meanwhile.
+# Measures, and writes the figures of docs/performance.md and docs/benchmark.md. It takes less than eight minutes, and
+# needs a machine that does nothing else at the time.
 bench: $(VENV)/.bench
 	PYTHONPATH=test $(BIN)/python -m benchmark
 

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: names of public classes and their methods, where they stand as code, lead to the reference."""
+"""A hook of mkdocs that links the names of public classes and their methods, if written as code, to the reference."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ PLACES = {
     for name in package.__all__
     for cls in [getattr(package, name)]
 }
-# What holds no further link: links, headings and blocks of code.
+# Names in these are not linked: links, headings and blocks of code.
 KEPT = re.compile(r"(<a\b.*?</a>|<h\d\b.*?</h\d>|<pre\b.*?</pre>|<autoref\b.*?</autoref>)", re.DOTALL)
 NAME = re.compile(rf"<code>((?:{'|'.join(PLACES)})(?:\.\w+)?)</code>")
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Marks the names; the plugin autorefs resolves them when all pages are known, and leaves those it does not find."""
+    """Marks the names. When all pages are known, the plugin autorefs makes the links; it ignores unknown names."""
     pieces = KEPT.split(html)
     pieces[::2] = [NAME.sub(_marked, piece) for piece in pieces[::2]]
     return "".join(pieces)

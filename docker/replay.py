@@ -1,7 +1,7 @@
-"""Executes what Dockerfiles do, without an engine: COPY and RUN in a fresh folder, then what the image would start.
+"""Executes the instructions of Dockerfiles without Docker: COPY and RUN in a new folder, then the image's command.
 
-It shows that the commands work, from these files, with this machine's Python and system. It shows nothing of the base
-image, and a user is not switched to. Absolute paths that WORKDIR, COPY and ENV name are moved into the folder.
+This shows that the commands work with the files of the repository and with this machine's Python and system. It does
+not test the base image, and does not switch users. Absolute paths in WORKDIR, COPY and ENV are moved into the folder.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 CONTEXT = Path(__file__).parent.parent
-LONGEST = 600  # seconds for a command
+TIMEOUT = 600  # seconds for a command
 
 
 def instructions(path: Path) -> list[tuple[str, str]]:
-    """The instructions with their arguments, lines joined."""
+    """The instructions and their arguments, with continued lines joined."""
     text = "\n".join(line for line in path.read_text("utf-8").splitlines() if not line.startswith("#"))
     lines = [line.strip() for line in re.sub(r"\\\n\s*", "", text).splitlines()]
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines if line]
 
 
 class Replay:
-    """One Dockerfile in one folder, all of its stages: so what one copies from another is there already."""
+    """All stages of one Dockerfile, in one folder, so what a stage copies from an earlier one is there already."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self._instructions = instructions(path)
@@ -39,11 +39,11 @@ class Replay:
         paths = {word for argument in named for word in re.findall(r"(?:^|[ =:])(/\w[\w./-]*)", argument)}
         self._moved = re.compile("|".join(map(re.escape, sorted(paths, key=len, reverse=True))) + r"(?![\w-])")
         base = root / "base"
-        subprocess.run([sys.executable, "-m", "venv", base], check=True, timeout=LONGEST)
+        subprocess.run([sys.executable, "-m", "venv", base], check=True, timeout=TIMEOUT)
         self._environment = {"PATH": f"{base}/bin:/usr/bin:/bin", "HOME": str(root), "LANG": "C.UTF-8"}
 
     def run(self, start: bool) -> None:
-        """All that the file says; at last, if asked to, what the image starts."""
+        """Execute all instructions and, if `start`, the command that the image starts."""
         last = {}
         for name, argument in self._instructions:
             print(f"  {name} {argument}", flush=True)
@@ -68,7 +68,7 @@ class Replay:
         *sources, target = words
         if sources[0].startswith("--from="):
             if not Path(self._move(target)).exists():
-                sys.exit(f"{target}: an earlier stage has not made it")
+                sys.exit(f"{target}: no earlier stage has created it")
             return
         ignored = [line.removeprefix("**/") for line in (CONTEXT / ".dockerignore").read_text("utf-8").split()]
         for source in sources:
@@ -90,7 +90,7 @@ class Replay:
             cwd=self._folder,
             env=os.environ | self._environment,
             check=True,
-            timeout=LONGEST,
+            timeout=TIMEOUT,
             stdin=subprocess.DEVNULL,
         )
 
