@@ -549,7 +549,7 @@ def transfer_encoding(coding: str) -> Step:
 
 def informational(*codes: int, **of: Any) -> Step:
     """Interim answers, such as 100 and 103, before the real one."""
-    interim = [b"HTTP/1.1 %d Interim\r\n\r\n" % code for code in codes]
+    interim = [b"HTTP/1.1 %03d Interim\r\n\r\n" % code for code in codes]
     return raw(*interim, b"".join(wire(**of)), name="informational")
 
 
