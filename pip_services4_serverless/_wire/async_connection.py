@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 class AsyncConnection(Channel):
-    """A channel whose steps the loop takes, as soon as it sees that the socket is ready, and whose result is awaited.
+    """A channel whose steps run in an event loop, when the socket is ready. Its result is awaited.
 
-    Used in its loop only; closed anywhere when that does not run.
+    Only its loop may use it. When the loop does not run, any thread may close it.
     """
 
     __slots__ = ("_descriptor", "_ends", "_loop", "_steps", "_timer", "_until", "_writes")
@@ -26,15 +26,15 @@ class AsyncConnection(Channel):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._loop = loop
-        self._descriptor = -1  # that the loop watches
-        self._writes = False  # it watches for room to write, too
-        self._steps: Steps[Any] | None = None  # that are under way
-        self._ends: asyncio.Future[Any] | None = None  # with their result
-        self._until = 0.0  # when they are told that there is no time left
-        self._timer: asyncio.TimerHandle | None = None  # that does so
+        self._descriptor = -1  # the descriptor that the loop watches
+        self._writes = False  # whether the loop also watches for writing
+        self._steps: Steps[Any] | None = None  # the steps under way
+        self._ends: asyncio.Future[Any] | None = None  # gets the result of the steps
+        self._until = 0.0  # when the current step times out
+        self._timer: asyncio.TimerHandle | None = None  # ends the current step at `_until`
 
     async def open(self, endpoint: Endpoint, ends_at: float) -> None:
-        """Connects. Raises as `opening`. Names are looked up, and a CA bundle is read, in a thread."""
+        """Connects. Raises what `opening` raises. A thread looks up names and reads the CA bundle."""
         try:
             async with asyncio.timeout(ends_at - monotonic()):
                 addresses = await self._look_up(*endpoint.address)
@@ -47,7 +47,7 @@ class AsyncConnection(Channel):
     async def _look_up(self, host: str, port: int) -> list[Address]:
         try:
             return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM, 0, socket.AI_NUMERICHOST))
-        except OSError:  # a name
+        except OSError:  # a host name, not an address
             return list(await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
     async def exchange(self, head: bytes, body: bytes, ends_at: float, limit: int) -> Response:
@@ -60,11 +60,11 @@ class AsyncConnection(Channel):
             self._advance()
             result: T = await self._ends
             return result
-        except BaseException:  # cancelled, in many cases: nobody may use what is left on this connection
+        except BaseException:  # often a cancellation: the connection may hold unread data
             self.close()
             raise
         finally:
-            # An error knows this frame, and the future the error: kept, they would wait for the garbage collector.
+            # The error refers to this frame, and the future to the error: kept, they would be a reference cycle.
             self._steps = self._ends = None
             self._set_timer(0.0)
 
@@ -83,19 +83,19 @@ class AsyncConnection(Channel):
             self._ends.set_result(done.value)
         except Exception as err:
             self._ends.set_exception(err)
-        except BaseException:  # an interrupt, which ends the loop
+        except BaseException:  # an interrupt: it ends the loop
             self._ends.cancel()
             raise
 
     def _set_timer(self, until: float) -> None:
-        """Sets or, with 0, ends it."""
+        """Sets the timer, or cancels it with 0."""
         if self._timer is not None:
             self._timer.cancel()
         self._until = until
         self._timer = self._loop.call_later(until - monotonic(), self._advance, True) if until else None
 
     def _watch(self, writes: bool) -> None:
-        """Has the loop watch the socket, from the first wait until it is closed."""
+        """Makes the loop watch the socket, until it is closed."""
         descriptor = self._sock.fileno()
         if descriptor != self._descriptor:  # a second address
             self._unwatch()
@@ -118,11 +118,11 @@ class AsyncConnection(Channel):
     def _on_readable(self) -> None:
         if self._steps is not None:
             self._advance()
-        # The loop may tell of what was read meanwhile: over TLS, an exchange may end without a wait.
+        # The loop may report data that was read meanwhile: over TLS, an exchange may end without a wait.
         elif self._sock is not None and self._is_readable(0.0):
-            self.close()  # idle: the far side closed it, or sent what nobody asked for
+            self.close()  # idle, and the server closed it or sent unexpected data
 
     def close(self) -> None:
-        """Closes the socket at once. Twice is fine."""
+        """Closes the socket immediately. Closing twice does nothing."""
         self._unwatch()
         super().close()

@@ -1,4 +1,4 @@
-"""A pool of connections for asyncio: those of each event loop by themselves."""
+"""A pool of connections for asyncio, separately for each event loop."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _Idle(deque[AsyncConnection]):
 
 
 class AsyncConnectionPool:
-    """As `ConnectionPool`, but that `request` is awaited. A connection belongs to the event loop that made it.
+    """Like `ConnectionPool`, but `request` is awaited. A connection belongs to the event loop that opened it.
 
-    `close` may be called from any thread; all else in the loop that makes a request.
+    Any thread may call `close`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AsyncConnectionPool:
         self._timeout = timeout
         self._idle_timeout = idle_timeout
         self._limit = limit
-        self._idle: dict[asyncio.AbstractEventLoop, _Idle] = {}  # a connection keeps its loop anyway
+        self._idle: dict[asyncio.AbstractEventLoop, _Idle] = {}  # a connection refers to its loop anyway
         self._closed = False
 
     async def request(
@@ -55,7 +55,7 @@ class AsyncConnectionPool:
         """Makes one exchange within `timeout` seconds.
 
         Raises:
-            WireError: there is no response, or it cannot be used; its class says which.
+            WireError: there is no response, or it cannot be used; the class shows which.
         """
         ends_at = monotonic() + (self._timeout if timeout is None else timeout)
         head = request_head(self.endpoint, method, target, headers, len(body))
@@ -104,15 +104,15 @@ class AsyncConnectionPool:
             if loop is here or idle.pid != os.getpid() or not loop.is_running():
                 _close_all(idle)
             else:
-                with suppress(RuntimeError):  # it was closed meanwhile, and watches nothing any more
+                with suppress(RuntimeError):  # the loop was closed meanwhile
                     loop.call_soon_threadsafe(_close_all, idle)
 
     def __del__(self) -> None:
-        if not self._closed:  # forgotten: its loops watch the connections, and would keep them
+        if not self._closed:  # the loops watch the connections, and would keep them open
             self.close()
 
 
 def _close_all(connections: _Idle) -> None:
-    with suppress(IndexError):  # none is left, or another thread took it
+    with suppress(IndexError):  # another thread took the last one
         while True:
             connections.pop().close()

@@ -1,8 +1,8 @@
-"""A socket that does not block, and the steps of an exchange on it, for blocking and asynchronous connections alike.
+"""A non-blocking socket and the steps of an exchange on it, for blocking and asynchronous connections.
 
 Steps are generators. A step that has to wait for the socket yields `(events, until)`: what it waits for (`READ`,
-`WRITE` or both), and when to give up. Its driver waits, blocking or awaited, and goes on with `next`, or throws
-`StepTimeoutError` in. `until` and `ends_at` are times of `time.monotonic`, in seconds.
+`WRITE` or both), and until when. Its driver waits, blocking or awaited, then continues it by `next`, or throws
+`StepTimeoutError` into it. `until` and `ends_at` are times of `time.monotonic`, in seconds.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[tuple[int, float], None, T]
 Address: TypeAlias = tuple[Any, ...]  # as `socket.getaddrinfo` lists them
 
-_READ_SIZE = 64 * 1024  # bytes; over TLS at least a record, so that nothing stays behind in the TLS layer
-_MAX_COPIED_BODY = 64 * 1024  # bytes of body that are copied behind the head, to leave in one packet with it
+_READ_SIZE = 64 * 1024  # bytes; at least a TLS record, so that no data stays in the TLS layer
+_MAX_COPIED_BODY = 64 * 1024  # bytes; a smaller body is sent together with the head, in one packet
 _LONGEST_KEEPALIVE = 32767  # seconds; Linux takes no more
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class StepTimeoutError(Exception):
-    """There is no time left for what is under way."""
+    """The current step has no time left."""
 
 
 class Channel:
-    """One connection. It belongs to one exchange at a time, and whatever breaks that off closes it."""
+    """One connection. It serves one exchange at a time; an exchange that fails closes it."""
 
     __slots__ = ("__weakref__", "_is_readable", "_is_tls", "_pid", "_sock", "idle_since", "reusable")
 
@@ -78,14 +78,16 @@ class Channel:
                 self.close()
 
     def _connecting(self, addresses: Sequence[Address], ends_at: float) -> Steps[None]:
-        """Tries the addresses within one bound: one that hangs leaves time for the next."""
+        """Tries the addresses one by one. One that hangs leaves time for the next."""
         failed: Exception = OSError("the name has no address")
         for number, (family, kind, protocol, _, address) in enumerate(addresses):
             left = ends_at - monotonic()
             if left <= 0:
                 raise StepTimeoutError
             try:
-                self._sock = socket.socket(family, kind, protocol)  # fails for a family that this machine has not
+                self._sock = socket.socket(
+                    family, kind, protocol
+                )  # fails for an address family that this machine does not support
                 self._sock.setblocking(False)
                 self._is_readable = waiter(self._sock, READ)
                 self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -137,7 +139,7 @@ class Channel:
     # --- An exchange ---
 
     def is_fresh(self, idle_timeout: float) -> bool:
-        """Whether another exchange may begin: this process made it, it was used lately, nothing came on it since."""
+        """Whether it may be reused: made by this process, not idle for too long, no unexpected data received."""
         return (
             self._sock is not None
             and monotonic() - self.idle_since <= idle_timeout
@@ -147,19 +149,19 @@ class Channel:
         )
 
     def exchanging(self, head: bytes, body: bytes, ends_at: float, limit: int) -> Steps[Response]:
-        """Sends a request and reads its response whole. Closes the connection, unless it is `reusable` afterwards.
+        """Sends a request and reads the whole response. Closes the connection, unless it is `reusable` afterwards.
 
         Args:
             head: the request's line and headers, with the empty line.
             body: the request's body.
-            ends_at: when the response must be there.
-            limit: bytes that the response's body may have.
+            ends_at: when the whole response must have arrived.
+            limit: the maximum size of the response's body, in bytes.
 
         Raises:
-            NotSentError: there was no time left to begin.
-            ResponseTimeoutError: the response did not arrive whole in time.
-            ConnectionLostError: the connection ended before that, or what came is not HTTP.
-            ContentDecodingError, ResponseTooLargeError: the response arrived and cannot be used.
+            NotSentError: the time was over before anything was sent.
+            ResponseTimeoutError: the whole response did not arrive in time.
+            ConnectionLostError: the connection ended before that, or the response is not valid HTTP.
+            ContentDecodingError, ResponseTooLargeError: the response arrived, but cannot be used.
         """
         self.reusable = False
         reader = ResponseReader(limit)
@@ -176,7 +178,7 @@ class Channel:
             except WireError:
                 raise
             except OSError as err:
-                failure = err  # a server that refuses a long request may respond and close: what it sent is still there
+                failure = err  # a server may reject a long request early: read its response
             yield from self._receiving(reader, ends_at, failure)
             response = reader.response()
             self.idle_since = monotonic()
@@ -187,13 +189,13 @@ class Channel:
         except ConnectionLostError:
             if reader.status < 300:
                 raise
-            return reader.response()  # of an error the status says enough
+            return reader.response()  # of an error the status is enough
         finally:
             if not self.reusable:
                 self.close()
 
     def _sending(self, data: bytes, reader: ResponseReader, ends_at: float) -> Steps[bool]:
-        """Sends all of it, unless a response begins before that: then False."""
+        """Sends all data. Stops and returns False if a response begins before that."""
         try:
             sent = self._sock.send(data)
         except _WOULD_BLOCK:
@@ -218,12 +220,12 @@ class Channel:
         return True
 
     def _receiving(self, reader: ResponseReader, ends_at: float, failure: OSError | None = None) -> Steps[None]:
-        """Reads on to the end of the response; `failure` is how sending the request ended."""
+        """Reads the rest of the response. `failure` is the exception of sending the request, if any."""
         try:
             while not reader.complete:
                 if not self._is_tls:
                     yield READ, ends_at
-                elif monotonic() >= ends_at:  # data that TLS has read ahead is not seen by waiting
+                elif monotonic() >= ends_at:  # waiting does not see data that TLS has already read
                     raise StepTimeoutError
                 try:
                     received = self._sock.recv(_READ_SIZE)
@@ -248,15 +250,17 @@ class Channel:
             sock.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_sock", None) is not None:  # dropped by an interrupt, or with a pool that nobody closed
+        if getattr(self, "_sock", None) is not None:  # after an interrupt, or with a pool that was not closed
             self.close()
 
 
 def connect_error(endpoint: Endpoint, err: Exception) -> NotSentError:
-    """What an exception means that came before a connection was made."""
+    """The wire's exception for one that was raised while connecting."""
     if isinstance(err, StepTimeoutError | TimeoutError):
         return NotSentError(f"Connecting to {endpoint.host} timed out")
-    return NotSentError(f"Could not connect to {endpoint.host}: {_reason(err)}")  # a ValueError: not a host's name
+    return NotSentError(
+        f"Could not connect to {endpoint.host}: {_reason(err)}"
+    )  # also a ValueError: an invalid host name
 
 
 def _take(received: bytes, reader: ResponseReader) -> None:
@@ -267,24 +271,24 @@ def _take(received: bytes, reader: ResponseReader) -> None:
 
 
 def _blocked_for(err: OSError) -> int:
-    # Readable, too: a server that does not read what is to be written may still respond.
+    # Also readable: a server that does not read the request may still respond.
     return READ | WRITE if isinstance(err, ssl.SSLWantWriteError) else READ
 
 
 def _set_keepalive(sock: socket.socket, seconds: float) -> None:
-    """Has the kernel probe a silent connection, so that no NAT forgets it while a function works."""
+    """Makes the kernel probe a silent connection, so that a NAT keeps it while a function runs."""
     if not seconds:
         return
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     whole = min(max(1, math.ceil(seconds)), _LONGEST_KEEPALIVE)
-    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # macOS has the second for the first
+    for name in ("TCP_KEEPIDLE", "TCP_KEEPALIVE", "TCP_KEEPINTVL"):  # macOS has the second in place of the first
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), whole)
 
 
 def waiter(sock: Any, events: int) -> Callable[[float], bool]:
-    """What waits for a socket, for so many seconds at most, and tells whether it is ready."""
-    if hasattr(select, "poll"):  # for descriptors over 1024, too
+    """A function that waits for a socket, for the given seconds at most, and returns whether it is ready."""
+    if hasattr(select, "poll"):  # also for descriptors over 1024
         poll = select.poll()
         poll.register(
             sock.fileno(), (select.POLLIN if events & READ else 0) | (select.POLLOUT if events & WRITE else 0)
@@ -292,7 +296,7 @@ def waiter(sock: Any, events: int) -> Callable[[float], bool]:
         return lambda seconds: bool(poll.poll(math.ceil(seconds * 1000)))
     descriptor = [sock.fileno()]
     sets = descriptor if events & READ else [], descriptor if events & WRITE else [], descriptor
-    select.select(*sets, 0)  # a ValueError while nothing is sent yet, where the descriptor is over 1024
+    select.select(*sets, 0)  # raises ValueError for a descriptor over 1024, before anything is sent
     return lambda seconds: any(select.select(*sets, seconds))
 
 

@@ -19,7 +19,7 @@ class Connection(Channel):
     __slots__ = ()
 
     def open(self, endpoint: Endpoint, ends_at: float) -> None:
-        """Connects. Raises as `opening`. The look-up of the host's name has no bound but the system's own."""
+        """Connects. Raises what `opening` raises. Only the system limits the time to look up the host's name."""
         try:
             addresses = socket.getaddrinfo(*endpoint.address, 0, socket.SOCK_STREAM)
         except (OSError, ValueError) as err:

@@ -1,4 +1,4 @@
-"""A pool of blocking connections. It holds no lock, so that no interrupt and no fork can leave one held."""
+"""A pool of blocking connections. It uses no lock that an interrupt or a fork could leave locked."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .response import Response
 
 
 class ConnectionPool:
-    """Sends requests to one endpoint and keeps the connections that may be used again.
+    """Sends requests to one endpoint, and keeps connections for reuse.
 
-    A connection is idle in the pool, belongs to one call, or is closed. Calls beyond what is kept open connections of
-    their own, which are closed after use.
+    A connection is idle in the pool, in use by one call, or closed. The number of calls is not limited: connections
+    beyond `max_connections` are closed after use.
 
     Args:
         endpoint: where to connect.
-        max_connections: connections that are kept.
-        connect_timeout: seconds to connect, where a request says nothing else.
-        timeout: seconds for a whole exchange, where a request says nothing else.
-        idle_timeout: seconds after which a connection is not used again.
-        limit: bytes that a response's body may have.
+        max_connections: the maximum number of idle connections.
+        connect_timeout: seconds to connect, unless a request sets its own.
+        timeout: seconds for a whole exchange, unless a request sets its own.
+        idle_timeout: seconds after which an idle connection is no longer reused.
+        limit: the maximum size of a response's body, in bytes.
     """
 
     def __init__(
@@ -58,17 +58,17 @@ class ConnectionPool:
         timeout: Any = None,
         **_: Any,
     ) -> Response:
-        """Makes one exchange: what `requests.adapters.HTTPAdapter.send` asks of a pool of urllib3.
+        """Makes one exchange. `requests.adapters.HTTPAdapter.send` calls this method of a urllib3 pool.
 
         Args:
-            method: as `POST`.
-            url: the request's target, as it stands on the request's line.
+            method: for example `POST`.
+            url: the target on the request line.
             body: the whole body.
-            headers: `Host` and `Content-Length` are added where they are missing.
+            headers: `Host` and `Content-Length` are added if they are missing.
             timeout: with `connect_timeout` and `read_timeout` in seconds, the second for the whole exchange.
 
         Raises:
-            WireError: there is no response, or it cannot be used; its class says which.
+            WireError: there is no response, or it cannot be used; the class shows which.
         """
         seconds = (getattr(timeout, "read_timeout", None) or self._timeout) if timeout is not None else self._timeout
         connect = getattr(timeout, "connect_timeout", None) if timeout is not None else None
@@ -83,7 +83,7 @@ class ConnectionPool:
         timeout: float | None = None,
         connect_timeout: float | None = None,
     ) -> Response:
-        """Makes one exchange within `timeout` seconds. Raises as `urlopen`."""
+        """Makes one exchange within `timeout` seconds. Raises what `urlopen` raises."""
         ends_at = monotonic() + (self._timeout if timeout is None else timeout)
         content = body.encode() if isinstance(body, str) else body
         head = request_head(self.endpoint, method, target, headers, len(content))
@@ -111,14 +111,14 @@ class ConnectionPool:
 
     def _keep(self, connection: Connection) -> None:
         if len(self._idle) < self._max_connections:
-            self._idle.append(connection)  # where two threads race, the oldest drops out of the deque and is closed
+            self._idle.append(connection)  # if two threads race, the deque drops its oldest, which closes it
             if self._closed:
                 self.close()
         else:
             connection.close()
 
     def close(self) -> None:
-        """Closes the idle connections at once, and those in use after their exchange."""
+        """Closes the idle connections immediately, and those in use after their exchange."""
         self._closed = True
         while True:
             try:

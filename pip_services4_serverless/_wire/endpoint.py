@@ -1,4 +1,4 @@
-"""Where a pool connects to: a host, perhaps through a proxy, perhaps with TLS."""
+"""Where a pool connects to: a host, possibly through a proxy, possibly with TLS."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Proxy(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """What all connections of a pool have in common."""
+    """The destination of a pool's connections."""
 
     host: str
     port: int
     is_tls: bool
-    authority: str  # what goes into `Host`
+    authority: str  # the value of `Host`
     ca_bundle: str  # a file or a folder of certificates
     proxy: Proxy | None
     keepalive: float  # seconds of silence before TCP keep-alive probes; 0 sends none
@@ -56,12 +56,12 @@ class Endpoint(NamedTuple):
 
     @property
     def uses_tls(self) -> bool:
-        """Certificates are checked: the function's, the proxy's, or both."""
+        """Whether certificates are checked: the function's, the proxy's, or both."""
         return self.is_tls or (self.proxy is not None and self.proxy.is_tls)
 
     @property
     def sends_whole_url(self) -> bool:
-        """A proxy is asked for plain http by the whole URL; for https it is asked for a tunnel."""
+        """Whether a request line has the whole URL: for plain http through a proxy. https uses a tunnel."""
         return self.proxy is not None and not self.is_tls
 
 
@@ -84,15 +84,15 @@ def _proxy_of(url: str) -> Proxy:
     return Proxy(host, port or _DEFAULT_PORTS[parts.scheme], parts.scheme == "https", authorization)
 
 
-# Reading a CA bundle takes longer than all the rest of connecting: one context for each state of each.
+# Reading a CA bundle takes longer than the rest of connecting, so contexts are kept by bundle and file status.
 _contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """The context that checks certificates against a bundle. One that was read before outlives its file.
+    """The context that checks certificates against a bundle. It is kept if the file is deleted later.
 
     Raises:
-        OSError: the bundle is not there, or holds something else.
+        OSError: the bundle does not exist, or is not valid.
     """
     known = _contexts.get(ca_bundle)
     try:
@@ -101,7 +101,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
         if known is None:
             raise
         return known[1]
-    # The time alone does not show a file that was moved into its place with its time kept.
+    # The time alone does not show that a file was replaced by one with the same time.
     state = status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
     if known is None or known[0] != state:
         is_folder = os.path.isdir(ca_bundle)

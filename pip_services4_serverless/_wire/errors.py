@@ -1,4 +1,4 @@
-"""How an exchange may fail. No message quotes what the far side sent."""
+"""How an exchange may fail. No message quotes the response."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ class NotSentError(WireError):
 
 
 class PoolClosedError(NotSentError):
-    """Nothing of the request was sent: the pool was closed before."""
+    """Nothing of the request was sent: the pool is closed."""
 
 
 class ResponseTimeoutError(WireError):
-    """The request was sent, at least in part, and the response did not arrive whole in time."""
+    """The request was sent, at least in part, and the whole response did not arrive in time."""
 
 
 class ConnectionLostError(WireError):
-    """The request was sent, at least in part, and the connection ended, or sent something else than a response."""
+    """The request was sent, at least in part. The connection was lost, or the response is not valid HTTP."""
 
 
 class ContentDecodingError(WireError):
-    """The response arrived, and its body is not what its `Content-Encoding` says."""
+    """The response arrived, but its body does not match its `Content-Encoding`."""
 
 
 class ResponseTooLargeError(WireError):
-    """The response's body is over the limit, counted after decompression."""
+    """The response's body is larger than the limit, counted after decompression."""

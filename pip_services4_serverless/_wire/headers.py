@@ -1,4 +1,4 @@
-"""The headers of responses and requests. Names are looked up without regard to case."""
+"""The headers of responses and requests. Names are case-insensitive."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Headers(Mapping[str, Any]):
 
     @classmethod
     def of_text(cls, text: str) -> Self:
-        """Of lines that llhttp has checked: each is a name, a colon and a value. Read when one is asked for."""
+        """Makes headers of lines that llhttp has checked. They are parsed on first use."""
         headers = cls.__new__(cls)
         headers._text = text
         return headers
 
     def __getattr__(self, name: str) -> Any:
-        if name != "_by_name":  # which is not there until it is asked for
+        if name != "_by_name":  # set on first use
             raise AttributeError(name)
         lines = [line.partition(":") for line in self._text.split("\r\n") if line]
         self._by_name = _joined([(name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines])
@@ -53,11 +53,11 @@ class Headers(Mapping[str, Any]):
         return len(self._by_name)
 
     def without(self, name: str) -> Headers:
-        """The same headers but for one."""
+        """The headers without one of them."""
         return Headers((key, value) for key, value in self.items() if key.lower() != name.lower())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self)})"  # a value may be a key, or repeat one
+        return f"{type(self).__name__}({', '.join(self)})"  # without values: one may be a key
 
 
 class RequestHeaders(Headers, MutableMapping[str, Any]):
@@ -66,7 +66,7 @@ class RequestHeaders(Headers, MutableMapping[str, Any]):
     __slots__ = ()
 
     def copy(self) -> RequestHeaders:
-        """The same headers, to be changed by themselves."""
+        """A copy."""
         headers = RequestHeaders.__new__(RequestHeaders)
         headers._by_name = self._by_name.copy()
         return headers

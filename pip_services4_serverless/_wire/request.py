@@ -10,10 +10,10 @@ from .errors import NotSentError
 
 
 def request_head(endpoint: Endpoint, method: str, target: str, headers: Mapping[Any, Any], length: int) -> bytes:
-    """The request's line and headers, which requests allows to be bytes.
+    """The request line and the headers. requests allows headers to be bytes.
 
     Raises:
-        NotSentError: there is a line break in one, or a character that is not latin-1.
+        NotSentError: a header contains a line break, or a character outside Latin-1.
     """
     lines = [f"{method} {target} HTTP/1.1"]
     needs_host = needs_length = True

@@ -13,19 +13,19 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from .errors import ConnectionLostError, ContentDecodingError, ResponseTooLargeError
 from .headers import Headers
 
-MAX_HEAD = 256 * 1024  # bytes of a response that are neither its body nor a chunk of it
-# What says how a response is framed, and how its body is encoded. Most calls ask for no other header.
+MAX_HEAD = 256 * 1024  # bytes of a response besides its body and the framing of chunks
+# The headers that frame and encode the body. Most calls need no other.
 _FRAMING = re.compile(r"\r\n(content-length|content-encoding|transfer-encoding|connection):[ \t]*([^\r]*)")
 _GZIP = b"\x1f\x8b"
-_INFLATE_INPUT = 64 * 1024  # bytes at a time: zlib copies what it leaves
-_INFLATE_STEP = 1024 * 1024  # bytes; so much more than the limit a decompression bomb may fill
-# Decompressing is bounded by the limit alone, and not by time, so that these must not multiply it.
+_INFLATE_INPUT = 64 * 1024  # bytes at a time: zlib copies the input that it does not use
+_INFLATE_STEP = 1024 * 1024  # bytes; a decompression bomb may exceed the limit by this much
+# The size limit bounds decompression, but time does not: these keep encodings and members from multiplying it.
 _MAX_ENCODINGS = 5
 _MAX_MEMBERS = 10_000
 
 
 class Response:
-    """A whole response. Its body is decoded already; `read` and `stream` are what requests and botocore ask for."""
+    """A whole response with a decoded body. requests and botocore call `read` and `stream`."""
 
     __slots__ = ("_position", "body", "headers", "reason", "status")
 
@@ -43,15 +43,15 @@ class Response:
         return self.body[begin : self._position]
 
     def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
-        """What is left of the body, in one piece."""
+        """The rest of the body, in one chunk."""
         if rest := self.read():
             yield rest
 
     def release_conn(self) -> None:
-        """Nothing to do: the connection is free since the response was read."""
+        """Does nothing: the connection was released when the response had been read."""
 
     def close(self) -> None:
-        """Nothing to do, as `release_conn`."""
+        """Does nothing, like `release_conn`."""
 
 
 class _Event(Enum):
@@ -64,11 +64,11 @@ _BEGIN, _HEAD, _END = _Event
 
 
 class ResponseReader:
-    """Makes one response of the bytes that follow one request.
+    """Parses one response.
 
     Args:
-        limit: the most bytes that the body may have, after decompression.
-        head_only: the response ends with its head, as that of a proxy to `CONNECT`.
+        limit: the maximum size of the body after decompression, in bytes.
+        head_only: the response ends with its head, like a proxy's response to `CONNECT`.
     """
 
     __slots__ = (
@@ -107,19 +107,19 @@ class ResponseReader:
         self.has_excess = False  # there is something behind the response
 
     def feed(self, data: bytes) -> bool:
-        """Takes what came from the connection; True when the response is complete.
+        """Takes received bytes; returns True when the response is complete.
 
         Raises:
             ConnectionLostError: this is not an HTTP response.
-            ResponseTooLargeError: the body is over the limit.
+            ResponseTooLargeError: the body is larger than the limit.
         """
         if data.endswith((b"\r", b"\n")):
-            # llhttp skips line breaks behind a response without a word: only the last byte may complete it.
+            # llhttp silently skips line breaks after a response. Fed alone, the last byte shows that they are excess.
             self._parse(data[:-1])
             self._parse(data[-1:])
         else:
             self._parse(data)
-        # A chunk of one byte comes in up to 16; an endless head, trailer or extension of a chunk would come in more.
+        # A chunk of one byte has up to 16 bytes of overhead; an endless head, trailer or chunk extension has more.
         if self._overhead > MAX_HEAD + 16 * self._size and not self.complete:
             raise ConnectionLostError(f"The response head is larger than {MAX_HEAD} bytes")
         return self.complete
@@ -142,7 +142,7 @@ class ResponseReader:
         self._overhead += len(data) - (self._size - before)
         if failure is not None:
             self._parser = None
-            if not self.complete:  # otherwise it is about what comes after the response
+            if not self.complete:  # otherwise the fault is after the response
                 raise ConnectionLostError(f"The response is not valid HTTP: {failure}")
             self.has_excess = True
 
@@ -164,11 +164,11 @@ class ResponseReader:
         return self._status
 
     def response(self) -> Response:
-        """The response. The body of an error that is not complete, or not decodable, counts as empty.
+        """The response. The body of a non-2xx response is empty if it is incomplete or cannot be decoded.
 
         Raises:
-            ContentDecodingError: the body of a 2xx response is not what its `Content-Encoding` says.
-            ResponseTooLargeError: the body is over the limit once it is decompressed.
+            ContentDecodingError: the body of a 2xx response does not match its `Content-Encoding`.
+            ResponseTooLargeError: the body is larger than the limit after decompression.
         """
         body = (self._body[0] if len(self._body) == 1 else b"".join(self._body)) if self.complete else b""
         if self._encoding and body:
@@ -183,7 +183,7 @@ class ResponseReader:
     def _take_events(self) -> None:
         for event in self._events:
             if self.complete:
-                # The end of a message whose head was all that counted is nothing behind it.
+                # The end of a message that was complete with its head is not excess.
                 self.has_excess = self.has_excess or event is not _END
             elif isinstance(event, bytes):
                 self._size += len(event)
@@ -192,12 +192,12 @@ class ResponseReader:
                 self._body.append(event)
             elif event is _HEAD:
                 self._take_head()
-            elif event is _END and self._status:  # an interim response ends as well
+            elif event is _END and self._status:  # status 0: an interim response ended
                 self.complete = True
         self._events.clear()
 
     def _take_head(self) -> None:
-        """llhttp has checked it: lines end with CR and LF, and there are no empty ones but before and behind it."""
+        """Reads the head, which llhttp has checked: all lines end with CR and LF, and none in between is empty."""
         head = self._head if self._head.startswith(b"HTTP") else self._head.lstrip(b"\r\n")
         end = head.index(b"\r\n\r\n")
         text = head[:end].decode("latin-1")
@@ -220,15 +220,15 @@ class ResponseReader:
             framing[name] = f"{framing[name]}, {value}" if name in framing else value
         self._encoding = framing.get("content-encoding", "")
         length, coding = framing.get("content-length"), framing.get("transfer-encoding")
-        has_body = status not in (204, 304)  # those have none, whatever their heads say
+        has_body = status not in (204, 304)  # these have no body, whatever their head says
         if has_body and length and int(length) > self._limit:
             raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
-        # Nobody asked for another, and llhttp would take the chunks for a body that ends with the connection.
+        # No other was requested, and llhttp would read the chunks as a body that ends with the connection.
         if coding and coding.rstrip(" ") != "chunked":
             raise ConnectionLostError("The response's Transfer-Encoding is not supported")
         is_framed = bool(length or coding)
         self._ends_with_connection = has_body and not is_framed
-        # A body that must not be there may still be on its way, and would be taken for the next response.
+        # A body where none is allowed may still arrive, and would be taken for the next response.
         is_exact = is_framed if has_body else not coding and (not length or int(length) == 0)
         self.keep_alive = is_exact and version == "HTTP/1.1"
         if connection := framing.get("connection"):
@@ -238,8 +238,8 @@ class ResponseReader:
 
 
 class _Events:
-    """What llhttp calls: no function in Python, in which a signal could raise. What a callback raises is lost where the
-    call is made in an `except` block: httptools hands it on as a context, and Python puts another in its place."""
+    """The callbacks of llhttp. None is a Python function, in which a signal handler could raise: httptools loses an
+    exception of a callback if the call is made in an `except` block."""
 
     def __init__(self, events: list[bytes | _Event]) -> None:
         append = self.on_body = events.append
@@ -249,7 +249,7 @@ class _Events:
 
 
 def _decode(body: bytes, encodings: str, limit: int) -> bytes:
-    """The body without its encodings; one that we do not know, and did not ask for, is left as it is."""
+    """The decoded body. An unknown encoding, which was not requested, is left as it is."""
     names = encodings.split(",")
     if len(names) > _MAX_ENCODINGS:
         raise zlib.error("too many encodings")
@@ -260,7 +260,7 @@ def _decode(body: bytes, encodings: str, limit: int) -> bytes:
             case "deflate":
                 try:
                     body = _inflate(body, zlib.MAX_WBITS, limit)
-                except zlib.error:  # some send it without zlib's frame
+                except zlib.error:  # some servers send it without the zlib header
                     body = _inflate(body, -zlib.MAX_WBITS, limit)
     return body
 
@@ -281,7 +281,7 @@ def _inflate(body: bytes, window: int, limit: int) -> bytes:
             chunks.append(chunk)
             if not chunk and not taken and not member.eof:
                 raise zlib.error("incomplete")
-        # A gzip body may have several members. What else is behind one is padding, and no part of the body.
+        # A gzip body may have several members. Anything else after a member is padding.
         next_member = body[position : position + len(_GZIP)]
         if not next_member or not _GZIP.startswith(next_member):
             return b"".join(chunks)

@@ -12,7 +12,7 @@ _RECORD_SIZE = 16 * 1024  # bytes
 
 
 class TlsInTls:
-    """As much of an `ssl.SSLSocket` that does not block as a connection needs."""
+    """The methods of a non-blocking `ssl.SSLSocket` that a connection needs."""
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
         self._outer = outer
@@ -21,28 +21,28 @@ class TlsInTls:
         self._unsent = b""
 
     def do_handshake(self) -> None:
-        """Goes on with the handshake; raises `SSLWantReadError` or `SSLWantWriteError` to be called again."""
+        """Continues the handshake; raises `SSLWantReadError` or `SSLWantWriteError` if it must be called again."""
         self._run(self._inner.do_handshake)
         if not self._flush():
             raise ssl.SSLWantWriteError
 
     def send(self, data: Any) -> int:
-        """Sends some of the data; how much."""
+        """Sends some of the data; returns the number of bytes."""
         if not self._flush():
             raise ssl.SSLWantWriteError
         sent = self._run(lambda: self._inner.write(memoryview(data)[:_RECORD_SIZE]))
-        self._flush()  # what cannot leave now leaves before anything else is sent
+        self._flush()  # the rest is sent before other data
         return sent
 
     def recv(self, size: int) -> bytes:
-        """What was received; nothing at the end."""
+        """Received data; empty at the end of the connection."""
         try:
             return self._run(lambda: self._inner.read(size))
         except ssl.SSLZeroReturnError:
             return b""
 
     def pending(self) -> int:
-        """Bytes that were read from the network and not yet received."""
+        """The number of bytes that were read from the network but not yet returned."""
         return self._inner.pending() + self._received.pending + self._outer.pending()
 
     def fileno(self) -> int:
@@ -71,7 +71,7 @@ class TlsInTls:
                     self._received.write_eof()
 
     def _flush(self) -> bool:
-        """Sends what was written; False where some of it cannot leave now."""
+        """Sends the encrypted data; returns False if some of it must wait."""
         self._unsent += self._to_send.read()
         while self._unsent:
             try:
