@@ -160,8 +160,8 @@ def test_silent_pipe_is_told_and_left_alone(
     assert main((*to("azure", server.url), "b=2", "--trace-id", "T")) == 0
     assert sent(server) == {"cmd": "get", "trace_id": "T", "b": "2"}
     assert capsys.readouterr().err == (
-        "pip-serverless: standard input is open, but silent, and is not read; `-` waits for it as long as it takes, "
-        "`< /dev/null` leaves it out\n"
+        "pip-serverless: standard input is open, but has no data, and is ignored; "
+        "pass `-` to wait for it, or `< /dev/null` to skip it\n"
     )
 
 
@@ -173,7 +173,7 @@ def test_pipe_that_does_not_end_is_refused(
     os.write(open_pipe, written)
     assert main((*to("azure", server.url), *arguments)) == 2
     assert server.connections == 0
-    assert capsys.readouterr().err.startswith("pip-serverless: standard input: it did not end within 0.4 s; `-` waits")
+    assert capsys.readouterr().err.startswith("pip-serverless: standard input: it did not end within 0.4 s; pass `-`")
 
 
 def test_slow_pipe_is_waited_for_if_asked(server: FaultServer, open_pipe: int) -> None:
@@ -210,17 +210,17 @@ def test_closed_standard_input_has_no_parameters(
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [
-        (("a",), b"", "'a' is neither key=text nor key:=json"),
-        (("=1",), b"", "'=1' is neither key=text nor key:=json"),
-        ((":=1",), b"", "':=1' is neither key=text nor key:=json"),
+        (("a",), b"", "'a' is not key=text or key:=json"),
+        (("=1",), b"", "'=1' is not key=text or key:=json"),
+        ((":=1",), b"", "':=1' is not key=text or key:=json"),
         (("a:=nul",), b"", "a: is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
         (("a:=NaN",), b"", "a: is not valid JSON: NaN is not a JSON number"),
-        (("-",), b"[1]", "standard input: a JSON object is wanted, of parameters by name"),
+        (("-",), b"[1]", "standard input must be a JSON object with the parameters"),
         (("-",), b"{", "standard input is not valid JSON: Expecting property name enclosed in double quotes"),
         (("-",), b"\xff\xff", "standard input is not valid JSON: 'utf-8' codec can't decode"),
         (("-",), b"[" * 100_000, "standard input is not valid JSON: "),
-        (("cmd=x",), b"", "the parameter cmd is what --cmd is for"),
-        ((), b'{"trace_id": "x"}', "the parameter trace_id is what --trace-id is for"),
+        (("cmd=x",), b"", "the parameter cmd is reserved: use --cmd"),
+        ((), b'{"trace_id": "x"}', "the parameter trace_id is reserved: use --trace-id"),
     ],
 )
 def test_wrong_parameters_are_refused(
@@ -337,8 +337,8 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
     [
         ((), "the following arguments are required: {call,serve,demo}"),
         (("call",), "the following arguments are required: --cmd"),
-        (("call", "--cmd", "get"), "which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)"),
-        (("call", "--cmd", "", "--uri", "http://h/f"), "cmd is missing"),
+        (("call", "--cmd", "get"), "no function is given: set --config, --uri (Azure, Google) or --arn (Lambda)"),
+        (("call", "--cmd", "", "--uri", "http://h/f"), "cmd must be a non-empty string"),
         (("call", "--cmd", "get", "--uri", "ftp://h/f"), "connection.uri: must begin with http:// or https://"),
         (("call", "--cmd", "get", "--uri", "http://[/"), "connection.uri: "),
         (("call", "--cmd", "get", "--uri", "http://h/f", "--timeout", "x"), "options.timeout: must be a whole number"),
@@ -355,17 +355,20 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
             ("call", "--cmd", "get", "--uri", "https://f.a.run.app", "--auth-code-file", "f"),
             "--auth-code-file is for A",
         ),
-        (("serve", "google", "f"), "NAME=PATH[:target] is wanted"),
+        (("serve", "google", "f"), "expected NAME=PATH[:target]"),
         (("serve", "google", "f=/no/folder"), "there is no /no/folder to deploy 'f' from"),
-        (("call", "--cmd", "get", "--uri", "http://h/f", "--descriptor", "*"), "--descriptor picks a client in a file"),
+        (
+            ("call", "--cmd", "get", "--uri", "http://h/f", "--descriptor", "*"),
+            "--descriptor selects a client in a file",
+        ),
         (("call", "--cmd", "get", "--uri", "http://h/f", "--config", "f"), "--uri cannot be used with --config"),
         (("call", "--cmd", "get", "--provider", "gcp"), "argument --provider: invalid choice: 'gcp'"),
         (("serve", "azure", "--port", "x", "."), "argument --port: invalid int value: 'x'"),
-        (("serve", "azure", ".", "other"), "there is one argument too many: other"),
-        (("serve", "lambda", "f"), "NAME=PATH:module.handler is wanted"),
-        (("serve", "lambda", "f=handler"), "handler: 'module.function' is wanted, not 'handler'"),
+        (("serve", "azure", ".", "other"), "unexpected argument: other"),
+        (("serve", "lambda", "f"), "expected NAME=PATH:module.handler"),
+        (("serve", "lambda", "f=handler"), "handler: must be 'module.function', not 'handler'"),
         (("serve", "lambda", "f=/no/folder:app.handler"), "path: there is no /no/folder"),
-        (("serve", "azure", "/no/folder"), "/no/folder is no folder of a function app"),
+        (("serve", "azure", "/no/folder"), "/no/folder is not the folder of a function app"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -480,7 +483,9 @@ def test_provider_of_a_section(tmp_path: Path, section: str, expected: str) -> N
     assert config_file.find(str(tmp_path / "config.yml"), None, None, None).provider == expected
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "no text")])
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "not UTF-8 text")]
+)
 def test_unreadable_key_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
     """A missing key is not taken for no key."""
     path = tmp_path / "key"
@@ -585,27 +590,31 @@ def test_only_client_of_a_file_needs_no_name(
         (
             CONTAINER,
             (),
-            "3 clients fit: pick one by --name or --descriptor; there are: shop:client:azurefunc:dummies:1",
+            "3 clients match: select one by --name or --descriptor; the clients are: shop:client:azurefunc:dummies:1",
         ),
-        (CONTAINER, ("--name", "dummies"), "2 clients fit: pick one by --name or --descriptor; there are: "),
+        (CONTAINER, ("--name", "dummies"), "2 clients match: select one by --name or --descriptor; the clients are: "),
         (
             CONTAINER,
             ("--name", "nobody"),
-            "no client fits; there are: shop:client:azurefunc:dummies:1.0, shop:client:l",
+            "no client matches; the clients are: shop:client:azurefunc:dummies:1.0, shop:client:l",
         ),
         ("- descriptor: a", (), "Descriptor a is in wrong format"),
-        ("- descriptor: a:client:b:c:1\n  options: {}", (), "no client fits; there are: none that has a connection"),
+        (
+            "- descriptor: a:client:b:c:1\n  options: {}",
+            (),
+            "no client matches; the clients are: none with a connection",
+        ),
         (
             "connection: {discovery_key: k}",
             (),
             "the provider of the file itself is not clear: set --provider",
         ),
         ("connection: {discovery_key: k}", ("--provider", "azure"), "connection.discovery_key: 'k' is not found"),
-        ("text", (), "components are wanted, as a list or by name"),
-        ("", (), "components are wanted, as a list or by name"),
+        ("text", (), "the file must be a list or a map of components"),
+        ("", (), "the file must be a list or a map of components"),
         ('a: "{{KEY}}', (), "line 1: not valid YAML: "),
         ("a: \x07", (), "not valid YAML: an invalid character"),
-        ("a:\n  b: {{", (), "line 2: no parameter begins so: '{{'"),
+        ("a:\n  b: {{", (), "line 2: not a valid parameter: '{{'"),
         ('a: "{{{UNSET}}}"', (), "line 1: the environment has no UNSET"),
     ],
 )
@@ -621,7 +630,9 @@ def test_wrong_file_is_told(
     assert ended.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "No such file or directory"), (b"a: \xff", "it is no UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file or directory"), (b"a: \xff", "it is not UTF-8 text")]
+)
 def test_unreadable_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
     """A file that cannot be read is wrong usage."""
     path = tmp_path / "config.yml"
@@ -1258,7 +1269,7 @@ def test_demo(start: Callable[..., Process], number: int | None) -> None:
         demo.read_until("127.0.0.1|arn:")
         assert demo.end(number) == (128 + number, "")
     else:
-        assert "All answers were as expected." in demo.read_until("as expected")
+        assert "All responses were as expected." in demo.read_until("as expected")
         assert demo.wait() == (0, "")
     assert demo.left() == ([], [])
 

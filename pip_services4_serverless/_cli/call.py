@@ -99,7 +99,7 @@ def _status(error: ApplicationException) -> int:
 def _from_options(arguments: argparse.Namespace) -> config_file.Found:
     of_lambda = [name for name in _OF_LAMBDA if getattr(arguments, name) is not None]
     if arguments.uri is None and not of_lambda:
-        raise _usage_error("which function? Give --config, or --uri (Azure, Google), or --arn (Lambda)")
+        raise _usage_error("no function is given: set --config, --uri (Azure, Google) or --arn (Lambda)")
     provider = arguments.provider or ("lambda" if of_lambda else config_file.provider_of(arguments.uri))
     if provider != "lambda" and of_lambda:
         raise _usage_error(f"--{of_lambda[0]} is for Lambda")
@@ -107,14 +107,16 @@ def _from_options(arguments: argparse.Namespace) -> config_file.Found:
         if provider != own and getattr(arguments, f"{secret}_file") is not None:
             raise _usage_error(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
     if arguments.descriptor is not None:
-        raise _usage_error("--descriptor picks a client in a file: give --config")
+        raise _usage_error("--descriptor selects a client in a file: set --config")
     config = ConfigParams()
     for name in ("uri", *_OF_LAMBDA):
         value = getattr(arguments, name)
         if value is not None:
             config.put(f"connection.{name}", value)
     if arguments.uri is not None and any(name.lower() == "code" for name, _ in _query(arguments.uri)):
-        raise _usage_error(f"--uri holds a key: others see it. Leave ?code= out; use --auth-code-file or {AUTH_CODE}")
+        raise _usage_error(
+            f"--uri contains a key that others can see. Remove ?code= and use --auth-code-file or {AUTH_CODE}"
+        )
     if provider in _SECRETS:
         secret, variable, code = _SECRETS[provider]
         path = getattr(arguments, f"{secret}_file")
@@ -134,7 +136,7 @@ def _read(path: str, option: str, code: str) -> str:
     try:
         key = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as err:
-        reason = err.strerror if isinstance(err, OSError) else "it is no text"
+        reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         raise ConfigException(None, code, f"{option}: cannot read {path}: {reason}") from err
     if not key:
         raise ConfigException(None, code, f"{option}: {path} is empty")
@@ -148,11 +150,12 @@ def _parameters(given: list[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.rstrip(":"):
-            raise _usage_error(f"{pair!r} is neither key=text nor key:=json")
+            raise _usage_error(f"{pair!r} is not key=text or key:=json")
         params[key.removesuffix(":")] = _json(value, key) if key.endswith(":") else value
     reserved = params.keys() & {"cmd", "trace_id"}
     if reserved:
-        raise _usage_error(f"the parameter {min(reserved)} is what --{min(reserved).replace('_', '-')} is for")
+        option = f"--{min(reserved).replace('_', '-')}"
+        raise _usage_error(f"the parameter {min(reserved)} is reserved: use {option}")
     return params
 
 
@@ -161,7 +164,7 @@ def _document(content: bytes) -> dict[str, Any]:
         return {}
     document = _json(content, "standard input")
     if not isinstance(document, dict):
-        raise _usage_error("standard input: a JSON object is wanted, of parameters by name")
+        raise _usage_error("standard input must be a JSON object with the parameters")
     return document
 
 

@@ -24,7 +24,7 @@ class _WrongUsageError(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _WrongUsageError(f"{message} ({self.prog} --help tells more)")
+        raise _WrongUsageError(f"{message} (see {self.prog} --help)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
     # Values are not shown: one may be a key, meant for an option that does not exist.
     unknown = [argument.partition("=")[0] for argument in rest if argument.startswith("-") and argument != "-"]
     if unknown:
-        raise _WrongUsageError(f"there is no option {' '.join(unknown)} (pip-serverless {arguments.command} --help)")
+        raise _WrongUsageError(f"unknown option {' '.join(unknown)} (pip-serverless {arguments.command} --help)")
     # argparse takes positional arguments only up to the next option.
     if arguments.command == "call":
         arguments.parameters += rest
@@ -87,7 +87,7 @@ def _parse(given: list[str]) -> argparse.Namespace:
     if "app" in arguments and rest and arguments.app is None:
         arguments.app = rest.pop(0)
     if rest:
-        raise _WrongUsageError(f"there is one argument too many: {rest[0]}")
+        raise _WrongUsageError(f"unexpected argument: {rest[0]}")
     return arguments
 
 
@@ -118,26 +118,24 @@ def _parser() -> argparse.ArgumentParser:
     example = "serve azure my_app --port 7071 --no-keys > config.yml"
     azure = kinds.add_parser("azure", help="serve a function app", **_texts(_SERVE, example))
     azure.add_argument("app", nargs="?", metavar="PATH", help="the function app's folder (default: .)")
-    azure.add_argument("--no-keys", action="store_true", help="ask for no keys, as `func start`")
+    azure.add_argument("--no-keys", action="store_true", help="require no keys, like `func start`")
     azure.add_argument(
         "--key",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="the key of a function, or the host's as `default` and `_master` (default: made up); other users of this "
-        "machine see it: better --key-file or PIP_SERVERLESS_KEYS",
+        help="the key of a function, or the host's as `default` and `_master` (default: generated); other users of "
+        "this machine can see it: prefer --key-file or PIP_SERVERLESS_KEYS",
     )
-    azure.add_argument("--key-file", metavar="FILE", help="has such keys, one in a line (default: none)")
+    azure.add_argument("--key-file", metavar="FILE", help="a file with such keys, one per line (default: none)")
     example = "serve lambda orders=functions/orders:app.handler > lambda.yml"
     aws = kinds.add_parser("lambda", help="serve Lambda functions", **_texts(_SERVE, example))
     aws.add_argument(
         "functions", nargs="+", metavar="NAME=[PATH:]module.handler", help="PATH is a folder or a file (default: .)"
     )
+    aws.add_argument("--region", default="us-east-1", help="the simulated AWS region (default: us-east-1)")
     aws.add_argument(
-        "--region", default="us-east-1", help="the AWS region that they pretend to be in (default: us-east-1)"
-    )
-    aws.add_argument(
-        "--timeout", type=int, default=3, metavar="S", help="seconds that a call may take (default: 3, as on AWS)"
+        "--timeout", type=int, default=3, metavar="S", help="timeout of a call, in seconds (default: 3, as on AWS)"
     )
     example = "serve google orders=functions/orders > google.yml"
     google = kinds.add_parser("google", help="serve Google Cloud Functions", **_texts(_SERVE, example))
@@ -147,13 +145,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PATH[:target]",
         help="PATH is a folder with main.py, or a file; target is the Python function (default: NAME)",
     )
-    google.add_argument("--allow-unauthenticated", action="store_true", help="ask for no token")
+    google.add_argument("--allow-unauthenticated", action="store_true", help="require no token")
     for provider in (azure, aws, google):
         provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
         provider.add_argument(
-            "--reload", action="store_true", help="load again when code or settings under the path change (default: no)"
+            "--reload", action="store_true", help="reload when code or settings under the path change (default: no)"
         )
-    commands.add_parser("demo", help="start the local hosts and call them by each client", **_texts(_DEMO, "demo"))
+    commands.add_parser("demo", help="start the local hosts and call them with each client", **_texts(_DEMO, "demo"))
     return parser
 
 
@@ -172,44 +170,53 @@ def _add_call(call: argparse.ArgumentParser) -> None:
         "parameters", nargs="*", metavar="PARAMETER", help="key=text, key:=json, or - to wait for standard input"
     )
     call.add_argument("--cmd", required=True, help="the action")
-    call.add_argument("--name", help="the service's name: NAME.CMD is sent; picks the client in a file")
+    call.add_argument("--name", help="the service's name: NAME.CMD is sent; selects the client in a file")
     providers = ["azure", "google", "lambda"]
-    call.add_argument("--provider", choices=providers, help="needed only where the rest does not tell")
+    call.add_argument("--provider", choices=providers, help="needed only if the other options do not show it")
     file = call.add_argument_group("from a file")
-    file.add_argument("--config", metavar="FILE", help="YAML as pip-services' containers read it")
-    file.add_argument("--descriptor", help="picks the client in the file; parts may be *")
+    file.add_argument("--config", metavar="FILE", help="a YAML file in the format of pip-services containers")
+    file.add_argument("--descriptor", help="selects the client in the file; parts may be *")
     options = call.add_argument_group("without a file")
     options.add_argument("--uri", help="Azure, Google: the function's URL, without its key")
-    options.add_argument("--auth-code-file", metavar="FILE", help="Azure: has the key; or PIP_SERVERLESS_AUTH_CODE")
-    options.add_argument("--auth-token-file", metavar="FILE", help="Google: a token; or PIP_SERVERLESS_AUTH_TOKEN")
-    options.add_argument("--arn", help="Lambda: the function's ARN or name; AWS's own chain finds the keys")
-    options.add_argument("--region", help="Lambda: where the ARN does not tell")
-    options.add_argument("--endpoint", metavar="URL", help="Lambda: in place of AWS's, as of an emulator")
-    how = call.add_argument_group("how")
-    how.add_argument("--timeout", metavar="MS", help="for one attempt (default: Azure 10000, others 60000)")
-    how.add_argument("--connect-timeout", metavar="MS", help="to connect (default: 10000)")
-    how.add_argument("--total-timeout", metavar="MS", help="for all attempts and waits (default: 0, no bound)")
-    how.add_argument("--retries", metavar="N", help="further attempts after the first (default: 3)")
-    how.add_argument(
-        "--idempotent", action="store_const", const="true", help="the action may run more than once (default: no)"
+    options.add_argument(
+        "--auth-code-file", metavar="FILE", help="Azure: a file with the key; or set PIP_SERVERLESS_AUTH_CODE"
     )
-    how.add_argument("--one-way", action="store_true", help="Lambda: hand the call over, and print nothing")
-    how.add_argument("--trace-id", help="sent with the call, and told with an error (default: made up)")
+    options.add_argument(
+        "--auth-token-file", metavar="FILE", help="Google: a file with an ID token; or set PIP_SERVERLESS_AUTH_TOKEN"
+    )
+    options.add_argument("--arn", help="Lambda: the function's ARN or name; the keys come from AWS's credential chain")
+    options.add_argument("--region", help="Lambda: the region, if the ARN does not have it")
+    options.add_argument("--endpoint", metavar="URL", help="Lambda: another endpoint, for example of an emulator")
+    how = call.add_argument_group("how")
+    how.add_argument("--timeout", metavar="MS", help="time for one attempt, in ms (default: Azure 10000, others 60000)")
+    how.add_argument("--connect-timeout", metavar="MS", help="time to connect, in ms (default: 10000)")
+    how.add_argument(
+        "--total-timeout", metavar="MS", help="time for all attempts and waits, in ms (default: 0, no limit)"
+    )
+    how.add_argument("--retries", metavar="N", help="maximum number of retries (default: 3)")
+    how.add_argument(
+        "--idempotent",
+        action="store_const",
+        const="true",
+        help="retry even if the action may have run already (default: no)",
+    )
+    how.add_argument("--one-way", action="store_true", help="Lambda: queue the call, do not wait for its result")
+    how.add_argument("--trace-id", help="sent with the call and shown with an error (default: generated)")
     how.add_argument(
         "-v", "--verbose", action="store_true", help="write the client's log to standard error (default: no)"
     )
-    how.add_argument("--json-errors", action="store_true", help="tell an error as one line of JSON")
+    how.add_argument("--json-errors", action="store_true", help="print an error as one line of JSON")
 
 
-_CALL = """Calls a function and prints its answer as JSON.
-Parameters may be piped in as one JSON object; those on the command line win."""
+_CALL = """Calls a function and prints its response as JSON.
+Parameters may be piped in as one JSON object. Those on the command line override them."""
 _STATUS = """
 
 exit status:
-  0    the function answered
-  1    an error of the function
+  0    the function returned a result
+  1    the function or the provider reported an error
   2    wrong usage or settings
-  3    no connection or answer
+  3    no connection or no response
   130  Ctrl-C"""
-_SERVE = "Serves until Ctrl-C.\nPrints a configuration for the clients, which call --config takes as it is."
-_DEMO = "Starts the local hosts, calls one service through each of the clients, and checks every answer."
+_SERVE = "Serves until Ctrl-C.\nPrints a configuration for the clients; it can be passed to call --config."
+_DEMO = "Starts the local hosts, calls one service through each of the clients, and checks every response."

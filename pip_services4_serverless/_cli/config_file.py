@@ -83,9 +83,13 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
     if provider is not None:
         fitting = [item for item in fitting if item.provider() in (None, provider)]
     if len(fitting) != 1:
-        problem = "no client fits" if not fitting else f"{len(fitting)} clients fit: pick one by --name or --descriptor"
-        there = ", ".join(str(item) for item in fitting or clients) or "none that has a connection"
-        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; there are: {there}")
+        problem = (
+            "no client matches"
+            if not fitting
+            else f"{len(fitting)} clients match: select one by --name or --descriptor"
+        )
+        there = ", ".join(str(item) for item in fitting or clients) or "none with a connection"
+        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; the clients are: {there}")
     found = provider or fitting[0].provider()
     if found is None:
         raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {fitting[0]} is not clear: set --provider")
@@ -102,7 +106,7 @@ def read(path: str) -> ConfigParams:
         with open(path, encoding="utf-8") as file:
             text = file.read()
     except (OSError, ValueError) as err:
-        reason = err.strerror if isinstance(err, OSError) else "it is no UTF-8"
+        reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         raise ConfigException(None, "WRONG_CONFIG", f"--config: cannot read {path}: {reason}") from err
     try:
         content = yaml.safe_load(parameterize(text, os.environ))
@@ -115,7 +119,7 @@ def read(path: str) -> ConfigParams:
         problem = getattr(err, "problem", None) or "an invalid character"
         raise ConfigException(None, "WRONG_CONFIG", f"{path}: {line}not valid YAML: {problem}") from err
     if not isinstance(content, dict | list):
-        raise ConfigException(None, "WRONG_CONFIG", f"{path}: components are wanted, as a list or by name")
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: the file must be a list or a map of components")
     return ConfigParams.from_value(content)
 
 
@@ -141,11 +145,11 @@ def parameterize(text: str, parameters: Mapping[str, str]) -> str:
         line = text.count("\n", 0, start) + 1
         tag = _TAG.match(text, start)
         if not tag or len(tag[1]) != len(tag[5]) or (tag[3] and tag[2] != "#"):
-            raise ValueError(f"line {line}: no parameter begins so: {text[start : start + 20].splitlines()[0]!r}")
+            raise ValueError(f"line {line}: not a valid parameter: {text[start : start + 20].splitlines()[0]!r}")
         mark, name = tag[2], tag[4].lower()
         if mark == "/":
             if not sections or tag[4] not in (sections.pop()[0], "if", "unless"):
-                raise ValueError(f"line {line}: {tag[0]} closes nothing that is open")
+                raise ValueError(f"line {line}: {tag[0]} closes a section that is not open")
         elif mark:
             sections.append((tag[4], bool(values.get(name)) is not (mark == "^" or tag[3] == "unless")))
         elif _shown(sections):

@@ -327,7 +327,7 @@ class _GoogleServer(_Server):
 def _google_function(text: str) -> tuple[str, str, str | None]:
     match = _GOOGLE_FUNCTION.fullmatch(text)
     if not match:
-        message = f"NAME=PATH[:target] is wanted, as in orders=functions/orders:take, not {text!r}"
+        message = f"expected NAME=PATH[:target], for example orders=functions/orders:take, not {text!r}"
         raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
     return match[1], match[2], match[3]
 
@@ -335,7 +335,7 @@ def _google_function(text: str) -> tuple[str, str, str | None]:
 def _function(text: str) -> tuple[str, str, str]:
     match = _FUNCTION.fullmatch(text)
     if not match:
-        message = f"NAME=PATH:module.handler is wanted, as in orders=functions/orders:app.handler, not {text!r}"
+        message = f"expected NAME=PATH:module.handler, for example orders=functions/orders:app.handler, not {text!r}"
         raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
     return match[1], match[2] or ".", match[3]
 

@@ -13,7 +13,7 @@ from pip_services4_commons.errors import BadRequestException
 TO_BEGIN = 2  # seconds for the first byte, where the command line has parameters as well
 TO_END = 30  # seconds for the whole document
 _LARGEST = 100 * 1024 * 1024  # bytes; no provider takes more
-_WAYS_OUT = "`-` waits for it as long as it takes, `< /dev/null` leaves it out"
+_WAYS_OUT = "pass `-` to wait for it, or `< /dev/null` to skip it"
 
 
 def read(asked: bool, has_arguments: bool) -> bytes:
@@ -41,7 +41,7 @@ def read(asked: bool, has_arguments: bool) -> bytes:
         if not select.select([descriptor], [], [], left)[0]:
             if content or not has_arguments:
                 raise _wrong(f"it did not end within {TO_END} s; {_WAYS_OUT}")
-            sys.stderr.write(f"pip-serverless: standard input is open, but silent, and is not read; {_WAYS_OUT}\n")
+            sys.stderr.write(f"pip-serverless: standard input is open, but has no data, and is ignored; {_WAYS_OUT}\n")
             return b""
         chunk = os.read(descriptor, 65536)
         if not chunk:

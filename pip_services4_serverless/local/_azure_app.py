@@ -301,11 +301,11 @@ class App:
 
         annotations = self._annotations(function.name, call)
         if function.wants_context and getattr(annotations.get("context", Context), "__name__", "") != "Context":
-            raise ValueError("its parameter 'context' is annotated with something else than azure.functions.Context")
+            raise ValueError("its parameter 'context' is annotated with something other than azure.functions.Context")
         if function.trigger in annotations:
             takes = _is_stream if function.streams else converter("httpTrigger").check_input_type_annotation
             if not _is_type(annotations[function.trigger], takes):
-                raise ValueError(f"its parameter {function.trigger!r} is annotated with something else than a request")
+                raise ValueError(f"its parameter {function.trigger!r} is annotated with something other than a request")
         for binding in others:
             name, check = binding["name"], _output_check(binding["type"])
             if name == "$return" and "return" in annotations:
@@ -313,7 +313,7 @@ class App:
                     raise ValueError(f"its result is annotated with what its binding, {binding['type']}, cannot send")
             elif name in annotations and not _is_output(annotations[name], check):
                 wanted = f"azure.functions.Out[...] of a type that its binding, {binding['type']}, can write"
-                raise ValueError(f"its output {name!r} is annotated with something else than {wanted}")
+                raise ValueError(f"its output {name!r} is annotated with something other than {wanted}")
 
     def _annotations(self, name: str, call: Callable[..., Any]) -> dict[str, Any]:
         try:

@@ -240,7 +240,7 @@ def _answer(function: Function, result: Any, arguments: Mapping[str, Any]) -> Re
     try:
         datum = converter("http").encode(result, expected_type=None)
     except NotImplementedError:
-        raise TypeError(f"a {type(result).__name__} is no answer: return a str or a HttpResponse") from None
+        raise TypeError(f"a {type(result).__name__} cannot be returned: return a str or an HttpResponse") from None
     if datum.type == "string":
         return _from_text(datum.value)
     return _from_http(datum.value)
@@ -314,9 +314,9 @@ def _set_cookie(cookie: Morsel[str]) -> str:
 
 def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response:
     if not 200 <= status <= 599:
-        raise ValueError(f"{status} is no status of an answer")
+        raise ValueError(f"{status} is not the status of a response")
     for name, text in headers.items():
         if re.search(r"[\x00-\x1f\x7f]", name + text):
-            raise ValueError(f"the header {name!r} holds a control character")
+            raise ValueError(f"the header {name!r} contains a control character")
     passed = {name: text for name, text in headers.items() if name.lower() not in _DELIMITERS}
     return Response(b"" if status in (204, 304) else body, status, passed)

@@ -24,18 +24,18 @@ def check(
 ) -> None:
     """Raise the `ValueError` of the first argument that is wrong."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"name: up to 64 letters, digits, '-' and '_' are wanted, not {name!r}")
+        raise ValueError(f"name: must be up to 64 letters, digits, '-' and '_', not {name!r}")
     for key, value in environment.items():
         if not isinstance(value, str):
-            raise ValueError(f"environment: the value of {key!r} is no string")
+            raise ValueError(f"environment: the value of {key!r} is not a string")
         if _SET_BY_LAMBDA.fullmatch(key):
             raise ValueError(f"environment: {key!r} is set by Lambda")
     if type(timeout) is not int or not 1 <= timeout <= 900:
-        raise ValueError(f"timeout: whole seconds from 1 to 900 are wanted, not {timeout!r}")
+        raise ValueError(f"timeout: must be whole seconds from 1 to 900, not {timeout!r}")
     if concurrency is not None and (type(concurrency) is not int or concurrency < 0):
-        raise ValueError(f"concurrency: a whole number from 0 is wanted, not {concurrency!r}")
+        raise ValueError(f"concurrency: must be a whole number from 0, not {concurrency!r}")
     if isinstance(aliases, str) or not all(_ALIAS.fullmatch(alias) for alias in aliases):
-        raise ValueError(f"aliases: names of letters, digits, '-' and '_', no numbers, are wanted, not {aliases!r}")
+        raise ValueError(f"aliases: must be names of letters, digits, '-' and '_', and not numbers, not {aliases!r}")
 
 
 def find_folder(path: str | os.PathLike[str], handler: str) -> str:
@@ -44,7 +44,7 @@ def find_folder(path: str | os.PathLike[str], handler: str) -> str:
     module, _, function = handler.rpartition(".")
     names = re.split("[./]", module)
     if not function or not all(names):
-        raise ValueError(f"handler: 'module.function' is wanted, not {handler!r}")
+        raise ValueError(f"handler: must be 'module.function', not {handler!r}")
     if not place.exists():
         raise FileNotFoundError(f"path: there is no {place}")
     if place.is_file():

@@ -198,7 +198,7 @@ class AzureFunctionHost:
         if status is None and not drop and not delay:
             raise ValueError("a fault needs a status, a delay or drop=True")
         if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is no status of an answer")
+            raise ValueError(f"{status} is not the status of a response")
         content = body.encode() if isinstance(body, str) else body
         self._front.faults[function.name].extend(
             [Fault(status, dict(headers or {}), content, delay, drop, run)] * times
@@ -213,14 +213,14 @@ class AzureFunctionHost:
     def _function(self, name: str) -> Function:
         functions = self._loaded.functions
         if name not in functions:
-            raise LookupError(f"there is no function {name!r}: there are {', '.join(map(repr, functions))}")
+            raise LookupError(f"there is no function {name!r}; the functions are {', '.join(map(repr, functions))}")
         return functions[name]
 
     def _load(self, stack: ExitStack) -> tuple[App, Mapping[str, Any]]:
         """The app, and the options of its host.json for HTTP."""
         folder = Path(self._given).resolve() if isinstance(self._given, str | os.PathLike) else None
         if folder is not None and not folder.is_dir():
-            raise ValueError(f"{folder} is no folder of a function app")
+            raise ValueError(f"{folder} is not the folder of a function app")
         stack.enter_context(app_settings(folder, self._settings))
         host_json = self._host_json
         if host_json is None:
@@ -253,7 +253,7 @@ def _listen(port: int) -> socket.socket:
         listener.listen()
     except OverflowError as error:
         listener.close()
-        raise ValueError(f"{port} is no port") from error
+        raise ValueError(f"{port} is not a port") from error
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error

@@ -83,7 +83,7 @@ class LambdaHost:
 
     def __init__(self, *, port: int = 0, region: str = "us-east-1") -> None:
         if type(port) is not int or not 0 <= port <= 65535:
-            raise ValueError(f"port: a whole number from 0 to 65535 is wanted, not {port!r}")
+            raise ValueError(f"port: must be a whole number from 0 to 65535, not {port!r}")
         self._wanted_port = port
         self._region = region
         self._port = 0
@@ -360,14 +360,14 @@ class LambdaHost:
             said = Path(self._folder, _SERVER_LOG).read_text(errors="replace").strip()
             raise RuntimeError(f"{lost or self._what_is_lost()}: {said or error}") from error
         if answer.status >= 400:
-            raise RuntimeError(f"ministack refused {method} {path}: {content.decode(errors='replace')}")
+            raise RuntimeError(f"ministack rejected {method} {path}: {content.decode(errors='replace')}")
         return json.loads(content or b"null")
 
     def _what_is_lost(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process is not None and self._process.wait(_END_SECONDS) is not None:
                 return "ministack has ended; stop the host and start it again"
-        return "ministack did not answer"
+        return "ministack did not respond"
 
 
 def _check_packages() -> None:

@@ -229,7 +229,7 @@ def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[Azur
         host = app if isinstance(app, AzureFunctionHost) else azure_function_host(app)
         if function is None:
             if len(host.functions) != 1:
-                raise ValueError(f"function: one of {', '.join(sorted(host.functions))} is wanted")
+                raise ValueError(f"function: must be one of {', '.join(sorted(host.functions))}")
             (function,) = host.functions
         return _open(clients, client, host.config(function), options)
 

@@ -124,7 +124,7 @@ def test_each_request_is_logged(host: AzureFunctionHost, caplog: pytest.LogCaptu
 @pytest.mark.parametrize("method", ["config", "function_url", "function_key", "invocations", "url_template", "methods"])
 def test_unknown_function_is_told_with_those_that_exist(host: AzureFunctionHost, method: str) -> None:
     """A wrong name raises with the names that there are."""
-    with pytest.raises(LookupError, match="no function 'opne': there are 'open', 'item', 'admin'"):
+    with pytest.raises(LookupError, match="no function 'opne'; the functions are 'open', 'item', 'admin'"):
         getattr(host, method)("opne")
 
 
@@ -301,13 +301,13 @@ def test_port_can_be_chosen(host: AzureFunctionHost) -> None:
 
 def test_impossible_port_is_told() -> None:
     """A number that is no port is a ValueError."""
-    with pytest.raises(ValueError, match="70000 is no port"):
+    with pytest.raises(ValueError, match="70000 is not a port"):
         AzureFunctionHost(make_app(), port=70_000).start()
 
 
 def test_folder_that_does_not_exist_is_told(tmp_path: Path) -> None:
     """A wrong path is named."""
-    with pytest.raises(ValueError, match="missing is no folder"):
+    with pytest.raises(ValueError, match="missing is not the folder"):
         AzureFunctionHost(tmp_path / "missing").start()
 
 

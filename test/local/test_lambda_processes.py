@@ -131,7 +131,7 @@ def test_orphans_of_handlers_are_not_kept_as_zombies(host: LambdaHost) -> None:
 @pytest.mark.parametrize("port", [70_000, -1, "80", True])
 def test_port_that_is_none_is_told(port: Any) -> None:
     """As an argument that is wrong."""
-    with pytest.raises(ValueError, match=f"port: a whole number from 0 to 65535 is wanted, not {port!r}"):
+    with pytest.raises(ValueError, match=f"port: must be a whole number from 0 to 65535, not {port!r}"):
         LambdaHost(port=port)
 
 

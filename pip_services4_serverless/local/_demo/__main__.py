@@ -192,7 +192,7 @@ def main() -> int:
     counted = {counter.name: counter.count for counter in counters.get_all()}
     check(counted.get("dummies.create.exec_count") == 6, "each client's create is counted once")
     check(counted.get("dummies.get.exec_errors") == 6, "each client's error is counted once")
-    print("\nAll answers were as expected.")
+    print("\nAll responses were as expected.")
     return 0
 
 
