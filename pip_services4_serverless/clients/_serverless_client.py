@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from .._rules.attempts import CallPolicy
 from .._rules.call import Call
 from .._rules.errors import Provider, Target, call_error, check_context
 from .._rules.options import CALL_OPTIONS, COMMANDS, OPTIONS, Option, Options, read_commands, wrong_call_option
+from .._rules.secrets import clear_locals
 from .._rules.spelling import misspelled
 from .._tracebacks import hide_failures
 from ..connect._config_errors import config_error
@@ -195,6 +197,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             ConfigException: nothing to connect to, no credential, a wrong setting; it names the key and the component.
         """
         check_context(context)
+        handled = sys.exception()  # the caller's own, which stays as it is
         with self._lifecycle:
             if self._state is not None:
                 return
@@ -205,6 +208,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 options = self._options()
                 transport = self._open_transport(context, options)
             except Exception as err:
+                clear_locals(err, handled)
                 self._name_component(err, context)
                 raise
             policy = CallPolicy(

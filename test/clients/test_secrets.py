@@ -232,6 +232,17 @@ def test_local_variables_show_no_key(provider: str) -> None:
             assert [text for text in shown if MARK in text or "AKID" in text] == []
 
 
+def test_local_variables_of_a_failed_open_show_no_key(provider: str) -> None:
+    """The keys have been read when the certificates turn out to be missing."""
+    client = CLIENTS[provider]("dummies")
+    client.configure(config_for(provider, "https://127.0.0.1:9"))
+    with environment(REQUESTS_CA_BUNDLE="/nowhere/ca.pem"), pytest.raises(ConfigException) as caught:
+        client.open("T")
+    shown = list(locals_below(caught.value))
+    assert shown
+    assert [text for text in shown if MARK in text] == []
+
+
 def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
     """A call that fails while another error is handled has it behind it; it may hold the caller's own settings."""
     settings = {"key": SECRETS[provider][0]}
