@@ -201,17 +201,24 @@ class Identity:
             else:
                 renewal.token = self._token = self._fetched(token)
         except BaseException as err:
-            self.secrets.add(*tokens_in(err))
-            mask_error(err, self.secrets)
-            if tokens_in(err):  # its text is read from a response each time
-                err = ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
-            renewal.error = err
+            renewal.error = self._masked(err)
             if token is not None and token.number == self._token.number:  # type: ignore[union-attr]
                 self._token = token._replace(renew_at=min(time() + _RETRY_DELAY, token.expires_at))
         finally:
             if self._renewals.get(key) is renewal:
                 self._renewals.pop(key, None)
             renewal.end()
+
+    def _masked(self, err: BaseException) -> BaseException:
+        """The library's exception without tokens, or another one in its place."""
+        try:
+            self.secrets.add(*tokens_in(err))
+            mask_error(err, self.secrets)
+            if tokens_in(err):  # its text is read from a response each time
+                return ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
+        except Exception:
+            return ValueError(f"{type(err).__name__}, whose text cannot be read")
+        return err
 
     def _fetched(self, before: Token | None) -> Token:
         value, expires_at = self._fetch()

@@ -424,6 +424,22 @@ def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function
     assert (len(issuer.asked), function.connections) == (1, 0)
 
 
+def test_an_error_whose_text_cannot_be_read(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its class is shown. The thread that met it prints nothing."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise LookupError("Opaque-hunter2-token")
+
+    def fetch() -> tuple[str, float]:
+        raise OddError
+
+    with pytest.raises(NoTokenError, match="OddError, whose text cannot be read") as caught:
+        _identity.Identity("a library", fetch).authorize({}, 5)
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert capfd.readouterr().err == ""
+
+
 def test_an_error_that_asks_for_its_text(watch: Watch) -> None:
     """One of azure-core's reads it from its response each time: it cannot be masked, and is replaced."""
 
