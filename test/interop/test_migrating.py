@@ -115,8 +115,8 @@ ANSWERS = {
     "status 404": far_side.answer(404, b""),
     "status 429": far_side.answer(429, b""),
     "status 500": far_side.answer(500, b""),
-    "a response that is not valid JSON": far_side.answer(200, b"{"),
-    "a connection that is lost": far_side.reset_after_read(),
+    "the response is not valid JSON": far_side.answer(200, b"{"),
+    "the connection was lost": far_side.reset_after_read(),
 }
 
 
@@ -204,7 +204,7 @@ def test_the_cloudwatch_logger_does_not_work() -> None:
             logger.dump()
         logger.close(None)
         logs.close()
-    assert "`CloudWatchLogger` does not become open when its log stream is new" in PAGE
+    assert "`CloudWatchLogger` does not open if its log stream is new" in PAGE
     assert f"`dump` raises `AttributeError: {message}`" in " ".join(PAGE.split())
 
 
@@ -221,4 +221,4 @@ def test_the_cloudwatch_counters_do_not_work(value: str) -> None:
         with pytest.raises(ParamValidationError, match=f"value: {'7' if value == '7' else None}, type: "):
             counters.dump()
         counters.close(None)
-    assert "`CloudWatchCounters` reads `source` and `instance`, its namespace and its dimension, as integers" in PAGE
+    assert "`CloudWatchCounters` reads `source` (its namespace) and `instance` (its dimension) as integers" in PAGE
