@@ -277,7 +277,7 @@ def test_a_component_that_nobody_configured_is_called(settings: dict[str, str]) 
         with pytest.raises(InvalidStateException) as caught:
             client.call_command("take", "T")
     descriptor = f"pip-services:client:{KINDS['lambda']}:stok:1.0"
-    message = f"CommandableLambdaClient {descriptor} is not open, and was never configured"
+    message = f"CommandableLambdaClient {descriptor} is not open and was never configured"
     assert (caught.value.message, caught.value.details["descriptor"]) == (message, descriptor)
 
 
