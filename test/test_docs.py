@@ -203,7 +203,9 @@ def test_boto3_runs_a_function_again_after_a_read_timeout(monkeypatch: pytest.Mo
             client.invoke(FunctionName="dummies")
         client.close()
         assert {3: "three", 5: "five"}[server.executions] in README
-        assert "the Lambda function runs three or five times, depending on the version of boto3" in " ".join(README.split())
+        assert "the Lambda function runs three or five times, depending on the version of boto3" in " ".join(
+            README.split()
+        )
 
 
 @cache

@@ -146,7 +146,7 @@ def _read(path: str, option: str, code: str) -> str:
 def _parameters(given: list[str]) -> dict[str, Any]:
     """The parameters of the command line, over those of a document on standard input."""
     pairs = [argument for argument in given if argument != "-"]
-    params = _document(standard_input.read(asked=len(pairs) < len(given), has_arguments=bool(pairs)))
+    params = _document(standard_input.read(asked=len(pairs) < len(given)))
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.rstrip(":"):

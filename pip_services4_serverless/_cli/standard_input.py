@@ -10,18 +10,16 @@ from time import monotonic
 
 from pip_services4_commons.errors import BadRequestException
 
-TO_BEGIN = 2  # seconds for the first byte, where the command line has parameters as well
-TO_END = 30  # seconds for the whole document
+TO_END = 10  # seconds for the whole document
 _LARGEST = 100 * 1024 * 1024  # bytes; no provider takes more
 _WAYS_OUT = "pass `-` to wait for it, or `< /dev/null` to skip it"
 
 
-def read(asked: bool, has_arguments: bool) -> bytes:
+def read(asked: bool) -> bytes:
     """All of standard input; empty where nothing is piped in or redirected.
 
     Args:
         asked: it was asked for by `-`: read whatever it is, for as long as it takes.
-        has_arguments: there are parameters without it. A pipe that stays silent is then left alone, and that is told.
 
     Raises:
         BadRequestException: `WRONG_USAGE`. It is closed though asked for, did not end in time, or is too large.
@@ -33,16 +31,13 @@ def read(asked: bool, has_arguments: bool) -> bytes:
         return b""
     if not asked and not is_piped:
         return b""
-    now = monotonic()
-    to_begin, to_end = now + (TO_BEGIN if has_arguments else TO_END), now + TO_END
+    ends_at = monotonic() + TO_END
     content = bytearray()
     while True:
-        left = None if asked else max(0.0, (to_end if content else to_begin) - monotonic())
+        left = None if asked else max(0.0, ends_at - monotonic())
         if not select.select([descriptor], [], [], left)[0]:
-            if content or not has_arguments:
-                raise _wrong(f"it did not end within {TO_END} s; {_WAYS_OUT}")
-            sys.stderr.write(f"pip-serverless: standard input is open, but has no data, and is ignored; {_WAYS_OUT}\n")
-            return b""
+            # Even with parameters on the command line: a call without those that come late would be another call.
+            raise _wrong(f"it did not end within {TO_END} s; {_WAYS_OUT}")
         chunk = os.read(descriptor, 65536)
         if not chunk:
             return bytes(content)
