@@ -135,7 +135,7 @@ class Call:
     def _message(self, code: str, cause: Exception) -> str:
         if code == "CALL_TIMEOUT" and self._timeout > 0:
             return f"The response did not arrive within {round(self._timeout, 3):g} s"
-        if is_own(cause) and code != "NOT_OPENED":
+        if is_own(cause):
             return str(cause)
         return _MESSAGES[code]
 

@@ -60,7 +60,7 @@ class AsyncConnectionPool:
         ends_at = monotonic() + (self._timeout if timeout is None else timeout)
         head = request_head(self.endpoint, method, target, headers, len(body))
         if self._closed:
-            raise PoolClosedError("The connection pool is closed")
+            raise PoolClosedError("The connections were closed before the request was sent")
         loop = asyncio.get_running_loop()
         idle = self._idle.get(loop)
         if idle is None:

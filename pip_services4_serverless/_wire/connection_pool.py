@@ -99,7 +99,7 @@ class ConnectionPool:
 
     def _fresh(self) -> Connection | None:
         if self._closed:
-            raise PoolClosedError("The connection pool is closed")
+            raise PoolClosedError("The connections were closed before the request was sent")
         while True:
             try:
                 connection = self._idle.pop()

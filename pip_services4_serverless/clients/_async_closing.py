@@ -5,7 +5,7 @@ from contextlib import suppress
 
 
 class AsyncClosing:
-    """As `Closing`, for calls in event loops. `close` may be called from any thread."""
+    """Like `Closing`, for calls in event loops. Any thread may call `close`."""
 
     __slots__ = ("_is_closed", "_waits")
 
@@ -14,14 +14,14 @@ class AsyncClosing:
         self._is_closed = False
 
     def close(self) -> None:
-        """Ends all waits, those to come as well."""
+        """Ends all waits, also later ones."""
         self._is_closed = True
         for future in tuple(self._waits):
-            with suppress(RuntimeError):  # its loop is closed, and nobody waits any more
+            with suppress(RuntimeError):  # its loop is closed
                 future.get_loop().call_soon_threadsafe(_end, future)
 
     async def wait(self, seconds: float) -> bool:
-        """Waits; True, perhaps before the time is over, when the client closed."""
+        """Waits. Returns True, possibly early, if the client was closed."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waits.add(future)

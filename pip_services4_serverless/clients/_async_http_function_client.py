@@ -77,7 +77,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action; returns its result.
+        """Calls an action and returns its decoded result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """

@@ -33,10 +33,10 @@ class AzureFunction(HttpClient):
         """A client for scripts: configured, not yet open.
 
         Args:
-            uri: the function's URL; a key may be in it (`?code=`).
+            uri: the function's URL; it may contain a key (`?code=`).
             auth_code: the function's key, or None.
-            name: of the service, for commandable clients.
-            options: as under `options.*` of the configuration: `timeout=5000`.
+            name: the service's name, for commandable clients.
+            options: the options of the configuration, for example `timeout=5000`.
 
         Raises:
             ConfigException: `WRONG_OPTION`.

@@ -7,7 +7,7 @@ from contextlib import suppress
 class Closing:
     """Ends the waits between the attempts of a client's calls when the client closes.
 
-    As a `threading.Event`, but that an exception from a signal in the middle of a wait leaves no lock held.
+    Like a `threading.Event`, but an interrupt during a wait leaves no lock locked.
 
     Each wait has a lock of its own.
     """
@@ -19,14 +19,14 @@ class Closing:
         self._is_closed = False
 
     def close(self) -> None:
-        """Ends all waits, those to come as well. Twice is fine."""
+        """Ends all waits, also later ones. Closing twice does nothing."""
         self._is_closed = True
         for gate in tuple(self._gates):
             with suppress(RuntimeError):  # it was released already
                 gate.release()
 
     def wait(self, seconds: float) -> bool:
-        """Waits; True, perhaps before the time is over, when the client closed."""
+        """Waits. Returns True, possibly early, if the client was closed."""
         gate = threading.Lock()
         gate.acquire()
         self._gates.add(gate)

@@ -1,6 +1,6 @@
-"""What an exception below a call means: the one table, which the rules turn into the caller's error.
+"""Which error code an exception of an attempt stands for.
 
-Tools that stand in for the wire (responses, requests-mock, Stubber) raise what requests and botocore would.
+Tools that replace the wire (responses, requests-mock, Stubber) raise the exceptions of requests and botocore.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .._wire.errors import (
 
 
 class NoTokenError(Exception):
-    """The platform's identity gave no token, or not in time. Its cause is what the library raised, if it did."""
+    """The platform's identity gave no token, or not in time. The cause is the library's exception, if any."""
 
 
-# Classes of exceptions and a code of the error table; the first row that fits counts.
+# Exception classes and their error code. The first matching row counts.
 Failures: TypeAlias = Sequence[tuple[tuple[type[Exception], ...], str]]
 
 _OF_THE_WIRE: Failures = (
@@ -38,12 +38,12 @@ _OF_THE_WIRE: Failures = (
 
 
 def failures_of_the_wire() -> Failures:
-    """Those of asynchronous clients, which have no library between."""
+    """The table of asynchronous clients over HTTP."""
     return _OF_THE_WIRE
 
 
 def failures_of_requests() -> Failures:
-    """With those that `requests.Session.send` raises."""
+    """The table for calls through `requests.Session.send`."""
     import requests
     from requests.exceptions import ContentDecodingError as NotDecodedError
     from urllib3.exceptions import HTTPError
@@ -58,7 +58,7 @@ def failures_of_requests() -> Failures:
 
 
 def failures_of_botocore() -> Failures:
-    """With those that boto3's `invoke` raises."""
+    """The table for calls through boto3's `invoke`."""
     from http.client import HTTPException
 
     from botocore import exceptions as aws
@@ -94,12 +94,12 @@ def failures_of_botocore() -> Failures:
 
 
 def classify(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
-    """The code of the error that an exception means, and the exception to raise it from; None for one of another kind.
+    """The error code of an exception, and the exception to raise the error from. None for an unknown exception.
 
-    The wire's own exception counts where requests has put its own around it.
+    If requests has wrapped an exception of the wire, that one counts.
     """
     code = _code_of(err, failures)
-    if code is None:  # an interrupt, for one, which may come while an exception of the wire is handled
+    if code is None:  # for example an interrupt while an exception of the wire is handled
         return None
     wrapped = err.__context__
     if isinstance(wrapped, WireError) and not isinstance(err, WireError):

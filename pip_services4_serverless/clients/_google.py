@@ -33,8 +33,8 @@ class CloudFunction(HttpClient):
         Args:
             uri: the function's URL.
             auth_token: an ID token for the function, or None.
-            name: of the service, for commandable clients.
-            options: as under `options.*` of the configuration: `timeout=5000`.
+            name: the service's name, for commandable clients.
+            options: the options of the configuration, for example `timeout=5000`.
 
         Raises:
             ConfigException: `WRONG_OPTION`.

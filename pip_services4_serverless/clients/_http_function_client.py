@@ -155,7 +155,7 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action; returns its result.
+        """Calls an action and returns its decoded result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """

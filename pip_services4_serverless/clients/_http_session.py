@@ -1,7 +1,7 @@
 """The requests session of an HTTP client. Imported when a client opens.
 
-A call goes through `Session.send` and `HTTPAdapter.send` as they are: tools that hook requests patch those two. What
-they ask of the adapter on each call (pool, certificates, target, response) is answered from what was found at opening.
+A call goes through the unchanged `Session.send` and `HTTPAdapter.send`, which tools patch that hook requests. What
+these ask of the adapter on each call (pool, certificates, target, response) was prepared when the client was opened.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .._wire.headers import RequestHeaders
 from .._wire.response import Response
 from ._transport import limits_of
 
-# What a body raises that breaks off, in a response that a tool made.
+# What an incomplete or undecodable body raises in a response made by a tool.
 _BROKEN = (ChunkedEncodingError, ContentDecodingError)
 
 
 class _Adapter(HTTPAdapter):
-    """Calls one URL on a pool of our own; for another it is requests' own adapter."""
+    """Calls one URL through our own pool. For any other URL it is the adapter of requests."""
 
     def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class _Adapter(HTTPAdapter):
         self._pool.close()
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Stock but for what a function's client does not read: cookies, and the text's encoding."""
+        """Like the method of requests, without what no client reads: cookies and the encoding of the text."""
         if req.url != self._url:
             return super().build_response(req, resp)
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = resp.headers  # which disregard case as well
+        response.headers = resp.headers  # also case-insensitive
         response.raw = resp
         response.reason = resp.reason
         response.url = self._url
@@ -74,15 +74,15 @@ class _Adapter(HTTPAdapter):
 
 
 class HttpSession(requests.Session):
-    """Calls one URL, follows nothing and remembers nothing."""
+    """Calls one URL. It follows no redirects and keeps no cookies."""
 
     endpoint: Endpoint
-    target: str  # what goes on the request's line
+    target: str  # the target on the request line
     _url: str
     _own_headers: RequestHeaders
 
     def call_only(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
-        """Makes ready for requests as this one. Connects nowhere.
+        """Prepares for requests like this one. Does not connect.
 
         Raises:
             ValueError: a proxy or a CA bundle that cannot be used.
@@ -94,9 +94,9 @@ class HttpSession(requests.Session):
         self.mount("http://", adapter)
 
     def request_of(self, body: bytes) -> requests.PreparedRequest:
-        """A request with this body. Its headers are its own: tools add to them.
+        """A request with this body and its own copy of the headers, to which tools add.
 
-        `PreparedRequest.copy` would also copy what is never used, as cookies.
+        `PreparedRequest.copy` would also copy what is never used, such as cookies.
         """
         request = requests.PreparedRequest()
         headers: Any = self._own_headers.copy()
@@ -105,7 +105,7 @@ class HttpSession(requests.Session):
         return request
 
     def body_of(self, response: requests.Response) -> bytes:
-        """The whole body: ours is there already, and that of a response that a tool made is read within its bounds.
+        """The whole body. The body of a response made by a tool is read here, within the size limit.
 
         Raises what `read_body` raises.
         """
@@ -115,5 +115,5 @@ class HttpSession(requests.Session):
             return read_body(response.iter_content(CHUNK_SIZE), response.status_code, _BROKEN)
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
-        """None: `Session.send` would read a redirect's whole body only to note where it led."""
+        """Resolves none: `Session.send` would read a redirect's whole body just to note its target."""
         yield from ()

@@ -1,8 +1,8 @@
 """Tokens of the platform's identity, sent as `Authorization: Bearer`. Imported when a client with
 `credential.identity` opens.
 
-The libraries that get the tokens wait on the network as long as they like. They run in a thread of their own, and calls
-wait for it in their own time. No lock is held meanwhile that an interrupt or a fork could leave locked.
+The libraries that fetch tokens have timeouts of their own. They run in a separate thread, and each call waits for it
+within its own timeout. No lock is held that an interrupt or a fork could leave locked.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from ._log_filter import hide_in_logs, tokens_in
 # Seconds before a token's end at which it is renewed. Google's metadata server and Azure's libraries give the same
 # token again until 4 and 5 minutes before.
 _RENEW_BEFORE_END = 225.0
-_RETRY_DELAY = 10.0  # seconds after a renewal that failed while the token still holds
-_RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is given up, and another one begins
-_MIN_REPLACEMENT_INTERVAL = 60.0  # seconds for which a token that replaced a refused one is not replaced again
+_RETRY_DELAY = 10.0  # seconds to the next renewal after one that failed, while the token is valid
+_RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is abandoned and another one starts
+_MIN_REPLACEMENT_INTERVAL = 60.0  # seconds in which a replaced token is not replaced again
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 
 _LOGGERS = (
@@ -49,23 +49,23 @@ _LOGGERS = (
     *(f"google.auth.{name}" for name in ("impersonated_credentials", "transport.requests")),
     *(f"google.oauth2.{name}" for name in ("_client", "service_account")),
 )
-# What the libraries authenticate with themselves.
+# Secrets with which the libraries authenticate themselves.
 _SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_PASSWORD", "IDENTITY_HEADER")
 
 
 class Token(NamedTuple):
-    """A token with what decides about its renewal; times in seconds since the epoch."""
+    """A token and the data for its renewal. Times are in seconds since the epoch."""
 
     header: str  # the value of `Authorization`
     expires_at: float
-    renew_at: float  # 0 for one that was refused
+    renew_at: float  # 0 for a rejected token
     fetched_at: float
     number: int  # counts the tokens of a client, from 1 on
     replaces_rejected: bool
 
 
 class _Renewal:
-    """One renewal, for all threads and tasks that wait for it."""
+    """One renewal of a token. All threads and tasks that need it wait for the same one."""
 
     __slots__ = ("began", "claim", "ended", "ended_async", "error", "token")
 
@@ -82,7 +82,7 @@ class _Renewal:
 
 
 class TokenSecrets(Secrets):
-    """The static keys of a client, its token and the one before it, for an answer on its way may still show that."""
+    """The static keys of a client, its token and previous tokens, which late responses may still contain."""
 
     def __init__(self, *known: str) -> None:
         super().__init__(*known)
@@ -102,7 +102,7 @@ class Identity:
 
     Args:
         source: the name of the library, for errors.
-        fetch: gets a token, and its end in seconds since the epoch. It may take its time and raise anything.
+        fetch: returns a token and its expiry in seconds since the epoch. It may block, and raise any exception.
         keys: further secrets of the client.
     """
 
@@ -118,10 +118,10 @@ class Identity:
         hide_in_logs(self.secrets, loggers=_LOGGERS)
 
     def authorize(self, headers: MutableMapping[str, str], timeout: float) -> float:
-        """Adds the token to an attempt's headers; the seconds that are left of `timeout`.
+        """Adds the token to an attempt's headers. Returns the seconds that are left of `timeout`.
 
         Raises:
-            NoTokenError: there is none, or not in time.
+            NoTokenError: the identity gave no token, or not in time.
             PoolClosedError: the client was closed meanwhile.
         """
         token, renewal = self._begin()
@@ -149,18 +149,18 @@ class Identity:
             renewal.end()
 
     def check_token(self, response: FunctionResponse, header: str) -> FunctionResponse:
-        """The answer to an attempt that carried the token `header`; it says so if another token may help."""
+        """The response to an attempt with the token `header`, marked with `token_rejected` if a new token may help."""
         if not rejects_token(response):
             return response
         token = self._token
         if token is not None and token.header == header:
             if token.replaces_rejected and time() < token.fetched_at + _MIN_REPLACEMENT_INTERVAL:
-                return response  # it is not the token: whoever calls next would only bother the issuer again
+                return response  # the token is not the reason: do not ask the issuer for another one
             self._token = token._replace(renew_at=0.0)
         return response._replace(token_rejected=True)
 
     def _begin(self) -> tuple[Token | None, Any]:
-        """The token, if there is one that holds; the renewal that is under way, if one is due."""
+        """The token, if it is valid; and the renewal, if one is due."""
         token, now = self._token, time()
         if token is not None and now < token.renew_at:
             return token, None
@@ -171,7 +171,7 @@ class Identity:
         return (token if holds else None), renewal
 
     def _renewal(self, token: Token | None) -> _Renewal:
-        """The one renewal of a token; begins it where nobody has."""
+        """The renewal of a token. Starts it if it has not started."""
         key = os.getpid(), token.number if token else 0
         renewal = self._renewals.get(key)
         if renewal is not None and monotonic() - renewal.began > _RENEWAL_TIMEOUT:
@@ -241,7 +241,7 @@ class Identity:
 
     def _outcome(self, renewal: _Renewal, has_ended: bool, timeout: float) -> Token:
         if self._is_closed:
-            raise PoolClosedError(f"it waited for a token of {self._source}")
+            raise PoolClosedError(f"The client was closed while a call waited for a token of {self._source}")
         if not has_ended:
             raise NoTokenError(f"{self._source} gave no token within {round(timeout, 3):g} s")
         if renewal.token is None:

@@ -34,7 +34,7 @@ class LambdaFunction(ServerlessClient):
                 "Throttling",
             }
         ),
-        may_have_run=frozenset({408, 410}),  # its file system's timeouts and faults, which it names
+        may_have_run=frozenset({408, 410}),  # timeouts and faults of its file system
     )
     _timeout = 60000
 
@@ -54,14 +54,14 @@ class LambdaFunction(ServerlessClient):
         name: str | None = None,
         **options: Any,
     ) -> Self:
-        """A client for scripts: configured, not yet open. The keys are those that AWS's own chain finds.
+        """A client for scripts: configured, not yet open. AWS's credential chain finds the keys.
 
         Args:
             arn: the function's ARN, a partial ARN, or its name.
-            region: where the ARN and AWS's settings do not say it.
-            endpoint: another endpoint, as an emulator's.
-            name: of the service, for commandable clients.
-            options: as under `options.*` of the configuration: `timeout=5000`.
+            region: the AWS region, if neither the ARN nor AWS's settings have it.
+            endpoint: another endpoint, for example of an emulator.
+            name: the service's name, for commandable clients.
+            options: the options of the configuration, for example `timeout=5000`.
 
         Raises:
             ConfigException: `WRONG_OPTION`.

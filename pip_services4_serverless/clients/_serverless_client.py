@@ -1,4 +1,4 @@
-"""What blocking and asynchronous clients share: configuration, references, lifecycle, observers, how a call begins."""
+"""What blocking and asynchronous clients share: configuration, references, lifecycle, instrumentation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Opened(NamedTuple):
 class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     """A client of one serverless function. `FunctionClient` and `AsyncFunctionClient` say how it calls."""
 
-    # The options, as `Options` explains them; a subclass may have other defaults.
+    # The options, explained in `Options`. A subclass may set other defaults.
     _connect_timeout: int = Options.connect_timeout
     _timeout: int = Options.timeout
     _total_timeout: int = Options.total_timeout
@@ -63,10 +63,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     _CLOSING: ClassVar[type[Any]]  # a `Closing` or an `AsyncClosing`
     _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = CALL_OPTIONS
-    _KEYS: ClassVar[frozenset[str]] = frozenset()  # of its `connection` and `credential` sections
+    _KEYS: ClassVar[frozenset[str]] = frozenset()  # of the `connection` and `credential` sections
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
-    _LONGEST_REQUEST: ClassVar[int] = 0  # ms after which the provider's front end ends a request; 0 where it does not
+    _LONGEST_REQUEST: ClassVar[int] = 0  # ms after which the provider's front end ends a request; 0 if it does not
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name or ""
@@ -75,7 +75,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._counters: CompositeCounters = OwnCounters()
         self._tracer: CompositeTracer = OwnTracer()
         self._references: IReferences | None = None
-        self._descriptor: Any = None  # what a factory or a configuration says
+        self._descriptor: Any = None  # set by a factory or a configuration
         self._defaults: Options | None = None
         self._commands: Mapping[str, Mapping[str, int]] = {}  # the options of single commands
         self._invalid_config: ConfigParams | None = None  # a container's; `open` raises its error
@@ -87,33 +87,33 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     @abstractmethod
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
-        """Makes ready to send to `self._connection`, without connecting yet. Raises `ConfigException`."""
+        """Prepares to send to `self._connection`. Does not connect yet. Raises `ConfigException`."""
 
     @abstractmethod
     def _close_transport(self, transport: Transport) -> None:
-        """Frees what `_open_transport` took; calls in flight may finish."""
+        """Frees what `_open_transport` made. Calls in progress may finish."""
 
     def _transport_for(self, transport: Transport, options: Mapping[str, Any], trace_id: str) -> Transport:
-        """The transport of a call with options of its own."""
+        """The transport of a call that has its own options."""
         return transport
 
     def _payload_limit(self, one_way: bool) -> int:
-        """The most bytes that the provider takes."""
+        """The provider's limit for the payload, in bytes."""
         return self._MAX_PAYLOAD
 
     # --- Lifecycle ---
 
     def configure(self, config: ConfigParams | Mapping[str, Any]) -> None:
-        """Takes the configuration; a second call replaces what the first set, from the next `open` on.
+        """Sets the configuration. A second call replaces the first one, from the next `open` on.
 
         Args:
-            config: `ConfigParams`, or a dict of the same keys, flat (`connection.uri`) or nested.
+            config: `ConfigParams`, or a dict with the same keys, flat (`connection.uri`) or nested.
 
         Raises:
-            ConfigException: `WRONG_OPTION`, naming the key. A container's configuration, which has a `descriptor` or a
-                `type`, raises when the client opens: containers hide what `configure` raises.
+            ConfigException: `WRONG_OPTION`, naming the key. If the configuration has a `descriptor` or a `type`, as in
+                a container, `open` raises it: containers hide what `configure` raises.
         """
-        if self._defaults is None:  # a subclass may have set its own
+        if self._defaults is None:  # a subclass may have set its own defaults
             self._defaults = self._options()
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         locator = config.get_as_nullable_string("descriptor") or config.get_as_nullable_string("type")
@@ -127,12 +127,12 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._invalid_config = config
 
     def _apply(self, config: ConfigParams, defaults: Options) -> None:
-        """Takes the configuration, or nothing of it. Raises as `configure`."""
+        """Applies the whole configuration, or raises what `configure` raises and applies nothing."""
         options, commands = defaults.configured(config), read_commands(config)
-        # One set for both sections: the published packages put credentials under `connection`, too.
+        # One set for both sections: the published packages also put credentials under `connection`.
         keys = {*self._KEYS, "discovery_key", "store_key"}
         unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
-        with self._lifecycle:  # an `open` in another thread takes all of it from one configuration
+        with self._lifecycle:  # an `open` in another thread must not see a mixture
             self._connect_timeout = options.connect_timeout
             self._timeout = options.timeout
             self._total_timeout = options.total_timeout
@@ -152,7 +152,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """A configured client that is not yet open.
 
         Raises:
-            ConfigException: `WRONG_OPTION`, naming an option that there is not.
+            ConfigException: `WRONG_OPTION`, naming an unknown option.
         """
         for option in options:
             if option not in OPTIONS and option != "commands":
@@ -177,7 +177,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         )
 
     def set_references(self, references: IReferences) -> None:
-        """Takes logger, counters, tracer, discovery services and credential stores from the references."""
+        """Sets the logger, counters, tracer, discovery services and credential stores."""
         self._references = references
         self._logger = CompositeLogger(references)
         self._counters = OwnCounters(references)
@@ -186,15 +186,16 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._dependency_resolver.set_references(references)
 
     def is_open(self) -> bool:
-        """True from `open` to `close`."""
+        """Whether the client is open."""
         return self._state is not None
 
     def open(self, context: CallContext = None) -> None:
-        """Resolves connection and credential and makes ready to call. Opening an open client does nothing.
+        """Resolves the connection and the credential, and prepares for calls. Opening an open client does nothing.
 
         Raises:
             BadRequestException: `WRONG_CONTEXT`.
-            ConfigException: nothing to connect to, no credential, a wrong setting; it names the key and the component.
+            ConfigException: the connection or the credential is missing, or a setting is wrong. The message names the
+                key and the component.
         """
         check_context(context)
         handled = sys.exception()  # the caller's own, which stays as it is
@@ -232,7 +233,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
     def close(self, context: CallContext = None) -> None:
-        """Ends waits between attempts and frees the connections; attempts in flight may finish. Twice is fine.
+        """Closes the connections and ends waits between attempts. Attempts in progress may finish.
+
+        Closing a closed client does nothing.
 
         Raises:
             BadRequestException: `WRONG_CONTEXT`.
@@ -247,14 +250,14 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._logger.debug(as_context(context), "Closed %s to %s", type(self).__name__, self._address())
 
     def _policies(self, policy: CallPolicy) -> dict[str, CallPolicy]:
-        """The policies of single commands, with the service's name and without: by what is sent."""
+        """The policies of single commands, by the command with and without the service's name."""
         policies = {cmd: policy.with_options(options) for cmd, options in self._commands.items()}
         if not self._name:
             return policies
         return {**policies, **{f"{self._name}.{cmd}": policy for cmd, policy in policies.items()}}
 
     def _name_component(self, err: Exception, context: CallContext) -> None:
-        """Adds to an error of `open` which client it was, in its message and details."""
+        """Adds the client to the message and the details of an error of `open`."""
         never = "" if self._defaults else ", which was never configured"
         where = f"opening {self._component()}{never}"
         if not isinstance(err, ApplicationException):
@@ -267,7 +270,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             err.with_details(key, value)
 
     def _component(self) -> str:
-        """The class, and the descriptor or else the name."""
+        """The class, with the descriptor or the name."""
         return " ".join(self._component_details().values())
 
     def _component_details(self) -> dict[str, str]:
@@ -279,7 +282,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return details
 
     def _locator(self) -> Any:
-        """By which a container has this client; None where there is none."""
+        """The locator of this client in the references, or its descriptor, or None."""
         if self._references is not None:
             with suppress(NotImplementedError):  # a user's own references may have no lists
                 locators, components = self._references.get_all_locators(), self._references.get_all()
@@ -289,17 +292,17 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return self._descriptor
 
     def _target(self) -> Target:
-        """What errors say that was called."""
+        """The function that is called, for errors."""
         return Target(type(self).__name__, "url", "")
 
     def _address(self) -> str:
-        """What is called, for logs."""
+        """The function that is called, for logs."""
         return str(self._connection)
 
     # --- Instrumentation ---
 
     def _instrument(self, context: CallContext, name: str) -> InstrumentTiming:
-        """Counts, times and traces a call under `name`; end the timing it returns, with the error if there is one.
+        """Counts, times and traces a call under `name`. End the returned timing, with the error if there is one.
 
         ```python
         class OrdersClient(AzureFunctionClient):
@@ -333,7 +336,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         one_way: bool,
         options: Mapping[str, Any] | None,
     ) -> tuple[Opened, Call]:
-        """A call that has made no attempt yet, and what it is made by.
+        """A new call, and the state of the client to make it with.
 
         Raises:
             ApplicationException: `WRONG_CONTEXT`, `NO_COMMAND`, `NOT_OPENED`, `WRONG_OPTION`, or what `Call` raises.
@@ -354,7 +357,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets, opened.target)
 
     def _opened_for(self, opened: Opened, cmd: str, trace_id: str, options: Mapping[str, Any]) -> Opened:
-        """What a call of this command with these options is made by.
+        """The state of the client, with the policy and transport for this command and these options.
 
         Raises:
             BadRequestException: `WRONG_OPTION`.

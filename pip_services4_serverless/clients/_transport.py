@@ -1,4 +1,4 @@
-"""What a provider hands to the base: the way to the function, and what ways have in common."""
+"""What a provider's client opens: the transport to its function."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .._rules.response import MAX_RESPONSE_SIZE
 
 
 class Transport(NamedTuple):
-    """What an open client calls through; a call in flight keeps its own reference."""
+    """What an open client calls through. A call in progress keeps its own reference to it."""
 
-    handle: Any  # the provider's
+    handle: Any  # depends on the provider
     url: str
     secrets: Sequence[str]
-    # What the provider's library raises for an attempt without an answer, and the code. The first match counts.
+    # Exceptions of an attempt without a response, and their error codes. The first match counts.
     errors: Sequence[tuple[tuple[type[Exception], ...], str]]
-    own_headers: Set[str] = frozenset()  # in small letters: nobody else may set them
+    own_headers: Set[str] = frozenset()  # in lower case; `_attempt_headers` must not set them
 
 
-# Headers that frame a request: the wire's business.
+# Headers that frame a request. Only the wire sets them.
 RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "proxy-authorization"})
 
 
@@ -33,7 +33,7 @@ class _Limits(TypedDict):
 
 
 def limits_of(options: Options) -> _Limits:
-    """The limits of a connection pool; times in seconds."""
+    """The limits of a connection pool, with times in seconds."""
     return {
         "max_connections": options.max_connections,
         "connect_timeout": options.connect_timeout / 1000,

@@ -25,13 +25,13 @@ __tracebackhide__ = hide_failures
 
 
 class AsyncFunctionClient(ServerlessClient):
-    """The asynchronous twin of `FunctionClient`: the same configuration, references, rules, errors and observers.
+    """The asynchronous twin of `FunctionClient`, with the same configuration, references, retries and errors.
 
-    `configure`, `set_references`, `open`, `close` and `is_open` are not asynchronous, so that containers and factories
-    need not know. `open` may take time, as AWS's credential chain does; `async with` opens in a thread.
+    `configure`, `set_references`, `open`, `close` and `is_open` are not asynchronous: containers and factories use both
+    kinds of clients in the same way. `open` may block, for example in AWS's credential chain; `async with` opens the
+    client in a thread.
 
-    A client may be called from several event loops, one after the other or at once. A call that is cancelled drops its
-    connection, whatever it had done.
+    Several event loops may call the same client, also at the same time. Cancelling a call closes its connection.
 
     ```python
     class OrdersClient(AsyncAzureFunctionClient):
@@ -50,15 +50,15 @@ class AsyncFunctionClient(ServerlessClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
-        """Sends exactly once, with further `headers`, and reads the response whole, in `timeout` seconds.
+        """Makes one attempt with further `headers` within `timeout` seconds, and returns the whole response.
 
-        Raises one of `transport.errors` when there is no whole response.
+        Raises one of `transport.errors` if there is no whole response.
         """
 
     def _attempt_headers(self, context: CallContext) -> Mapping[str, str]:
-        """Further headers of an attempt, asked for each: to override, as for tracing. None by default.
+        """Further headers of an attempt. Override it, for example for tracing; it is called for each attempt.
 
-        The client's own headers, those that carry its key among them, cannot be set.
+        The client's own headers, such as those with its key, cannot be set.
 
         ```python
         class TracedClient(AsyncAzureFunctionClient):
@@ -75,7 +75,7 @@ class AsyncFunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action; returns its result, decoded. As `_call`, for code outside of the client."""
+        """Calls an action and returns its decoded result. Like `_call`, for code outside of the client."""
         return await (self._call(cmd, context, params, **options) if options else self._call(cmd, context, params))
 
     @abstractmethod
@@ -86,7 +86,7 @@ class AsyncFunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action; returns its result, decoded.
+        """Calls an action and returns its decoded result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
@@ -110,10 +110,10 @@ class AsyncFunctionClient(ServerlessClient):
         one_way: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Calls an action, again where that is safe or allowed, and returns its decoded result.
+        """Calls an action, retries it if that is safe or allowed, and returns its decoded result.
 
         Raises:
-            ApplicationException: as `_call`.
+            ApplicationException: see `_call`.
         """
         opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := await self._attempt(opened.transport, call, context, one_way)) is not None:
@@ -123,7 +123,7 @@ class AsyncFunctionClient(ServerlessClient):
         return call.result()
 
     async def _attempt(self, transport: Transport, call: Call, context: CallContext, one_way: bool) -> float | None:
-        """Makes one attempt; the seconds to wait before the next one, None when the call has ended."""
+        """Makes one attempt. Returns the seconds to wait before the next one, or None when the call has ended."""
         timeout = call.begin()
         if timeout is None:
             return None

@@ -33,7 +33,7 @@ _OF_INVOKE = frozenset({"x-amz-invocation-type", "x-amz-tenant-id"})
 class _Handle(NamedTuple):
     client: Any  # boto3's, which found endpoint, region and credentials
     pool: AsyncConnectionPool
-    target: str  # what goes on the request's line
+    target: str  # the target on the request line
     url: str
     signer: Any
     read: Any  # makes a `FunctionResponse` of a `Response`
@@ -41,9 +41,9 @@ class _Handle(NamedTuple):
 
 
 class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
-    """Calls an AWS Lambda function from asyncio. Configured as `LambdaClient`.
+    """Calls an AWS Lambda function from asyncio. The configuration is that of `LambdaClient`.
 
-    A call is one signed POST, which goes straight to the wire. boto3 says at `open` where to and with which keys.
+    An attempt is one signed POST. boto3 is used at `open` only, to find the endpoint and the keys.
 
     ```python
     class OrdersClient(AsyncLambdaClient):
@@ -126,7 +126,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> Any:
-        """Calls an action; returns its result.
+        """Calls an action and returns its decoded result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
@@ -141,7 +141,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> None:
-        """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
+        """Queues an action: Lambda runs it later. Returns None as soon as Lambda has accepted the call.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
@@ -157,7 +157,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> None:
-        """The name by which existing subclasses know `call_one_way`."""
+        """The same as `call_one_way`, for existing subclasses."""
         if options:
             await self.call_one_way(cmd, context, params, **options)
         else:
@@ -165,7 +165,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
 
 
 async def _renewed(secrets: Any, ends_at: float) -> Any:
-    """The keys to sign with. They come from AWS, which must not hold the loop.
+    """The keys to sign with. A thread gets them from AWS, so that the loop is not blocked.
 
     Raises:
         CredentialRetrievalError: they could not be renewed, or not by `ends_at`, a time of the loop.

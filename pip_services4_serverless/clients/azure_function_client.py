@@ -5,7 +5,7 @@ from ._http_function_client import HttpFunctionClient
 
 
 class AzureFunctionClient(AzureFunction, HttpFunctionClient):
-    """Calls an Azure Function over HTTP. `cmd` says which of its actions.
+    """Calls an Azure Function over HTTP. `cmd` names the action.
 
     Configuration parameters, besides the options of `FunctionClient`:
 

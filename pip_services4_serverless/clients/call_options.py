@@ -8,12 +8,12 @@ class CallOptions(TypedDict, total=False):
 
     They take precedence over `options.commands.<cmd>.*` of the configuration, which takes precedence over `options.*`.
 
-    - `timeout`: ms for one attempt, connecting included
-    - `total_timeout`: ms for the call with all its attempts and waits; 0 is no bound
-    - `retries`: further attempts after the first
-    - `idempotent`: the action may be executed more than once
+    - `timeout`: time for one attempt, from connecting to the end of the response, in ms
+    - `total_timeout`: time for the call with all retries and waits, in ms; 0 means no limit
+    - `retries`: maximum number of retries
+    - `idempotent`: true allows a retry even if the function may have run already
 
-    A wrong one is a `BadRequestException` with the code `WRONG_OPTION`, and nothing is sent.
+    A wrong option raises `BadRequestException` with the code `WRONG_OPTION` before anything is sent.
 
     A subclass uses the type to pass the options on:
 

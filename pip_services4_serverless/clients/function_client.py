@@ -23,32 +23,32 @@ __tracebackhide__ = hide_failures
 
 
 class FunctionClient(ServerlessClient):
-    """Calls the actions of one serverless function. The base of all providers' clients.
+    """Calls the actions of one serverless function. The base of all blocking clients.
 
-    It owns what they share: lifecycle, references, payload, the one loop that decides what is sent again, decoding,
-    errors and instrumentation. A provider opens its transport, sends once, and closes.
+    It implements what they share: lifecycle, references, payload, retries, decoding, errors and instrumentation. A
+    provider's client opens a transport, makes single attempts, and closes the transport.
 
     Configuration parameters, besides the provider's `connection` and `credential`:
 
-    - `options.connect_timeout`: ms to connect (10000)
-    - `options.timeout`: ms for one attempt to be answered whole (Azure 10000, Google and Lambda 60000)
-    - `options.total_timeout`: ms for the call with all its attempts and waits; 0 is no bound (0)
-    - `options.retries`: further attempts after the first (3)
-    - `options.idempotent`: the actions may be executed more than once (false)
-    - `options.max_connections`: connections kept alive (64)
-    - `options.idle_timeout`: ms after which a pooled connection is not used again (60000)
-    - `options.tcp_keepalive`: ms of silence before TCP keep-alive probes, and between them; 0 sends none (45000)
+    - `options.connect_timeout`: time to connect, in ms (10000)
+    - `options.timeout`: time for one attempt, in ms (Azure 10000, Google and Lambda 60000)
+    - `options.total_timeout`: time for the call with all retries and waits, in ms; 0 means no limit (0)
+    - `options.retries`: maximum number of retries (3)
+    - `options.idempotent`: true allows a retry even if the function may have run already (false)
+    - `options.max_connections`: connections that are kept open for reuse (64)
+    - `options.idle_timeout`: time after which an idle connection is no longer reused, in ms (60000)
+    - `options.tcp_keepalive`: time without data before and between TCP keep-alive probes, in ms; 0 sends none (45000)
     - `options.commands.<cmd>.*`: `timeout`, `total_timeout`, `retries` and `idempotent` of one command
-    - `dependencies.*`: as everywhere in pip-services
+    - `dependencies.*`: references of a subclass, as in all pip-services components
 
     References:
 
-    - `*:logger:*:*:1.0`, `*:counters:*:*:1.0`, `*:tracer:*:*:1.0`: (optional) observe the calls
-    - `*:discovery:*:*:1.0`, `*:credential-store:*:*:1.0`: (optional) resolve the connection and the credential
+    - `*:logger:*:*:1.0`, `*:counters:*:*:1.0`, `*:tracer:*:*:1.0`: (optional) log, count and trace the calls
+    - `*:discovery:*:*:1.0`, `*:credential-store:*:*:1.0`: (optional) look up the connection and the credential
 
     A context is an `IContext`, a trace id as a plain `str`, or None.
 
-    Calls that are the same on all providers are written once:
+    Methods that are the same for all providers are written once:
 
     ```python
     class OrdersCalls(FunctionClient):
@@ -70,9 +70,9 @@ class FunctionClient(ServerlessClient):
 
     @abstractmethod
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
-        """Sends exactly once and reads the response whole, in `timeout` seconds.
+        """Makes one attempt within `timeout` seconds, and returns the whole response.
 
-        Raises one of `transport.errors` when there is no whole response.
+        Raises one of `transport.errors` if there is no whole response.
         """
 
     def call(
@@ -82,8 +82,8 @@ class FunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action and waits; returns its result, decoded. As `_call`, for code outside of the client."""
-        # Without options as ever: a subclass may have overridden `_call` before there were any.
+        """Calls an action and returns its decoded result. Like `_call`, for code outside of the client."""
+        # Options are passed only if there are any: a subclass may override `_call` without them.
         return self._call(cmd, context, params, **options) if options else self._call(cmd, context, params)
 
     @abstractmethod
@@ -94,19 +94,19 @@ class FunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action and waits; returns its result, decoded.
+        """Calls an action, waits for its result and returns it, decoded.
 
         Args:
-            cmd: the action, a string that is not empty.
-            context: an `IContext`, a trace id as a `str`, or None; without a trace id a new one is made.
-            params: by name, what JSON knows; or dates, decimals, UUIDs, bytes, enums, dataclasses, objects with
-                `to_json`.
-            options: of this call, in place of the configured ones: those of `CallOptions`, on Lambda of
-                `LambdaCallOptions`.
+            cmd: the name of the action, not empty.
+            context: an `IContext`, a trace id as a `str`, or None. Without a trace id, a new one is generated.
+            params: the action's parameters by name: JSON values, dates, decimals, UUIDs, bytes, enums, dataclasses or
+                objects with `to_json` or `to_dict`.
+            options: options of this call, which override the configuration: see `CallOptions`, and
+                `LambdaCallOptions` for Lambda.
 
         Raises:
-            ApplicationException: of the class and code that the documentation's page "Errors" lists, as
-                `ConnectionException` without a whole response, or the function's own error restored.
+            ApplicationException: the page "Errors" of the documentation lists classes and codes. Without a whole
+                response it is a `ConnectionException`. An error of a pip-services function is restored.
 
         ```python
         class OrdersClient(AzureFunctionClient):
@@ -134,10 +134,10 @@ class FunctionClient(ServerlessClient):
         one_way: bool = False,
         options: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Calls an action, again where that is safe or allowed, and returns its decoded result.
+        """Calls an action, retries it if that is safe or allowed, and returns its decoded result.
 
         Raises:
-            ApplicationException: as `_call`.
+            ApplicationException: see `_call`.
         """
         opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := self._attempt(opened.transport, call, one_way)) is not None:
@@ -147,7 +147,7 @@ class FunctionClient(ServerlessClient):
         return call.result()
 
     def _attempt(self, transport: Transport, call: Call, one_way: bool) -> float | None:
-        """Makes one attempt; the seconds to wait before the next one, None when the call has ended."""
+        """Makes one attempt. Returns the seconds to wait before the next one, or None when the call has ended."""
         timeout = call.begin()
         if timeout is None:
             return None

@@ -22,20 +22,21 @@ __tracebackhide__ = hide_failures
 
 class _Handle(NamedTuple):
     client: Any  # boto3's
-    function: Mapping[str, str]  # what says which it is, as `invoke` of boto3 takes it
+    function: Mapping[str, str]  # the keywords of boto3's `invoke` that identify the function
     invoke: Callable[[Any, Mapping[str, str], bytes, bool, float], FunctionResponse]
 
 
 class LambdaClient(LambdaFunction, FunctionClient):
-    """Calls an AWS Lambda function. `cmd` says which of its actions.
+    """Calls an AWS Lambda function. `cmd` names the action.
 
     Configuration parameters, besides the options of `FunctionClient`:
 
     - `connection.arn`: the function's ARN (with alias or version), a partial ARN, or its name
-    - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`: else composed
-    - `connection.uri` or `.endpoint`: another endpoint, as an emulator's or a VPC endpoint's
+    - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`:
+      the parts of the ARN, if `arn` is not set
+    - `connection.uri` or `.endpoint`: another endpoint, for example of an emulator or a VPC endpoint
     - `connection.discovery_key`: look the connection up in a discovery service
-    - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; when none is set, boto3's own chain decides
+    - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; else boto3's credential chain finds them
     - `credential.store_key`: look the credential up in a credential store
 
     ```python
@@ -111,7 +112,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> Any:
-        """Calls an action and waits; returns its result.
+        """Calls an action and returns its decoded result.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
@@ -126,7 +127,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> None:
-        """Hands an action to Lambda, which runs it later; returns None as soon as Lambda has taken it.
+        """Queues an action: Lambda runs it later. Returns None as soon as Lambda has accepted the call.
 
         Arguments and errors are those of `FunctionClient._call`.
         """
@@ -142,7 +143,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> None:
-        """The name by which existing subclasses know `call_one_way`."""
+        """The same as `call_one_way`, for existing subclasses."""
         if options:
             self.call_one_way(cmd, context, params, **options)
         else:

@@ -1,4 +1,4 @@
-"""What the connection parameters of all providers have in common."""
+"""The base of all providers' connection parameters."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __tracebackhide__ = hide_failures
 MASK = "***"
 # Secrets in a URL: a key in its query, a user name with its password.
 _IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^?#]*(?=@)", re.IGNORECASE)
-# Visible ASCII: what a header may carry as it is. A line break here would be a header of the caller's making.
+# Visible ASCII: safe in a header. A line break would let the value add a header.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
-# Libraries disagree on where a host ends that has one of these: at a backslash, as browsers have it, or after it.
+# Libraries disagree on where a host with one of these characters ends.
 _NOT_IN_HOST = re.compile(r"[\\\"<>^`{|}%]")
 _SECTION = re.compile(r"(connections?|credentials?)\.")
 
@@ -30,16 +30,16 @@ _SECTION = re.compile(r"(connections?|credentials?)\.")
 class ServerlessConnectionParams(ConfigParams):
     """Connection and credential of one function, in one flat map. Shows no secret when printed."""
 
-    # What is read of a `connection` or a `credential` section.
+    # The keys of a `connection` or a `credential` section.
     KEYS: ClassVar[frozenset[str]] = frozenset()
-    # Of all providers: one's key may stand in the section that another reads.
+    # Of all providers: a section may contain the key of another provider.
     SECRETS: ClassVar[frozenset[str]] = frozenset(
         {"auth_code", "auth_token", "access_key", "client_key", "secret_key", "session_token"}
     )
 
     @classmethod
     def from_string(cls, line: str) -> Self:
-        """Reads `key=value;key=value`."""
+        """Parses `key=value;key=value`."""
         return cls(ConfigParams.from_string(line))
 
     @classmethod
@@ -111,20 +111,20 @@ class ServerlessConnectionParams(ConfigParams):
 
 
 def check_secret(context: CallContext, code: str, key: str, value: str | None) -> None:
-    """A key goes into a header: white space, line breaks and what is no ASCII are refused, without showing it."""
+    """Checks that a key can be sent in a header: no white space, line break or non-ASCII character. Never shows it."""
     if value and not _HEADER_SAFE.match(value):
         raise config_error(context, code, key, "contains white space, a line break or a non-ASCII character")
 
 
 def check_url(context: CallContext, key: str, url: str) -> SplitResult:
-    """An absolute http or https URL without user name or password; anything else is refused."""
+    """Checks that a URL is absolute, http or https, and has no user name or password. Returns its parts."""
     if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
         raise config_error(context, "WRONG_URI", key, "contains white space or a control character")
     parts = _split(url)
     if parts is None:
         raise config_error(context, "WRONG_URI", key, "is not a valid URL")
     if parts.scheme not in ("http", "https"):
-        # Without what may be a key or a password.
+        # Shown without what may be a key or a password.
         shown = "" if "@" in url else f", not {url.partition('?')[0].partition('#')[0][:80]!r}"
         raise config_error(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
     if not parts.hostname:
@@ -137,7 +137,7 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Whether a key sent there crosses a network unencrypted. Looks no name up."""
+    """Whether a key sent to this URL crosses a network unencrypted. No name is looked up."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
@@ -149,11 +149,11 @@ def is_unencrypted(url: str) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The URL's parts; None where it is none. The exceptions of the standard library quote what may be a password."""
+    """The parts of a URL, or None if it is not valid. (The standard library's exceptions may quote a password.)"""
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
-        _ = parts.port  # raises when it is no number up to 65535
+        _ = parts.port  # raises unless it is a number up to 65535
     except ValueError:
         return None
     return parts
