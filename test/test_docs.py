@@ -65,7 +65,7 @@ def test_each_code_says_whether_the_function_ran() -> None:
     }
     assert set().union(*said.values()) == set(SITUATIONS)
     rules = {
-        "No, and the client has retried it already": Retry.ALWAYS,
+        "No, and the client has used its retries": Retry.ALWAYS,
         "Perhaps: the request was sent, and its response was lost": Retry.IF_IDEMPOTENT,
     }
     for answer, resend in rules.items():
