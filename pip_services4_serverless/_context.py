@@ -1,4 +1,4 @@
-"""What stands for a context in this library: an `IContext`, a plain trace id, or None."""
+"""The contexts that clients accept: an `IContext`, a trace id as a `str`, or None."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:  # other type checkers read pip-services' source
 
 
 def as_context(context: CallContext) -> IContext | None:
-    """The context as pip-services' loggers and tracers take it: they fail with a trace id that is no string."""
+    """The context for pip-services' loggers and tracers, which need a trace id that is a string."""
     if context is None or isinstance(context, str):
         return Context.from_trace_id(context) if context else None
     return (
@@ -31,5 +31,5 @@ def as_context(context: CallContext) -> IContext | None:
 
 
 def trace_id_of(context: CallContext) -> str:
-    """The context's trace id, always a string; empty where it has none."""
+    """The context's trace id as a string, empty if it has none."""
     return str(context if isinstance(context, str) else ContextResolver.get_trace_id(context))

@@ -1,4 +1,4 @@
-"""Where a failing test of a user ends: in the user's own line."""
+"""Makes pytest show a user's failing test at the user's own line."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
 AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
 AUTH_TOKEN = "PIP_SERVERLESS_AUTH_TOKEN"  # noqa: S105 (the name of a variable)
 _NAMES = {"azure": "Azure", "google": "Google", "lambda": "Lambda"}
-# The setting, the variable that has it, and the code where its file cannot be read.
+# The setting, its environment variable, and the code if its file cannot be read.
 _SECRETS = {
     "azure": ("auth_code", AUTH_CODE, "NO_AUTH_CODE"),
     "google": ("auth_token", AUTH_TOKEN, "NO_AUTH_TOKEN"),
@@ -37,14 +37,14 @@ _OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempoten
 
 
 class _OneWayLambdaClient(CommandableLambdaClient):
-    """Hands its commands over instead of calling them."""
+    """Queues its commands instead of waiting for their results."""
 
     def _call(self, cmd: str, context: Any, params: Mapping[str, Any] | None = None, **options: Any) -> None:
         self.call_one_way(cmd, context, params, **options)
 
 
 def call(arguments: argparse.Namespace) -> int:
-    """Prints the answer. Raises `CommandError`, or an `ApplicationException` for what is wrong before the call."""
+    """Calls the function and prints its response. Raises `CommandError`, or before the call `ApplicationException`."""
     params = _parameters(arguments.parameters)
     if arguments.config is None:
         found = _from_options(arguments)
@@ -86,7 +86,7 @@ def call(arguments: argparse.Namespace) -> int:
 
 
 def _status(error: ApplicationException) -> int:
-    """Only what the library itself found has a cause in Python; the rest is what the far side answered."""
+    """The exit status of an error. Only the library's own errors have a Python cause; others are the function's."""
     if error.code in ("NO_COMMAND", "PAYLOAD_TOO_LARGE"):
         return WRONG_USAGE
     if error.__cause__ is not None and isinstance(error, ConnectionException):

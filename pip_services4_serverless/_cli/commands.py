@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
-    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         return _complete()
     try:
         status = _run(given)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complete() -> int:
-    """Tells a shell the options, commands and values that fit, by the extra `completion`."""
+    """Prints the matching options, commands and values for a shell, by the extra `completion`."""
     try:
         from argcomplete import autocomplete
     except ModuleNotFoundError:

@@ -11,7 +11,7 @@ from .failure import one_line
 
 
 class StandardErrorLogger(Logger):
-    """Writes each entry as one line on standard error: standard output is the answer alone."""
+    """Writes each entry as one line to standard error. Standard output has only the response."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -66,7 +66,7 @@ def demo() -> int:
         with _errors():
             from ..local._demo.__main__ import main
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # it takes seconds: show where it is, through a pipe too
+            sys.stdout.reconfigure(line_buffering=True)  # it takes seconds: show progress, also through a pipe
         try:
             return main()
         except Exception as err:
@@ -100,7 +100,7 @@ class Watch:
 
 
 class _Server(ABC):
-    """A local host and what is told of it: standard output is one YAML file, of facts in comments and components."""
+    """A local host and its output: one YAML file with facts in comments and with components."""
 
     folders: set[str]
     kind: str
@@ -111,7 +111,7 @@ class _Server(ABC):
 
     @abstractmethod
     def load(self) -> None:
-        """Starts, or loads again what is served."""
+        """Starts the host, or reloads what it serves."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -240,7 +240,7 @@ def _without_key(config: ConfigParams) -> ConfigParams:
 
 
 def _keys(arguments: argparse.Namespace) -> dict[str, str]:
-    """The keys that are given. Options win over a file, and a file over the environment; no message shows a value."""
+    """The given keys. Options override the file, which overrides the environment. No message shows a value."""
     sources = [(KEYS_VARIABLE, os.environ.get(KEYS_VARIABLE, "").split())]
     if arguments.key_file:
         try:

@@ -11,7 +11,7 @@ from time import monotonic
 from pip_services4_commons.errors import BadRequestException
 
 TO_END = 10  # seconds for the whole document
-_LARGEST = 100 * 1024 * 1024  # bytes; no provider takes more
+_LARGEST = 100 * 1024 * 1024  # bytes; no provider accepts more
 _WAYS_OUT = "pass `-` to wait for it, or `< /dev/null` to skip it"
 
 

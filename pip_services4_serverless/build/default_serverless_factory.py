@@ -76,7 +76,7 @@ class DefaultServerlessFactory(Factory):
         )
 
     def create(self, locator: Any) -> Any:
-        """Creates the component of a descriptor; None where it knows none. A client's errors name the descriptor."""
+        """Creates the component of a descriptor, or returns None for an unknown one. A client's errors name it."""
         component = super().create(locator)
         if isinstance(component, ServerlessClient):
             component._descriptor = locator

@@ -55,7 +55,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class OpenedLambda(NamedTuple):
-    """What is found out at opening."""
+    """What opening a Lambda client finds."""
 
     client: Any  # boto3's
     secrets: Secrets
@@ -64,10 +64,10 @@ class OpenedLambda(NamedTuple):
 
 
 def open_lambda(context: CallContext, connection: AwsConnectionParams, options: Options) -> OpenedLambda:
-    """A client that tries once, what it signs with, and where it connects.
+    """Makes a boto3 client without retries, its signer and its endpoint.
 
     Raises:
-        ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` for what botocore does not take.
+        ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` if botocore rejects the settings.
     """
     hide_in_logs()  # the chain's too, before its keys are known
     config = Config(
@@ -101,7 +101,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
 
 
 def send_by(opened: OpenedLambda, options: Options) -> None:
-    """Has boto3's client sign by our signer and send through our connections."""
+    """Makes boto3's client sign with our signer and send through our connections."""
     opened.signer.take_over(opened.client)
     # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read and not
     # the attempt, and a call costs more.
@@ -115,7 +115,7 @@ def _endpoint(url: str, verify: str | bool, keepalive: float) -> Endpoint:
     proxy = get_environ_proxies(url).get(url.partition(":")[0])
     bundle = str(get_cert_path(verify))
     if not os.path.exists(bundle):
-        raise ValueError(f"there is no CA bundle {bundle}")
+        raise ValueError(f"the CA bundle does not exist: {bundle}")
     return Endpoint.of_url(url, bundle, proxy, keepalive)
 
 
@@ -172,7 +172,7 @@ def _chain(context: CallContext, session: Any) -> Secrets:
         credentials = session.get_credentials()
         if credentials is not None:
             return Secrets(credentials)  # which loads what is loaded late, as a role's keys
-    except Exception as err:  # a file or program that is not there, no JSON of it, a refusal of AWS's
+    except Exception as err:  # a missing file or program, invalid JSON, an error of AWS
         if is_interrupt(err, LIBRARIES, RAISED):
             raise
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
@@ -241,7 +241,7 @@ def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bo
     except ClientError as err:
         error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})
         status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
-        name = str(error.get("Code") or "")  # the status once more, where the answer names no error
+        name = str(error.get("Code") or "")  # the status again, if the response names no error
         headers = metadata.get("HTTPHeaders", {})
         body = message.encode("utf-8", "surrogatepass")  # JSON may write half a pair of surrogates
         return FunctionResponse(status, headers, body, "" if name.isdigit() else name)
@@ -254,7 +254,7 @@ def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bo
 
 
 def function_response(response: Response, one_way: bool, secrets: Secrets) -> FunctionResponse:
-    """The answer of a response that botocore does not see, read as botocore would."""
+    """Reads a response as botocore would, for calls without botocore."""
     status, headers, body = response.status, response.headers, response.body
     if status < 300:
         failed = "x-amz-function-error" in headers

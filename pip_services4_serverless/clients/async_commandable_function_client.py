@@ -39,7 +39,7 @@ class AsyncCommandableFunctionClient(Commands, AsyncFunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
+        """Calls a command of the service and returns its result. It is counted, timed and traced as `name.cmd`.
 
         Arguments and errors are those of `FunctionClient._call`.
         """

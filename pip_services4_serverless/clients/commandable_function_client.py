@@ -18,16 +18,16 @@ __tracebackhide__ = hide_failures
 
 class Commands(ServerlessClient):
     def _names_of(self, cmd: str) -> tuple[str, str]:
-        """What a command is counted as, and what is sent."""
+        """The name under which a command is counted, and the command that is sent."""
         command = f"{self._name}.{cmd}" if self._name and cmd else str(self._name or cmd or "")
         opened = self._state
-        # What is not a command, and a client that is not open, is for the call to refuse.
+        # The call itself checks the command, and whether the client is open.
         prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
         return command, command if prefixes else cmd
 
 
 class CommandableFunctionClient(Commands, FunctionClient):
-    """Calls the commands of a service by name, observed. The base of all providers' commandable clients.
+    """Calls the commands of a service by name, counted and traced. The base of all providers' commandable clients.
 
     Calls that are the same on all providers are written once, in a class on this base; type checkers then know
     `call_command` and the rest. In a class's bases it stands before a provider's client.
@@ -54,7 +54,7 @@ class CommandableFunctionClient(Commands, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls a command of the service; counts, times and traces it as `name.cmd`. Returns its result.
+        """Calls a command of the service and returns its result. It is counted, timed and traced as `name.cmd`.
 
         Arguments and errors are those of `FunctionClient._call`.
         """

@@ -48,7 +48,7 @@ def is_true(setting: str) -> bool:
 
 @contextmanager
 def app_settings(folder: Path | None, given: Mapping[str, str]) -> Iterator[None]:
-    """The values of local.settings.json in the environment; what is there already stays, as with `func start`."""
+    """The values of local.settings.json in the environment; existing variables win, as with `func start`."""
     values = dict(given)
     if folder is not None and (path := folder / "local.settings.json").exists():
         settings = read_json(path)
@@ -83,11 +83,11 @@ class Function:
     disabled: bool
     trigger: str  # the parameter that takes the request
     returns: bool  # whether there is a `$return` binding
-    http_output: str | None  # the binding that is the answer
+    http_output: str | None  # the binding of the response
     outputs: list[str]  # the parameters that are `azure.functions.Out`
     wants_context: bool
     streams: bool  # takes and returns FastAPI's requests and responses
-    load_error: Exception | None = None  # why every call is answered with 500
+    load_error: Exception | None = None  # why every call gets status 500
     invocations: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -117,7 +117,7 @@ class _Declared:
 
 @dataclass
 class App:
-    """A loaded app: what it serves, what could not be loaded, and what this host has no part for."""
+    """A loaded app: what it serves, what could not be loaded, and what this host does not support."""
 
     folder: Path
     prefix: str
@@ -148,7 +148,7 @@ class App:
                     self._load_v1(path)
 
     def nothing_to_serve(self) -> str:
-        """Why there is no function whose code could be loaded, or an empty string."""
+        """Why no function could be loaded, or an empty string."""
         if any(function.load_error is None for function in self.functions.values()):
             return ""
         reasons = [*self.errors, *self.not_served]
@@ -162,7 +162,7 @@ class App:
     def load_register(self, register: Any, script: Path | None = None) -> None:
         """Load a FunctionApp."""
         self.register = register
-        register.functions_bindings = None  # else it refuses to list its functions for a second host
+        register.functions_bindings = None  # otherwise it does not list its functions for a second host
         functions = register.get_functions()
         streams = any(_takes_stream(function.get_user_function()) for function in functions)
         for function in functions:
@@ -286,7 +286,7 @@ class App:
     def _load_code(
         self, function: Function, declared: _Declared, trigger: dict[str, Any], others: list[dict[str, Any]]
     ) -> None:
-        """Import the function, and refuse what the real worker refuses."""
+        """Imports the function, and rejects what the real worker rejects."""
         for binding in (trigger, *others):
             wanted = "in" if binding is trigger else "out"
             if _direction(binding) != wanted:
@@ -342,7 +342,7 @@ def _direction(binding: Mapping[str, Any]) -> str:
 
 
 def _is_type(annotation: Any, check: Callable[[type], bool]) -> bool:
-    """Whether an annotation is a type that passes. A union is no type to the worker."""
+    """Whether an annotation is an accepted type. For the worker, a union is not a type."""
     return isinstance(annotation, type) and check(annotation)
 
 
@@ -376,6 +376,6 @@ def _takes_stream(call: Callable[..., Any]) -> bool:
     """Whether a function switches its app to HTTP streams: they are for all functions of an app, or for none."""
     try:
         annotations = [p.annotation for p in inspect.signature(call, eval_str=True).parameters.values()]
-    except Exception:  # it is told when the function is described
+    except Exception:  # it is reported when the function is described
         return False
     return any(inspect.isclass(annotation) and _is_stream(annotation) for annotation in annotations)

@@ -1,4 +1,4 @@
-"""One invocation of a function: its arguments and context, where it runs, and the answer made of its result."""
+"""One invocation of a function: its arguments, its context, its thread, and the response made of its result."""
 
 import json
 import logging
@@ -129,7 +129,7 @@ async def invoke(
     body: bytes,
     threads: anyio.CapacityLimiter,
 ) -> Response:
-    """Run the function once. What goes wrong in it is an empty 500, and is told in the log alone."""
+    """Runs the function once. Its exception becomes an empty response with status 500, and is only logged."""
     context = Context(function, request.headers)
     log = logging.getLogger(f"Function.{function.name}")
     log.info("Executing 'Functions.%s' (Id=%s)", function.name, context.invocation_id)
@@ -255,7 +255,7 @@ def _streamed(result: Any) -> Response:
 
 
 def _from_text(text: str) -> Response:
-    """The front end reads a returned text as JSON if it can, and an object with a `body` as a response."""
+    """Parses a returned text as JSON if possible, and takes an object with a `body` as a response, as Azure does."""
     try:
         content = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What answers HTTP before and around the functions: routes, keys, limits, faults on demand, the host's own pages."""
+"""The HTTP front end of the functions: routes, keys, limits, injected faults, the host's own pages."""
 
 import asyncio
 import hmac
@@ -47,12 +47,12 @@ class Fault:
 
     @property
     def answers(self) -> bool:
-        """Whether it takes the place of the function's answer, and does not only delay it."""
+        """Whether it replaces the function's response, instead of only delaying it."""
         return self.drop or self.status is not None
 
     @property
     def response(self) -> Response | None:
-        """The answer, as the real front end gives it for that status; None drops the connection."""
+        """The response of the real front end for that status; None drops the connection."""
         if self.drop or self.status is None:
             return None
         body = self.body if self.body is not None else NOT_RUNNING.encode() if self.status == 503 else b""
@@ -79,7 +79,7 @@ class Front:
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
 
     def cancel(self) -> None:
-        """End what is under way."""
+        """Cancels the calls in progress."""
         for task in self._tasks:
             task.cancel()
 
@@ -205,7 +205,7 @@ class Front:
         """The body, or None if it is too long. A chunked one arrives empty at the function, as behind the real host."""
         length = int(request.headers.get("content-length", 0))
         chunks, size = [], 0
-        # What is too long is read as well, for a while: a client that is reset while it sends does not see the answer.
+        # A body that is too long is also read for a while: a client that is reset while it sends misses the response.
         async for chunk in request.stream():
             size += len(chunk)
             if size > 2 * self._body_limit:

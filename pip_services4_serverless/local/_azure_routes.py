@@ -135,7 +135,7 @@ class Route:
         return path
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The route values of a decoded path, or None where it is not this route's."""
+        """The route values of a decoded path, or None if it does not match this route."""
         found = self._pattern.fullmatch(path.rstrip("/") or "/")
         if found is None:
             return None

@@ -1,4 +1,4 @@
-"""How the functions' processes tell their host of executions and logs: a named pipe."""
+"""The named pipe by which the functions' processes report executions and logs to their host."""
 
 import os
 import select
@@ -21,7 +21,7 @@ class Channel:
         self._changed = threading.Condition()
         os.mkfifo(path, 0o600)
         self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        self._writer = os.open(path, os.O_WRONLY)  # so that the pipe has no end while no function runs
+        self._writer = os.open(path, os.O_WRONLY)  # keeps the pipe open while no function runs
         self._thread = threading.Thread(target=self._listen, name="lambda-host", daemon=True)
         self._thread.start()
 

@@ -58,7 +58,7 @@ def find_folder(path: str | os.PathLike[str], handler: str) -> str:
 
 
 def package(code: str) -> str:
-    """A custom runtime that runs the handler that a file tells of: a zip archive, in base64."""
+    """A custom runtime that runs the handler named in a file: a zip archive, in base64."""
     bootstrap = zipfile.ZipInfo("bootstrap")
     bootstrap.external_attr = 0o755 << 16
     content = io.BytesIO()

@@ -19,7 +19,7 @@ _REAP_MILLISECONDS = 1000
 
 
 def main(socket_fd: str, folder: str, host_pid: str) -> int:
-    """Serve until the host asks for the end, by a byte on standard input, or is no more; then leave nothing behind."""
+    """Serves until the host sends a byte on standard input or ends; then removes all it has started."""
     host = os.pidfd_open(int(host_pid))  # a child that the host forked may hold standard input open for longer
     if os.getppid() != int(host_pid):
         return 1
@@ -37,7 +37,7 @@ def main(socket_fd: str, folder: str, host_pid: str) -> int:
         _reap()
     _end_descendants()
     if died in dict(ended):
-        return 1  # the host tells why: the folder has what ministack said
+        return 1  # the host reports the reason, from ministack's log in the folder
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 

@@ -1,4 +1,4 @@
-"""The process of a function: the real awslambdaric, which also tells `LambdaHost` of its executions and logs.
+"""The process of a function: the real awslambdaric, which also reports its executions and logs to `LambdaHost`.
 
 Run as a script, so that it needs nothing of this package: `_lambda_worker.py FILE`. The file is JSON:
 `[CHANNEL, KEY, FOLDER, HANDLER, CHECK]`. An event that has the text CHECK only asks whether the handler can be
@@ -38,7 +38,7 @@ class _Channel:
 
 
 class _Output:
-    """All that is written to standard output and error goes through a process that tells the host too.
+    """Passes standard output and error through a process that also reports them to the host.
 
     A process, so that nothing is lost however this one ends, and whoever writes: Python, C code, a child.
     """
@@ -75,7 +75,7 @@ class _Output:
 
 
 def _forward(reader: int, control: socket.socket, worker: int, channel: _Channel) -> None:
-    """Forward to ministack and to the host, until nobody is left who could write."""
+    """Forwards output to ministack and to the host, until all writers have ended."""
     ministack = sys.stdout.fileno()
     rest = b""
 

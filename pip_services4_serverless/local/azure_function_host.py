@@ -104,7 +104,7 @@ class AzureFunctionHost:
             self._app, self._front, self._stack = app, front, stack.pop_all()
 
     def stop(self) -> None:
-        """End the host. Calls under way are answered with 503, and async functions are cancelled."""
+        """Ends the host. Calls in progress get status 503, and async functions are cancelled."""
         stack, self._stack = self._stack, None
         if stack is not None:
             stack.close()
@@ -128,7 +128,7 @@ class AzureFunctionHost:
 
     @property
     def not_served(self) -> list[str]:
-        """The triggers and output bindings that the app has and this host has no part for."""
+        """The triggers and output bindings of the app that this host does not support."""
         return list(self._loaded.not_served)
 
     @property
@@ -154,7 +154,7 @@ class AzureFunctionHost:
         return self.url + self._function(name).route.shown
 
     def methods(self, name: str) -> list[str]:
-        """The HTTP methods that a function answers to, in alphabetical order; empty if it answers to all."""
+        """The HTTP methods that a function accepts, in alphabetical order; empty if it accepts all."""
         return sorted(self._function(name).methods)
 
     def config(self, name: str, **route_values: object) -> ConfigParams:
@@ -245,7 +245,7 @@ class AzureFunctionHost:
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns Nagle's algorithm off: an answer of two packets would else take 40 ms more.
+    # With the protocol named, asyncio turns Nagle's algorithm off: else a response of two packets takes 40 ms more.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -330,12 +330,12 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._stopping.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what is under way, where uvicorn would wait for it."""
+        """Cancels the calls in progress, for which uvicorn would wait."""
         for server in self.servers:
             server.close()
         self._front.cancel()
         if self.server_state.tasks:
-            await asyncio.wait(set(self.server_state.tasks), timeout=1)  # the answers with 503 go out
+            await asyncio.wait(set(self.server_state.tasks), timeout=1)  # the responses with 503 are sent
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if getattr(self._app.register, "startup_task_done", False):

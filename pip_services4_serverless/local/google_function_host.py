@@ -221,7 +221,7 @@ class GoogleFunctionHost:
         return config
 
     def invocations(self, name: str) -> int:
-        """How often the function was called since it was deployed, without calls that were answered before it.
+        """How often the function was called since it was deployed, without calls that ended before they reached it.
 
         Raises:
             LookupError: there is no such function; the message has those that there are.
@@ -379,7 +379,7 @@ def _page(status: int, text: str) -> Response:
 
 @contextlib.contextmanager
 def _listen(port: int) -> Iterator[socket.socket]:
-    """Opens the port here: where it is taken, werkzeug would end the process."""
+    """Opens the port: if it is in use, werkzeug would end the process."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

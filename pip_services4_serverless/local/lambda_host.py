@@ -132,7 +132,7 @@ class LambdaHost:
                 pass_fds=[listener.fileno()],
                 env=self._environment(),
                 cwd=folder,
-                start_new_session=True,  # Ctrl-C is for this process; and the others can be ended as a group
+                start_new_session=True,  # Ctrl-C goes to this process only, and the others can be ended as a group
             )
             self._cleanup.callback(_end, self._process)
         self._request("GET", "/_ministack/health", lost="ministack did not start")
@@ -346,9 +346,7 @@ class LambdaHost:
     def _request(
         self, method: str, path: str, *, lost: str = "", seconds: float = _RESPONSE_TIMEOUT, **body: Any
     ) -> Any:
-        scope = (
-            f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # tells the region; the rest is not looked at
-        )
+        scope = f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # only the region in it is used
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
         address = self.endpoint.removeprefix("http://")
         try:
@@ -383,7 +381,7 @@ def _check_packages() -> None:
 
 
 def _listen(port: int) -> socket.socket:
-    """Open the port here, so that a taken one is known at once, and requests may wait for ministack."""
+    """Opens the port here, so that a port in use fails immediately, and requests can wait for ministack."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

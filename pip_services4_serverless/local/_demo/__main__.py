@@ -1,4 +1,4 @@
-"""Starts the local hosts, calls the dummies service through each client, and checks every answer."""
+"""Starts the local hosts, calls the dummies service through each client, and checks every response."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class DemoCounters(CachedCounters):
 
 
 class DemoError(Exception):
-    """An answer was not the one expected."""
+    """A response was not the expected one."""
 
 
 def check(condition: bool, what: str) -> None:
@@ -123,7 +123,7 @@ def exercise_one_way(client: DummiesLambdaClient, say: Callable[[str, Callable[[
 
 @contextmanager
 def opened(client: FunctionClient, config: ConfigParams, references: References) -> Iterator[Any]:
-    """The life of a component, as a container would lead it."""
+    """Runs a client through the lifecycle of a component, like a container."""
     client.configure(config)
     client.set_references(references)
     client.open("demo")
@@ -145,7 +145,7 @@ def show(rows: list[Row], counters: list[Counter]) -> None:
 
 
 def main() -> int:
-    """Returns 0 only if every answer was the one expected."""
+    """Returns 0 only if every response was the expected one."""
     # The function's own log would show the traceback of the error that the demonstration provokes.
     logging.getLogger("pip_services4_serverless.local").addHandler(logging.NullHandler())
     rows: list[Row] = []
