@@ -129,7 +129,7 @@ def wrong_call_option(options: Mapping[str, object], known: Mapping[str, Option]
         else:
             is_right = type(value) is int and option.minimum <= value <= option.maximum
         if not is_right:
-            # Of numbers, only the short ones: Python refuses to write one of thousands of digits.
+            # Only short numbers are shown: Python does not print one of thousands of digits.
             is_short = isinstance(value, str | float | None) or (isinstance(value, int) and abs(value) < 10**12)
             return name, f"must be {option.allowed}, not {repr(value)[:20] if is_short else type(value).__name__}"
     return None

@@ -36,7 +36,7 @@ LIBRARIES = tuple(os.path.dirname(str(library.__file__)) + os.sep for library in
 
 class Secrets(_Secrets):
     """The secret key and session token that calls are signed with. AWS's chain renews them; the ones before stay
-    secret, for an answer on its way may still show them."""
+    secret, because a late response may still contain them."""
 
     def __init__(self, credentials: Credentials) -> None:
         super().__init__()

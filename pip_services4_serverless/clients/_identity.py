@@ -270,8 +270,8 @@ def entra_identity(context: CallContext, scope: str, client_id: str | None, key:
         _cannot_use(context, "azure-identity", "entra", err)
 
     def fetch() -> tuple[str, float]:
-        # A new one each time. One that is kept would give its own copy of a token that was refused, and have locks that
-        # a fork's child finds locked.
+        # A new one each time: a kept one would return its own copy of a rejected token, and has locks that a fork could
+        # leave locked.
         with DefaultAzureCredential(**identity) as credential:
             token = credential.get_token(scope)
         return token.token, token.expires_on

@@ -66,7 +66,7 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
         Raises:
             ConfigException: nothing to connect to, a key that is not found, or a wrong value; it names the key.
         """
-        # pip-services' own resolvers fail without references, and take a store's empty answer for a credential.
+        # pip-services' own resolvers fail without references, and take an empty result of a store for a credential.
         asked = as_context(context)
         with self._configuring:
             connections = list(self._connection_resolver.get_all())

@@ -46,7 +46,7 @@ class Fault:
     run: bool
 
     @property
-    def answers(self) -> bool:
+    def replaces_response(self) -> bool:
         """Whether it replaces the function's response, instead of only delaying it."""
         return self.drop or self.status is not None
 
@@ -185,7 +185,7 @@ class Front:
         fault = faults.popleft() if faults else None
         if fault is not None:
             await asyncio.sleep(fault.delay)
-            if fault.answers and not fault.run:
+            if fault.replaces_response and not fault.run:
                 return fault.response
         level = self._level(request, function)
         if function.disabled and level < _LEVELS["admin"]:
@@ -199,7 +199,7 @@ class Front:
                 return Response(status_code=413)
             body = read
         response = await invoke(function, request, url, values, body, self._threads)
-        return fault.response if fault is not None and fault.answers else response
+        return fault.response if fault is not None and fault.replaces_response else response
 
     async def _body(self, request: Request) -> bytes | None:
         """The body, or None if it is too long. A chunked one arrives empty at the function, as behind the real host."""

@@ -10,7 +10,7 @@ class Channel:
     """Reads the messages that `_lambda_worker.py` sends, in a thread of its own and whenever asked to.
 
     A named pipe, because what was written to it is not lost when the writer crashes, is in order, and is there to
-    be read before the writer goes on: after an answer has come, `read` finds every message sent before it.
+    be read before the writer goes on: after a response has arrived, `read` finds every message sent before it.
     """
 
     def __init__(self, path: str, receive: Callable[[int, str, str], None]) -> None:

@@ -25,7 +25,7 @@ _STOP_TIMEOUT = 5.0  # seconds
 class AzureFunctionHost:
     """Serves an Azure Functions app, written with the real `azure-functions` package, over HTTP on 127.0.0.1.
 
-    It answers as the real front end does: routes, keys, statuses, headers. Everything runs in this process: sync
+    It behaves like the real front end: routes, keys, statuses, headers. Everything runs in this process: sync
     functions in a thread pool, async ones on the host's event loop. So a test may patch what a function uses, and
     nothing is left after `stop`: no thread, port, environment variable, `sys.path` entry or imported module of the app.
 
@@ -38,8 +38,8 @@ class AzureFunctionHost:
 
     with AzureFunctionHost(app) as host:
         key = {"x-functions-key": host.function_key("hello")}
-        answer = requests.get(host.function_url("hello"), {"name": "World"}, headers=key)
-    assert answer.text == "Hello, World!"
+        response = requests.get(host.function_url("hello"), {"name": "World"}, headers=key)
+    assert response.text == "Hello, World!"
     ```
 
     Args:
@@ -50,12 +50,12 @@ class AzureFunctionHost:
         keys: keys by function name, and the host's as `default` and `_master`; what is not given is made up.
         settings: environment variables, beside those of the folder's local.settings.json.
         host_json: what is used in place of the folder's host.json.
-        gateway_timeout: seconds after which a call without an answer is answered with 502; the function goes on.
+        gateway_timeout: seconds after which a call without a response gets status 502; the function goes on.
 
     `start` raises `OSError` if the port is taken, `ValueError` for an argument, host.json or local.settings.json that
     cannot be used, and `RuntimeError` if there is no function to serve. If some cannot be loaded, the others are
     served: `load_errors` tells which, and `not_served` what triggers and outputs this host has no part for. Both are
-    logged. A function with a function.json whose code cannot be loaded keeps its route, which answers 500, as in Azure.
+    logged. A function with a function.json whose code cannot be loaded keeps its route, with status 500, as in Azure.
     """
 
     def __init__(
@@ -182,9 +182,9 @@ class AzureFunctionHost:
     ) -> None:
         """Let the next `times` calls of a function fail, after those that are to fail already.
 
-        Such a call waits `delay` seconds. Then `drop` drops its connection without an answer; or it is answered with
+        Such a call waits `delay` seconds. Then `drop` drops its connection without a response; or it gets
         `status`, `headers` and `body` (by default as by the real front end: 429 with `X-FUNCTION-SCALEOUT`, 503 with
-        its text); or, with neither, the function answers. With `run` the function runs first, and its answer is lost.
+        its text); or, with neither, the function responds. With `run` it runs first, and its response is lost.
 
         ```python
         with AzureFunctionHost(app) as host:

@@ -47,7 +47,7 @@ class _Fault(NamedTuple):
     run: bool
 
     @property
-    def answers(self) -> bool:
+    def replaces_response(self) -> bool:
         """Whether it takes the place of the function's response, and does not only delay it."""
         return self.drop or self.response is not None
 
@@ -68,7 +68,7 @@ class GoogleFunctionHost:
     after `stop` no port, thread, `sys.path` entry or imported module of a function is left. The functions of a host
     share the process and its environment, where each has an instance of its own at Google; their modules are apart.
     The variables `FUNCTION_TARGET` and `FUNCTION_SIGNATURE_TYPE` are not set for them, and functions of
-    `functions_framework.aio` are refused.
+    `functions_framework.aio` are rejected.
 
     As at Google, a call needs a token unless the function was deployed with `allow_unauthenticated`. The token is made
     up here: `config` has it.
@@ -242,7 +242,7 @@ class GoogleFunctionHost:
     ) -> None:
         """Lets the next `times` calls of a function fail, after those that are to fail already.
 
-        Such a call waits `delay` seconds. Then `drop` drops its connection without a response; or it is answered with
+        Such a call waits `delay` seconds. Then `drop` drops its connection without a response; or it gets
         `status`, `headers` and `body` (by default as by Google's front end); or, with neither, the function responds.
         With `run` the function runs first, and its response is lost.
 
@@ -289,16 +289,16 @@ class GoogleFunctionHost:
             logger.info("%s %s: %s in %d ms", environ["REQUEST_METHOD"], environ["PATH_INFO"], outcome, spent)
 
         try:
-            answer = self._answer(environ)
-            if answer is None:
+            response = self._respond(environ)
+            if response is None:
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
                 raise ConnectionAbortedError  # which werkzeug takes for a client that has gone
-            return ClosingIterator(answer(environ, start), end)
+            return ClosingIterator(response(environ, start), end)
         except BaseException:
             end()
             raise
 
-    def _answer(self, environ: Environ) -> Wsgi | None:
+    def _respond(self, environ: Environ) -> Wsgi | None:
         """What responds to a request; None drops its connection."""
         name, _, rest = environ["PATH_INFO"].lstrip("/").partition("/")
         function = self._functions.get(name)
@@ -310,7 +310,7 @@ class GoogleFunctionHost:
                 fault = function.faults.popleft()
         if fault is not None:
             self._stopping.wait(fault.delay)
-            if fault.answers and not fault.run:
+            if fault.replaces_response and not fault.run:
                 return None if fault.drop else fault.response
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if function.token and not (
@@ -320,7 +320,7 @@ class GoogleFunctionHost:
         own = {**environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": f"/{rest}"}
         with self._lock:
             function.invocations += 1
-        if fault is not None and fault.answers:
+        if fault is not None and fault.replaces_response:
             Response.from_app(function.app, own, buffered=True)
             return None if fault.drop else fault.response
         return lambda _, start_response: function.app(own, start_response)

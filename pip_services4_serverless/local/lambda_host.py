@@ -54,9 +54,9 @@ class LambdaHost:
     """Runs AWS Lambda functions written in Python on loopback, to develop and test their clients against.
 
     Handlers run in processes of their own, with this interpreter and the packages that it sees, under AWS's own
-    runtime client, `awslambdaric`; the package `ministack` answers the Lambda API in front of them. Everything that a
+    runtime client, `awslambdaric`; the package `ministack` serves the Lambda API in front of them. Everything that a
     handler and its child processes write to standard output and error, and what the handler logs, goes line by line to
-    the logger `pip_services4_serverless.local.lambda.<name>`, before the call is answered.
+    the logger `pip_services4_serverless.local.lambda.<name>`, before the call returns.
 
     A context manager: leaving it ends the processes and the port and removes the temporary folder. So does the end
     of this process, however it comes. Processes that handlers have started end with it.
@@ -191,8 +191,8 @@ class LambdaHost:
             path: The folder that the handler's module is in, or the module's file.
             handler: `module.function`, or `package.module.function`.
             environment: Variables that the handler sees beside those of this process.
-            timeout: Seconds until a call is ended and answered with an error, 1 to 900; 3 is AWS's own default.
-            concurrency: Calls that may run at once; more are answered with 429. 0 refuses every call.
+            timeout: Seconds after which a call is ended with an error, 1 to 900; 3 is AWS's own default.
+            concurrency: Calls that may run at once; more get status 429. 0 rejects every call.
             aliases: Qualifiers that name this deployment, which with any of them is also version 1.
 
         Returns:
@@ -201,7 +201,7 @@ class LambdaHost:
         Raises:
             ValueError: An argument is wrong; the message names it.
             FileNotFoundError: The path or the handler's module does not exist.
-            RuntimeError: The host is not started, or ministack refused the function, has ended or does not answer.
+            RuntimeError: The host is not started, or ministack rejected the function, has ended or does not respond.
         """
         folder = _lambda_deployment.find_folder(path, handler)
         _lambda_deployment.check(name, environment or {}, timeout, concurrency, aliases)
@@ -302,7 +302,7 @@ class LambdaHost:
 
         It is counted in the function's process, just before the handler: also for a caller that has given up, and
         for each attempt at an `Event` that fails (three, as on AWS, after waits of 1 and 2 s). What the handler of an
-        answered call has logged is in the log when this returns.
+        finished call has logged is in the log when this returns.
 
         Raises:
             LookupError: There is no such function; the message has those that there are.
@@ -352,12 +352,12 @@ class LambdaHost:
         try:
             with contextlib.closing(http.client.HTTPConnection(address, timeout=seconds)) as connection:
                 connection.request(method, path, json.dumps(body) if body else None, headers)
-                answer = connection.getresponse()
-                content = answer.read()
+                response = connection.getresponse()
+                content = response.read()
         except (OSError, http.client.HTTPException) as error:
             said = Path(self._folder, _SERVER_LOG).read_text(errors="replace").strip()
             raise RuntimeError(f"{lost or self._what_is_lost()}: {said or error}") from error
-        if answer.status >= 400:
+        if response.status >= 400:
             raise RuntimeError(f"ministack rejected {method} {path}: {content.decode(errors='replace')}")
         return json.loads(content or b"null")
 
