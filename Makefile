@@ -37,12 +37,12 @@ test: install
 # The tests to run each time you save a file: the rules, the wire, connections and clients, in less than 30 seconds. It
 # leaves out coverage, tests of time limits, random, long and concurrent calls, secrets, the local hosts, containers,
 # other libraries, the command line and the documentation.
+FAST = -m 'not timing' --ignore=test/_wire/test_nat.py --ignore=test/_rules/test_is_interrupt.py \
+	test/_rules test/_wire test/connect test/build \
+	test/clients/test_function_client.py test/clients/test_azure_function_client.py \
+	test/clients/test_lambda_client.py test/clients/test_commandable_clients.py
 test-fast: install
-	$(BIN)/python -m pytest -q $(PARALLEL) -m 'not timing' \
-		--ignore=test/_wire/test_nat.py --ignore=test/_rules/test_outside.py \
-		test/_rules test/_wire test/connect test/build \
-		test/clients/test_function_client.py test/clients/test_azure_function_client.py \
-		test/clients/test_lambda_client.py test/clients/test_commandable_clients.py
+	$(BIN)/python -m pytest -q $(PARALLEL) $(FAST)
 
 check: lint types coverage
 
@@ -100,16 +100,20 @@ environments: wheel
 	.ci/pythons $(BIN)/python >/dev/null
 	.ci/package install $(OTHERS)
 
-# The tests of what depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the processes of the
-# hosts, pip-services. What does not depend on it: the documentation, the benchmark, the Docker images, mocks of other
+# On the newest Python, the tests of what depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the
+# processes of the hosts. What does not depend on it: the documentation, the benchmark, the Docker images, mocks of other
 # libraries, releases, the fault matrix and the search for secrets.
-ON_EACH_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/container test/interop test/local \
+ON_NEWEST_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/local \
 	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py \
 	--ignore=test/clients/test_fault_matrix.py --ignore=test/clients/test_secrets.py
+# On those between the first and the newest, the fast tests, and those of the toolkit's containers, which the newest
+# Python cannot import.
+ON_PYTHONS_BETWEEN = $(FAST) test/container test/interop
 
 # With `make test pythons niquests` and several jobs, these still run after `test`, and `niquests` last.
 pythons: environments $(filter test,$(MAKECMDGOALS))
-	for python in $(OTHERS); do .ci/package test $$python -- $(ON_EACH_PYTHON) || exit; done
+	set -- $(OTHERS); while [ $$# -gt 1 ]; do .ci/package test $$1 -- $(ON_PYTHONS_BETWEEN) || exit; shift; done; \
+		[ $$# -eq 0 ] || .ci/package test $$1 -- $(ON_NEWEST_PYTHON)
 
 # The tests of everything that niquests affects, in an environment of its own, because niquests replaces urllib3 with
 # urllib3-future. With urllib3-future, botocore does not close the connections that it uses to get the keys of roles.
