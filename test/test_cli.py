@@ -1300,3 +1300,16 @@ def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch
         for process in served:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 143
+
+
+def test_demo_whose_clean_up_fails_after_a_signal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status is that of the signal."""
+
+    def interrupted() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise RuntimeError("a host cannot stop")
+
+    monkeypatch.setattr("pip_services4_serverless.local._demo.__main__.main", interrupted)
+    assert run("demo").status == 143

@@ -70,7 +70,16 @@ def demo() -> int:
         try:
             return main()
         except Exception as err:
+            _raise_interrupt(err)
             raise CommandError(FUNCTION_FAILED, InvocationException(None, "DEMO_FAILED", str(err))) from err
+
+
+def _raise_interrupt(error: BaseException | None) -> None:
+    """Raises the interrupt that an error followed, if there is one: clean-up that fails after it is not the result."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        error = error.__context__
 
 
 class Watch:
