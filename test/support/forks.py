@@ -23,7 +23,7 @@ from pip_services4_serverless.clients import FunctionClient
 from .clients import open_client
 
 THREADS = 4
-PATIENCE = 10  # seconds after which a child hangs: ten times the timeout of its call
+PATIENCE = 30  # seconds after which a child hangs: three times the timeout of its call
 ENOUGH = 3  # children that hang
 CHILDREN = 1_000_000  # their questions begin here
 
