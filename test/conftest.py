@@ -47,6 +47,23 @@ LONGEST = [
     "test_azure_people",
 ]
 
+# These files make the most calls. Coverage would add more than half to their CPU time, and the other tests execute the
+# same code.
+WITHOUT_COVERAGE = {
+    "test_any_answer",
+    "test_any_setting",
+    "test_async",
+    "test_fault_matrix",
+    "test_identity",
+    "test_interrupts",
+    "test_is_interrupt",
+    "test_lifetime",
+    "test_load",
+    "test_secrets",
+    "test_time",
+    "test_wire",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first. Only tests that hold a bound in time get a second try; the summary names each that
@@ -56,6 +73,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timing"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+        if item.path.stem in WITHOUT_COVERAGE:
+            item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_collection_finish() -> None:
