@@ -9,7 +9,8 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from contextlib import suppress
+from functools import cache, lru_cache, partial
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -41,17 +42,29 @@ from ._transport import limits_of
 
 __tracebackhide__ = hide_failures
 
-_making = threading.Lock()  # making clients is not thread-safe
+_making = threading.RLock()  # making clients is not thread-safe
+_FORK_PATIENCE = 10  # seconds that a fork waits for a client that another thread makes
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 
 
-def _renew_lock() -> None:
+def _after_fork_in_parent() -> None:
+    with suppress(RuntimeError):  # the fork waited in vain
+        _making.release()
+
+
+def _after_fork_in_child() -> None:
     global _making
-    _making = threading.Lock()
+    _making = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)  # the thread that held it is not in the child
+    # botocore makes a TLS context for each client. A lock of OpenSSL that another thread holds at the fork stays locked
+    # in the child, which would then wait for ever when it makes its first context.
+    os.register_at_fork(
+        before=partial(_making.acquire, timeout=_FORK_PATIENCE),
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 
 
 class OpenedLambda(NamedTuple):

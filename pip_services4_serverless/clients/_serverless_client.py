@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from pip_services4_observability.trace import CompositeTracer
 from pip_services4_rpc.trace import InstrumentTiming
 
 from .._context import CallContext, as_context, trace_id_of
+from .._locks import ProcessLock
 from .._rules.attempts import CallPolicy
 from .._rules.call import Call
 from .._rules.errors import Provider, Target, call_error, check_context
@@ -80,7 +80,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._commands: Mapping[str, Mapping[str, int]] = {}  # the options of single commands
         self._invalid_config: ConfigParams | None = None  # a container's; `open` raises its error
         self._unknown_settings: tuple[tuple[str, str], ...] = ()  # each with the likely name
-        self._lifecycle = threading.RLock()
+        self._lifecycle = ProcessLock()
         self._state: Opened | None = None
 
     # --- What a provider adds ---
@@ -132,7 +132,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         # One set for both sections: the published packages also put credentials under `connection`.
         keys = {*self._KEYS, "discovery_key", "store_key"}
         unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
-        with self._lifecycle:  # an `open` in another thread must not see a mixture
+        with self._lifecycle.own:  # an `open` in another thread must not see a mixture
             self._connect_timeout = options.connect_timeout
             self._timeout = options.timeout
             self._total_timeout = options.total_timeout
@@ -199,7 +199,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """
         check_context(context)
         handled = sys.exception()  # the caller's own, which stays as it is
-        with self._lifecycle:
+        with self._lifecycle.own:
             if self._state is not None:
                 return
             try:
@@ -241,7 +241,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             BadRequestException: `WRONG_CONTEXT`.
         """
         check_context(context)
-        with self._lifecycle:
+        with self._lifecycle.own:
             opened, self._state = self._state, None
             if opened is None:
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -14,6 +13,7 @@ from pip_services4_config.auth import CredentialResolver, ICredentialStore
 from pip_services4_config.connect import ConnectionResolver, IDiscovery
 
 from .._context import CallContext, as_context
+from .._locks import ProcessLock
 from .._tracebacks import hide_failures
 from ._config_errors import config_error
 from ._connection_params import ServerlessConnectionParams
@@ -44,14 +44,14 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
         self._connection_resolver = ConnectionResolver()
         self._credential_resolver = CredentialResolver()
         self._references: IReferences | None = None
-        self._configuring = threading.Lock()
+        self._configuring = ProcessLock()
 
     def configure(self, config: ConfigParams) -> None:
         """Takes the connections and credentials; a second call replaces what the first set."""
         # New ones: theirs would add a second configuration to the first.
         connections = ConnectionResolver(config, self._references)
         credentials = CredentialResolver(config, self._references)
-        with self._configuring:
+        with self._configuring.own:
             self._connection_resolver, self._credential_resolver = connections, credentials
 
     def set_references(self, references: IReferences) -> None:
@@ -68,7 +68,7 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
         """
         # pip-services' own resolvers fail without references, and take an empty result of a store for a credential.
         asked = as_context(context)
-        with self._configuring:
+        with self._configuring.own:
             connections = list(self._connection_resolver.get_all())
             credentials = self._credential_resolver.get_all()
         connection = self._find(

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pip_services4_components.config import ConfigParams
+from pip_services4_components.refer import Descriptor, References
+from pip_services4_config.connect import ConnectionParams, MemoryDiscovery
+from support.clients import CLIENTS, config_for
 from support.fault_server import FaultServer
 from support.forks import CHILDREN, fork_under_load
 from support.load import load_server
+
+from pip_services4_serverless.clients import LambdaClient
 
 FORKS = 20
 
@@ -32,6 +43,89 @@ def test_forks_while_clients_open(provider: str) -> None:
     with load_server(failing=0) as server:
         seen = fork_under_load(provider, server.url, FORKS, 60, under="open")
     assert (seen.children, seen.failed, seen.hung, seen.wrong) == (FORKS, 0, 0, 0)
+
+
+def child_of_fork(act: Callable[[], object]) -> int:
+    """The exit status of a child that does this; minus the number of `SIGALRM` if it hangs."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it waits for
+            signal.alarm(5)
+            act()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class SlowOnce(MemoryDiscovery):
+    """Its first lookup takes until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def resolve_one(self, context: object, key: str) -> ConnectionParams:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(30)
+        return ConnectionParams.from_tuples("uri", "http://127.0.0.1:9", "arn", "dummies", "region", "eu-west-1")
+
+
+def test_fork_while_a_thread_opens_the_same_client(provider: str) -> None:
+    """The child opens and closes the client, although a thread that it does not have was opening it."""
+    discovery = SlowOnce()
+    client = CLIENTS[provider]("dummies")
+    config = config_for(provider, "http://127.0.0.1:9")
+    for key in ("connection.uri", "connection.arn"):
+        config.remove(key)
+    client.configure(config.override(ConfigParams.from_tuples("connection.discovery_key", "slow")))
+    client.set_references(
+        References.from_tuples(Descriptor("pip-services", "discovery", "memory", "*", "1.0"), discovery)
+    )
+
+    def reopen() -> None:
+        client.open("child")
+        assert client.is_open()
+        client.close("child")
+
+    opening = threading.Thread(target=client.open, args=("parent",))
+    opening.start()
+    assert discovery.asked.wait(30)
+    try:
+        assert child_of_fork(reopen) == 0
+    finally:
+        discovery.go.set()
+        opening.join(30)
+    assert client.is_open()
+    client.close("parent")
+
+
+def test_fork_waits_for_a_thread_that_opens_a_lambda_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Otherwise a lock of OpenSSL, which botocore uses to make a client, may stay locked in the child for ever."""
+    asked, given = tmp_path / "asked", tmp_path / "given"
+    keys = '{"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "key"}'
+    program, settings = tmp_path / "keys.sh", tmp_path / "config"
+    program.write_text(f"touch {asked}; sleep 0.3; touch {given}; echo '{keys}'")
+    settings.write_text(f"[default]\ncredential_process = sh {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+
+    def reopen() -> None:
+        assert given.exists()
+        client.open("child")
+
+    client = LambdaClient.from_arn("dummies", "eu-west-1", "http://127.0.0.1:9")
+    opening = threading.Thread(target=client.open)
+    opening.start()
+    while not asked.exists():
+        time.sleep(0.01)
+    assert child_of_fork(reopen) == 0
+    opening.join(30)
+    client.close()
 
 
 CLOSE_IN_THE_CHILD = """
