@@ -132,6 +132,10 @@ class Call:
             return None  # no time was left to send: the previous failure says more
         return self._record(failure)
 
+    def broken_off(self, err: BaseException) -> None:
+        """Takes an exception that is not the attempt's failure and is raised as it is, for example a cancellation."""
+        clear_locals(err, self._handled)
+
     def _message(self, code: str, cause: Exception) -> str:
         if code == "CALL_TIMEOUT" and self._timeout > 0:
             return f"The response did not arrive within {round(self._timeout, 3):g} s"

@@ -134,9 +134,10 @@ class AsyncFunctionClient(ServerlessClient):
                 raise call_error("WRONG_HEADER", call.trace_id, message)
         try:
             response = await self._send(transport, call.payload, one_way, timeout, headers)
-        except Exception as err:
-            failure = classify(err, transport.errors)
+        except BaseException as err:
+            failure = classify(err, transport.errors) if isinstance(err, Exception) else None
             if failure is None:
+                call.broken_off(err)
                 raise
             return call.failed(*failure)
         return call.received(response)

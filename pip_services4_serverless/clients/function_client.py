@@ -153,9 +153,10 @@ class FunctionClient(ServerlessClient):
             return None
         try:
             response = self._send(transport, call.payload, one_way, timeout)
-        except Exception as err:
-            failure = classify(err, transport.errors)
+        except BaseException as err:
+            failure = classify(err, transport.errors) if isinstance(err, Exception) else None
             if failure is None:
+                call.broken_off(err)
                 raise
             return call.failed(*failure)
         return call.received(response)

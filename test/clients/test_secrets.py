@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import html
 import json
 import logging
 import os
+import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -230,6 +233,38 @@ def test_local_variables_show_no_key(provider: str) -> None:
             shown = list(locals_below(failure(client, params={"text": "x" * 200_000})))
             assert shown
             assert [text for text in shown if MARK in text or "AKID" in text] == []
+
+
+def test_local_variables_of_a_call_that_is_broken_off_show_no_key(provider: str) -> None:
+    """An interrupt or a cancellation leaves the call as it is, with the frames that had the whole request."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def act(connection: server.Connection) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        connection.hold()
+
+    async def cancelled() -> None:
+        async with asyncio.timeout(0.1):
+            await client.client.call("get")
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+            if provider.is_async:  # type: ignore[attr-defined]
+                far_side.default = server.silent()
+                with pytest.raises(TimeoutError) as caught:
+                    asyncio.run(cancelled())
+            else:
+                far_side.default = Step("interrupt", act)
+                with pytest.raises(KeyboardInterrupt) as caught:  # type: ignore[assignment]
+                    client.call("get")
+            shown = list(locals_below(caught.value))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert shown
+    assert [text for text in shown if MARK in text or "AKID" in text] == []
 
 
 def test_local_variables_of_a_failed_open_show_no_key(provider: str) -> None:
