@@ -51,6 +51,9 @@ class _Handle(NamedTuple):
     timeouts: Timeout  # of such an attempt
     identity: Identity | None  # whose token each attempt carries; a static key is in the request
 
+    def __repr__(self) -> str:
+        return f"_Handle({self.session!r})"  # a proxy in the settings may have a password
+
 
 class HttpClient(ServerlessClient):
     """A function that is called by a POST to its URL. A provider adds its connection and its key's header."""

@@ -418,6 +418,7 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
         assert refused.code == "CANNOT_CONNECT"
         watch.note(refused)
     assert watch.leaks() == []
+    assert [text for text in locals_below(refused) if MARK in text] == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "", "[::1", "127.0.0.1:port"])
