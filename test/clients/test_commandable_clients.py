@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pip_services4_commons.errors import ConfigException, NotFoundException, UnknownException
 from pip_services4_components.context import Context
+from pip_services4_components.refer import Descriptor
 from support.clients import CLIENTS, PROVIDERS, config_for, every_kind, open_client
 from support.fault_server import FaultServer, answer
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
@@ -50,6 +51,54 @@ def test_a_command_is_observed_as(provider: str, name: str, options: dict[str, A
     assert counters.counts() == {f"{counted}.exec_count": 1, f"{counted}.exec_time": 1}
     assert tracer.traces == [("T", counted, "", None)]
     assert f"Executing {counted} method" in logger.messages()
+
+
+class Broken(RecordingCounters, RecordingTracer):
+    """Fails in all that it is told, as one whose collector is down."""
+
+    def __init__(self) -> None:
+        RecordingCounters.__init__(self)
+        RecordingTracer.__init__(self)
+
+    def increment_one(self, name: str) -> None:
+        raise OSError("the collector is down")
+
+    def end_timing(self, *_: Any) -> None:
+        raise OSError("the collector is down")
+
+    def trace(self, *_: Any) -> None:
+        raise OSError("the collector is down")
+
+    def failure(self, *_: Any) -> None:
+        raise OSError("the collector is down")
+
+
+class BrokenLogger(RecordingLogger):
+    def _write(self, *_: Any) -> None:
+        raise UnicodeEncodeError("ascii", "\ud800", 0, 1, "not in this terminal")
+
+
+def test_observers_that_fail_hide_no_result(provider: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A caller that gets their exception would repeat a call that was made. Others are still told."""
+    counters, tracer = RecordingCounters(), RecordingTracer()
+    references = references_to(logger=BrokenLogger(), counters=Broken(), tracer=Broken())
+    references.put(Descriptor("test", "counters", "memory", "second", "1.0"), counters)
+    references.put(Descriptor("test", "tracer", "memory", "second", "1.0"), tracer)
+    with FaultServer() as server:
+        client = CLIENTS[provider]("dummies")
+        client.configure(config_for(provider, server.url))
+        client.set_references(references)
+        client.open("T")
+        assert client.call_command("get", "T") == {"cmd": "dummies.get", "trace_id": "T"}
+        server.default = answer(404)
+        with pytest.raises(NotFoundException):
+            client.call_command("get", "T")
+        client.close("T")
+
+    assert counters.counts() == {"dummies.get.exec_count": 2, "dummies.get.exec_time": 2, "dummies.get.exec_errors": 1}
+    assert [error and error.code for *_, error in tracer.traces] == [None, "NOT_FOUND"]  # type: ignore[attr-defined]
+    assert {record.name for record in caplog.records} >= {"pip_services4_serverless"}
+    assert "the collector is down" in caplog.text
 
 
 def test_the_flag_is_that_of_the_opening(provider: str) -> None:
