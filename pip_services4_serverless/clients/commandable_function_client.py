@@ -19,6 +19,8 @@ __tracebackhide__ = hide_failures
 class Commands(ServerlessClient):
     def _names_of(self, cmd: str) -> tuple[str, str]:
         """The name under which a command is counted, and the command that is sent."""
+        if isinstance(cmd, str):
+            cmd = str.__str__(cmd)  # formatted, a member of a `(str, Enum)` is not its value
         command = f"{self._name}.{cmd}" if self._name and cmd else str(self._name or cmd or "")
         opened = self._state
         # The call itself checks the command, and whether the client is open.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -35,6 +36,23 @@ def test_a_command_is_sent_as(provider: str, name: Any, options: dict[str, Any],
         client.call_command("get", "T", {"id": "7"})
 
         assert server.requests[0].json() == {"id": "7", "cmd": sent, "trace_id": "T"}
+
+
+class Names(str, Enum):  # noqa: UP042 (a StrEnum formats itself as its value)
+    """A service's commands, as many write them; a trace id might be one, too."""
+
+    GET = "get"
+
+
+def test_a_member_of_an_enumeration_is_sent_as_its_value(provider: str) -> None:
+    """A `str` with a text of its own: formatted, it is `Names.GET`."""
+    counters = RecordingCounters()
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client.set_references(references_to(counters=counters))
+        client.call_command(Names.GET, Names.GET)
+
+        assert server.requests[0].json() == {"cmd": "dummies.get", "trace_id": "get"}
+    assert counters.counts() == {"dummies.get.exec_count": 1, "dummies.get.exec_time": 1}
 
 
 @pytest.mark.parametrize(
