@@ -256,11 +256,12 @@ class Channel:
 
 def connect_error(endpoint: Endpoint, err: Exception) -> NotSentError:
     """The wire's exception for one that was raised while connecting."""
+    where = endpoint.host
+    if endpoint.proxy:
+        where += f" through the proxy {endpoint.proxy.host}:{endpoint.proxy.port}"
     if isinstance(err, StepTimeoutError | TimeoutError):
-        return NotSentError(f"Connecting to {endpoint.host} timed out")
-    return NotSentError(
-        f"Could not connect to {endpoint.host}: {_reason(err)}"
-    )  # also a ValueError: an invalid host name
+        return NotSentError(f"Connecting to {where} timed out")
+    return NotSentError(f"Could not connect to {where}: {_reason(err)}")  # also a ValueError: an invalid host name
 
 
 def _take(received: bytes, reader: ResponseReader) -> None:

@@ -416,6 +416,7 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
     ):
         refused = failure(client)
         assert refused.code == "CANNOT_CONNECT"
+        assert refused.message.startswith(f"Could not connect to 127.0.0.1 through the proxy 127.0.0.1:{port}: [")
         watch.note(refused)
     assert watch.leaks() == []
     assert [text for text in locals_below(refused) if MARK in text] == []
