@@ -1170,7 +1170,7 @@ def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None
         (("--key-file", "keys"), "", "--key-file keys needs NAME=VALUE"),
         (("--key-file", "missing"), "", "--key-file missing cannot be read: FileNotFoundError"),
         ((), AUTH_CODE, "PIP_SERVERLESS_KEYS needs NAME=VALUE"),
-        (("--key", f"opne={AUTH_CODE}"), "", "keys are given for ['opne'], and there are"),
+        (("--key", f"opne={AUTH_CODE}"), "", "keys: there is no function opne; the names are _master, default, hello"),
     ],
 )
 def test_wrong_keys_are_refused_unshown(

@@ -1,4 +1,4 @@
-"""Loading a function app: its settings, and a description of each HTTP function in it."""
+"""Loads a function app: its settings, and a description of each HTTP function in it."""
 
 import importlib
 import inspect
@@ -20,35 +20,35 @@ from azure.functions import Context, FunctionRegister
 from azure.functions.meta import get_binding_registry
 from starlette.requests import Request
 
-from ._azure_modules import AppModules
+from ._app_modules import AppModules
 from ._azure_routes import Route
 
 logger = logging.getLogger("pip_services4_serverless.local.azure")
 
-# A comment, or a string, which may hold what looks like one.
-_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+# A comment; or a string, which is matched because it may contain what looks like a comment.
+_STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object with comments, as the Functions tools accept it. Raises `ValueError` that names the file."""
+    """Reads a JSON object, with comments as Azure's tools accept them. Raises `ValueError`, which names the file."""
     try:
-        content = json.loads(_COMMENT.sub(lambda match: match[1] or "", path.read_text("utf-8-sig")))
+        content = json.loads(_STRING_OR_COMMENT.sub(lambda match: match[1] or "", path.read_text("utf-8-sig")))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path}: not a JSON object")
+        raise ValueError(f"{path}: it is not a JSON object")
     return content
 
 
 def is_true(setting: str) -> bool:
-    """Whether an app setting, which the environment holds, is switched on."""
+    """Whether an app setting, which is an environment variable, is true."""
     value = os.environ.get(setting) or os.environ.get(setting.replace(".", "__")) or ""
     return value.lower() in ("1", "true")
 
 
 @contextmanager
 def app_settings(folder: Path | None, given: Mapping[str, str]) -> Iterator[None]:
-    """The values of local.settings.json in the environment; existing variables win, as with `func start`."""
+    """Sets environment variables from local.settings.json. Existing variables stay, as with `func start`."""
     values = dict(given)
     if folder is not None and (path := folder / "local.settings.json").exists():
         settings = read_json(path)
@@ -66,33 +66,33 @@ def app_settings(folder: Path | None, given: Mapping[str, str]) -> Iterator[None
 
 
 def converter(binding: str) -> Any:
-    """The SDK's own rules to check, decode and encode what a binding carries."""
+    """The SDK's class that checks, decodes and encodes the values of a binding."""
     return get_binding_registry().get(binding)  # type: ignore[no-untyped-call]
 
 
 @dataclass
 class Function:
-    """One HTTP function: how it is reached, and how it is called."""
+    """One HTTP function: its route and keys, and how it is called."""
 
     name: str
     call: Callable[..., Any]
     directory: str
     route: Route
-    methods: frozenset[str]  # none: all
+    methods: frozenset[str]  # empty: all methods
     auth_level: str
     disabled: bool
     trigger: str  # the parameter that takes the request
     returns: bool  # whether there is a `$return` binding
-    http_output: str | None  # the binding of the response
+    http_output: str | None  # the name of the binding of the response
     outputs: list[str]  # the parameters that are `azure.functions.Out`
     wants_context: bool
-    streams: bool  # takes and returns FastAPI's requests and responses
-    load_error: Exception | None = None  # why every call gets status 500
+    streams: bool  # it takes FastAPI's request and returns its response
+    load_error: Exception | None = None  # if set, every call gets status 500
     invocations: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self) -> None:
-        """Note that the function's own code is started, in whichever thread."""
+        """Counts a start of the function's code, in any thread."""
         with self._lock:
             self.invocations += 1
 
@@ -102,8 +102,8 @@ class Function:
 
 
 @dataclass
-class _Declared:
-    """A function as its app declares it, in either programming model."""
+class _Declaration:
+    """A function as its app declares it, in programming model v1 or v2."""
 
     name: str
     file: Path
@@ -112,28 +112,28 @@ class _Declared:
     bindings: list[dict[str, Any]]
     disabled: bool = False
     streams: bool = False
-    has_route_anyway: bool = False  # its route is there even if its code cannot be loaded
+    keeps_route: bool = False  # it has a route even if its code cannot be loaded
 
 
 @dataclass
 class App:
-    """A loaded app: what it serves, what could not be loaded, and what this host does not support."""
+    """A loaded app: its functions, what could not be loaded, and what this host does not support."""
 
     folder: Path
     prefix: str
     functions: dict[str, Function] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     not_served: list[str] = field(default_factory=list)
-    looked_at: list[str] = field(default_factory=list)  # files and patterns, where functions may be declared
-    register: Any = None  # v2: the FunctionApp
-    keys: dict[str, str] = field(default_factory=dict)  # by function, and the host's `_master` and `default`
+    searched: list[str] = field(default_factory=list)  # the files and patterns in which functions were looked for
+    register: Any = None  # the FunctionApp, in model v2
+    keys: dict[str, str] = field(default_factory=dict)  # of functions, and `_master` and `default`
 
     def load_folder(self, stack: ExitStack) -> None:
-        """Load the app's folder; `stack` will take its modules back."""
+        """Loads the app's folder. Closing `stack` unloads its modules."""
         modules = AppModules(self.folder)
         stack.callback(modules.unload)
         script = self.folder / os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
-        self.looked_at.append(script.name)
+        self.searched.append(script.name)
         with modules.loading(script.stem):
             for name, other in modules.shadowed.items():
                 logger.warning(
@@ -143,39 +143,39 @@ class App:
                 self._load_v2(script)
             else:
                 declarations = sorted(self.folder.glob("*/function.json"))
-                self.looked_at += [f"{path.parent.name}/function.json" for path in declarations] or ["*/function.json"]
+                self.searched += [f"{path.parent.name}/function.json" for path in declarations] or ["*/function.json"]
                 for path in declarations:
                     self._load_v1(path)
 
     def nothing_to_serve(self) -> str:
-        """Why no function could be loaded, or an empty string."""
+        """The reason why no function could be loaded, or an empty string."""
         if any(function.load_error is None for function in self.functions.values()):
             return ""
         reasons = [*self.errors, *self.not_served]
-        if not reasons and not self.looked_at:
+        if not reasons and not self.searched:
             return "the app has no functions"
-        if not reasons and (self.folder / self.looked_at[0]).exists():
-            reasons = [f"the app in {self.looked_at[0]} has no functions"]
-        reasons = reasons or [f"no {self.looked_at[0]}, no folder with function.json"]
-        return "; ".join(reasons) + f" (looked at: {', '.join(self.looked_at)})" * bool(self.looked_at)
+        if not reasons and (self.folder / self.searched[0]).exists():
+            reasons = [f"the app in {self.searched[0]} has no functions"]
+        reasons = reasons or [f"no {self.searched[0]}, no folder with function.json"]
+        return "; ".join(reasons) + f" (looked at: {', '.join(self.searched)})" * bool(self.searched)
 
     def load_register(self, register: Any, script: Path | None = None) -> None:
-        """Load a FunctionApp."""
+        """Loads a FunctionApp."""
         self.register = register
-        register.functions_bindings = None  # otherwise it does not list its functions for a second host
+        register.functions_bindings = None  # otherwise a second host gets no functions from it
         functions = register.get_functions()
         streams = any(_takes_stream(function.get_user_function()) for function in functions)
         for function in functions:
             load = function.get_user_function
             file = script or Path(inspect.getfile(load()))
             name, bindings = function.get_function_name(), json.loads(function.get_function_json())["bindings"]
-            self._add(_Declared(name, file, file.parent, load, bindings, streams=streams))
+            self._add(_Declaration(name, file, file.parent, load, bindings, streams=streams))
 
     def _load_v2(self, script: Path) -> None:
         try:
             module = importlib.import_module(script.stem)
-            # Only the type is asked: a proxy or a mock among the globals may answer to anything, or raise. As in the
-            # worker, two names for one app are two.
+            # This reads only the type, because a proxy or a mock among the globals may claim to be of any class, or
+            # raise. If one app has two names, it is counted twice, as in the worker.
             apps = {name: value for name, value in vars(module).items() if issubclass(type(value), FunctionRegister)}
             if len(apps) != 1:
                 names = f": {', '.join(apps)}" if apps else ""
@@ -183,7 +183,7 @@ class App:
             (register,) = apps.values()
             self.load_register(register, script)
         except Exception as error:
-            self._problem(f"{script}: it cannot be loaded", error)
+            self._add_error(f"{script} cannot be loaded", error)
 
     def _load_v1(self, path: Path) -> None:
         name = path.parent.name
@@ -197,10 +197,10 @@ class App:
                 script = script.with_name("main.py")
             load = partial(self._v1_function, script, str(content.get("entryPoint") or "main"))
         except ValueError as error:
-            self._problem(f"{path}: the function {name!r} cannot be loaded", error)
+            self._add_error(f"{path}: the function {name!r} cannot be loaded", error)
         else:
             disabled = bool(content.get("disabled"))
-            self._add(_Declared(name, path, path.parent, load, bindings, disabled, has_route_anyway=True))
+            self._add(_Declaration(name, path, path.parent, load, bindings, disabled, keeps_route=True))
 
     def _v1_function(self, script: Path, entry_point: str) -> Callable[..., Any]:
         if not script.exists():
@@ -212,16 +212,16 @@ class App:
             raise ValueError(f"{script} has no function {entry_point!r}")
         return function
 
-    def _add(self, declared: _Declared) -> None:
+    def _add(self, declared: _Declaration) -> None:
         try:
             function = self._describe(declared)
             if function is not None:
                 self._check_route(function)
                 self.functions[function.name] = function
         except Exception as error:
-            self._problem(f"{declared.file}: the function {declared.name!r} cannot be loaded", error)
+            self._add_error(f"{declared.file}: the function {declared.name!r} cannot be loaded", error)
 
-    def _problem(self, what: str, error: Exception) -> None:
+    def _add_error(self, what: str, error: Exception) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         where = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename.startswith(str(self.folder))]
         if isinstance(error, SyntaxError):
@@ -229,7 +229,7 @@ class App:
         self.errors.append(f"{what}: {type(error).__name__}: {error}" + (f" ({where[-1]})" if where else ""))
         logger.error(self.errors[-1])
 
-    def _not_served(self, text: str) -> None:
+    def _add_not_served(self, text: str) -> None:
         self.not_served.append(text)
         logger.warning(text)
 
@@ -237,9 +237,9 @@ class App:
         for other in self.functions.values():
             shared = not other.methods or not function.methods or other.methods & function.methods
             if shared and other.route.template.lower() == function.route.template.lower():
-                raise ValueError(f"its route {function.route.template!r} is the one of the function {other.name!r}")
+                raise ValueError(f"the function {other.name!r} has the same route {function.route.template!r}")
 
-    def _describe(self, declared: _Declared) -> Function | None:
+    def _describe(self, declared: _Declaration) -> Function | None:
         for binding in declared.bindings:
             if not isinstance(binding.get("type"), str) or not isinstance(binding.get("name"), str):
                 raise ValueError(f"the binding {binding} needs a type and a name")
@@ -249,7 +249,7 @@ class App:
         (trigger,) = triggers
         what = f"{declared.file}: the function {declared.name!r} is not served"
         if trigger["type"].lower() != "httptrigger":
-            self._not_served(f"{what}: its trigger is a {trigger['type']}")
+            self._add_not_served(f"{what}: its trigger is a {trigger['type']}")
             return None
         others = [binding for binding in declared.bindings if binding is not trigger]
         for binding in others:
@@ -257,7 +257,7 @@ class App:
             if name != "$return" and _direction(binding) == "in":
                 raise ValueError(f"it needs the binding {name!r}, and this host cannot read from a {kind}")
             if kind.lower() != "http":
-                self._not_served(f"{what} wholly: what its binding {name!r} writes to a {kind} goes nowhere")
+                self._add_not_served(f"{what} completely: what its binding {name!r} writes to a {kind} is discarded")
         outputs = [binding["name"] for binding in others if binding["name"] != "$return"]
         function = Function(
             name=declared.name,
@@ -277,21 +277,21 @@ class App:
         try:
             self._load_code(function, declared, trigger, others)
         except Exception as error:
-            if not declared.has_route_anyway:
+            if not declared.keeps_route:
                 raise
             function.load_error = error
-            self._problem(f"{declared.file}: the function {declared.name!r} cannot be loaded", error)
+            self._add_error(f"{declared.file}: the function {declared.name!r} cannot be loaded", error)
         return function
 
     def _load_code(
-        self, function: Function, declared: _Declared, trigger: dict[str, Any], others: list[dict[str, Any]]
+        self, function: Function, declared: _Declaration, trigger: dict[str, Any], others: list[dict[str, Any]]
     ) -> None:
-        """Imports the function, and rejects what the real worker rejects."""
+        """Imports the function. Raises an exception for what the real worker rejects."""
         for binding in (trigger, *others):
-            wanted = "in" if binding is trigger else "out"
-            if _direction(binding) != wanted:
+            expected = "in" if binding is trigger else "out"
+            if _direction(binding) != expected:
                 name, given = binding["name"], binding.get("direction", "in")
-                raise ValueError(f"its binding {name!r} has the direction {given!r}, and needs {wanted!r}")
+                raise ValueError(f"its binding {name!r} has the direction {given!r}, and needs {expected!r}")
         call = function.call = declared.load()
         parameters = set(inspect.signature(call).parameters)
         bound = {function.trigger, *function.outputs}
@@ -310,10 +310,12 @@ class App:
             name, check = binding["name"], _output_check(binding["type"])
             if name == "$return" and "return" in annotations:
                 if not _is_type(annotations["return"], (lambda _: True) if function.streams else check):
-                    raise ValueError(f"its result is annotated with what its binding, {binding['type']}, cannot send")
+                    raise ValueError(
+                        f"its result is annotated with a type that its binding, {binding['type']}, cannot send"
+                    )
             elif name in annotations and not _is_output(annotations[name], check):
-                wanted = f"azure.functions.Out[...] of a type that its binding, {binding['type']}, can write"
-                raise ValueError(f"its output {name!r} is annotated with something other than {wanted}")
+                expected = f"azure.functions.Out[...] of a type that its binding, {binding['type']}, can write"
+                raise ValueError(f"its output {name!r} is annotated with something other than {expected}")
 
     def _annotations(self, name: str, call: Callable[..., Any]) -> dict[str, Any]:
         try:
@@ -321,7 +323,7 @@ class App:
         except TypeError:
             if inspect.isroutine(call) or inspect.isclass(call):
                 raise
-        # Here alone: an instance, as what a function is called by, is what Azure's worker cannot load.
+        # An instance with `__call__` works here, but Azure's worker cannot load it.
         logger.warning(
             "The function %r is an instance of %s; Azure's worker cannot load it: make it a function",
             name,
@@ -331,7 +333,7 @@ class App:
 
 
 def _not_loaded(**_: object) -> None:
-    """In place of the code of a function that could not be loaded."""
+    """Replaces the code of a function until it is loaded."""
 
 
 def _direction(binding: Mapping[str, Any]) -> str:
@@ -342,12 +344,12 @@ def _direction(binding: Mapping[str, Any]) -> str:
 
 
 def _is_type(annotation: Any, check: Callable[[type], bool]) -> bool:
-    """Whether an annotation is an accepted type. For the worker, a union is not a type."""
+    """Whether an annotation is an accepted type. The worker does not accept unions."""
     return isinstance(annotation, type) and check(annotation)
 
 
 def _is_output(annotation: Any, check: Callable[[type], bool]) -> bool:
-    """Whether an annotation is `azure.functions.Out[...]`, of what the binding can write."""
+    """Whether an annotation is `azure.functions.Out[...]` of a type that the binding can write."""
     arguments = typing.get_args(annotation)
     if getattr(typing.get_origin(annotation), "__name__", "") != "Out" or len(arguments) != 1:
         return False
@@ -360,22 +362,22 @@ def _is_output(annotation: Any, check: Callable[[type], bool]) -> bool:
 
 
 def _output_check(kind: str) -> Callable[[type], bool]:
-    """Which types may be written to a binding: text and bytes if the SDK has no rules of its own for it."""
-    rules = converter("http" if kind.lower() == "http" else kind)
-    if hasattr(rules, "check_output_type_annotation"):
-        return typing.cast(Callable[[type], bool], rules.check_output_type_annotation)
+    """A function that says whether a type can be written to a binding. Without a rule of the SDK: text and bytes."""
+    sdk_rules = converter("http" if kind.lower() == "http" else kind)
+    if hasattr(sdk_rules, "check_output_type_annotation"):
+        return typing.cast(Callable[[type], bool], sdk_rules.check_output_type_annotation)
     return lambda annotation: issubclass(annotation, (str, bytes, bytearray))
 
 
 def _is_stream(annotation: type) -> bool:
-    """Whether a parameter takes FastAPI's request, which is Starlette's."""
+    """Whether a parameter takes FastAPI's request, whose class is Starlette's."""
     return issubclass(annotation, Request)
 
 
 def _takes_stream(call: Callable[..., Any]) -> bool:
-    """Whether a function switches its app to HTTP streams: they are for all functions of an app, or for none."""
+    """Whether a function uses HTTP streams. If one does, all functions of its app use them."""
     try:
         annotations = [p.annotation for p in inspect.signature(call, eval_str=True).parameters.values()]
-    except Exception:  # it is reported when the function is described
+    except Exception:  # `_describe` reports it
         return False
     return any(inspect.isclass(annotation) and _is_stream(annotation) for annotation in annotations)

@@ -1,4 +1,4 @@
-"""One invocation of a function: its arguments, its context, its thread, and the response made of its result."""
+"""Calls a function: its arguments, its context, its thread, and the response from its result."""
 
 import json
 import logging
@@ -31,14 +31,14 @@ _current: ContextVar["Context | None"] = ContextVar("azure_function_context", de
 _thread_local = threading.local()
 _contexts: "weakref.WeakValueDictionary[str, Context]" = weakref.WeakValueDictionary()
 
-# How the body is delimited is the server's business.
-_DELIMITERS = ("connection", "content-length", "transfer-encoding")
-# What logs under these names is the worker, not a function.
-_OF_THE_WORKER = ("azure_functions_worker", "azure.functions")
+# The server sets these headers, which delimit the body.
+_SERVER_HEADERS = ("connection", "content-length", "transfer-encoding")
+# Records of these loggers come from the worker and not from a function.
+_WORKER_LOGGERS = ("azure_functions_worker", "azure.functions")
 
 
 class Context:
-    """What a function gets as its `context`."""
+    """The argument `context` of a function."""
 
     thread_local_storage = _thread_local
     # An HTTP trigger is never retried by the host.
@@ -71,17 +71,17 @@ class Out:
 
 
 class FunctionLogs:
-    """While one is entered, what a function logs carries `function_name` and `invocation_id`.
+    """A context in which log records of functions have the attributes `function_name` and `invocation_id`.
 
-    What it logs on the root logger is named `Function.<name>.User`, the category that Azure shows it under. With
-    `debug` the root logger lets debug records through meanwhile.
+    Records of the root logger get the name `Function.<name>.User`, which is their category in Azure. With `debug` the
+    level of the root logger is DEBUG.
     """
 
     _lock = threading.Lock()
     _entered = 0
     _debugging = 0
-    _previous: Callable[..., logging.LogRecord]
-    _level: int
+    _previous_factory: Callable[..., logging.LogRecord]
+    _previous_level: int
 
     def __init__(self, *, debug: bool = False) -> None:
         self._debug = debug
@@ -89,12 +89,12 @@ class FunctionLogs:
     def __enter__(self) -> None:
         with self._lock:
             if not FunctionLogs._entered:
-                FunctionLogs._previous = staticmethod(logging.getLogRecordFactory())
+                FunctionLogs._previous_factory = staticmethod(logging.getLogRecordFactory())
                 logging.setLogRecordFactory(self._record)
             FunctionLogs._entered += 1
             if self._debug:
                 if not FunctionLogs._debugging:
-                    FunctionLogs._level = logging.getLogger().level
+                    FunctionLogs._previous_level = logging.getLogger().level
                     logging.getLogger().setLevel(logging.DEBUG)
                 FunctionLogs._debugging += 1
 
@@ -102,16 +102,16 @@ class FunctionLogs:
         with self._lock:
             FunctionLogs._entered -= 1
             if not FunctionLogs._entered and logging.getLogRecordFactory() == self._record:
-                logging.setLogRecordFactory(self._previous)
+                logging.setLogRecordFactory(self._previous_factory)
             if self._debug:
                 FunctionLogs._debugging -= 1
                 if not FunctionLogs._debugging:
-                    logging.getLogger().setLevel(FunctionLogs._level)
+                    logging.getLogger().setLevel(FunctionLogs._previous_level)
 
     @classmethod
     def _record(cls, *args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = cls._previous(*args, **kwargs)
-        if record.name.startswith(_OF_THE_WORKER):
+        record = cls._previous_factory(*args, **kwargs)
+        if record.name.startswith(_WORKER_LOGGERS):
             return record
         context = _current.get() or _contexts.get(getattr(_thread_local, "invocation_id", ""))
         if context is not None:
@@ -129,7 +129,7 @@ async def invoke(
     body: bytes,
     threads: anyio.CapacityLimiter,
 ) -> Response:
-    """Runs the function once. Its exception becomes an empty response with status 500, and is only logged."""
+    """Runs the function once. If it raises, the exception is logged, and the response is empty and has status 500."""
     context = Context(function, request.headers)
     log = logging.getLogger(f"Function.{function.name}")
     log.info("Executing 'Functions.%s' (Id=%s)", function.name, context.invocation_id)
@@ -147,7 +147,7 @@ async def invoke(
         if function.wants_context:
             arguments["context"] = context
         result = await _run(function, context, arguments, threads)
-        response = _answer(function, result, arguments)
+        response = _make_response(function, result, arguments)
         outcome = "Succeeded"
         return response
     except Exception as error:
@@ -161,12 +161,12 @@ async def invoke(
 
 
 def thread_limit() -> anyio.CapacityLimiter:
-    """How many sync functions run at a time, each in a thread of a pool; as many as in all of the real workers."""
-    threads = _count("PYTHON_THREADPOOL_THREAD_COUNT", min(32, (os.cpu_count() or 1) + 4))
-    return anyio.CapacityLimiter(threads * _count("FUNCTIONS_WORKER_PROCESS_COUNT", 1))
+    """The number of threads for sync functions. It is that of all processes of Azure's worker together."""
+    threads = _positive_setting("PYTHON_THREADPOOL_THREAD_COUNT", min(32, (os.cpu_count() or 1) + 4))
+    return anyio.CapacityLimiter(threads * _positive_setting("FUNCTIONS_WORKER_PROCESS_COUNT", 1))
 
 
-def _count(setting: str, default: int) -> int:
+def _positive_setting(setting: str, default: int) -> int:
     text = os.environ.get(setting) or str(default)
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f"the setting {setting} needs to be a number from 1 on, and is {text!r}")
@@ -174,7 +174,7 @@ def _count(setting: str, default: int) -> int:
 
 
 def _exception_line(error: Exception) -> str:
-    """What a traceback begins with in Azure's logs."""
+    """The first line of a traceback in Azure's logs."""
     try:
         return f"Exception: {type(error).__name__}: {error}"
     except Exception:
@@ -198,20 +198,20 @@ async def _run(function: Function, context: Context, arguments: dict[str, Any], 
             return await anyio.to_thread.run_sync(call, limiter=threads, abandon_on_cancel=True)
         function.count()
         return await function.call(**arguments)
-    except (SystemExit, KeyboardInterrupt) as error:  # these would end the event loop, and the host with it
+    except (SystemExit, KeyboardInterrupt) as error:  # would end the event loop, and so the host
         raise RuntimeError(f"the function ended with {error!r}") from error
     finally:
         _current.reset(token)
 
 
 def _decode(request: Request, url: str, route_values: Mapping[str, str], body: bytes) -> Any:
-    """The SDK's `HttpRequest`, made by its own converter of what the front end passes on."""
+    """Makes the SDK's `HttpRequest`, with the SDK's own converter."""
 
     def strings(pairs: Iterable[tuple[str, str]]) -> dict[str, Datum]:
-        every: dict[str, list[str]] = {}
+        values_by_name: dict[str, list[str]] = {}
         for name, value in pairs:
-            every.setdefault(name, []).append(value)
-        return {name: Datum(",".join(values), "string") for name, values in every.items()}
+            values_by_name.setdefault(name, []).append(value)
+        return {name: Datum(",".join(values), "string") for name, values in values_by_name.items()}
 
     message = {
         "method": Datum(request.method, "string"),
@@ -224,9 +224,9 @@ def _decode(request: Request, url: str, route_values: Mapping[str, str], body: b
     return converter("httpTrigger").decode(Datum(message, "http"), trigger_metadata={})
 
 
-def _answer(function: Function, result: Any, arguments: Mapping[str, Any]) -> Response:
+def _make_response(function: Function, result: Any, arguments: Mapping[str, Any]) -> Response:
     if function.streams:
-        return _streamed(result)
+        return _stream_response(result)
     if not function.returns:
         if result is not None:
             raise TypeError("a function without a $return binding returned a value")
@@ -246,7 +246,7 @@ def _answer(function: Function, result: Any, arguments: Mapping[str, Any]) -> Re
     return _from_http(datum.value)
 
 
-def _streamed(result: Any) -> Response:
+def _stream_response(result: Any) -> Response:
     if isinstance(result, Response):
         return result
     from fastapi.encoders import jsonable_encoder
@@ -255,7 +255,7 @@ def _streamed(result: Any) -> Response:
 
 
 def _from_text(text: str) -> Response:
-    """Parses a returned text as JSON if possible, and takes an object with a `body` as a response, as Azure does."""
+    """Makes a response from a string. If it is a JSON object with a `body`, it describes the response, as in Azure."""
     try:
         content = json.loads(text)
     except ValueError:
@@ -269,10 +269,10 @@ def _from_text(text: str) -> Response:
             headers = {name: str(value) for name, value in (given.get("headers") or {}).items()}
     if content is None:
         return _response(b"", 204 if status == 200 else status, headers)
-    plain = isinstance(content, str)
+    is_text = isinstance(content, str)
     if not any(name.lower() == "content-type" for name in headers):
-        headers["content-type"] = f"{'text/plain' if plain else 'application/json'}; charset=utf-8"
-    body = content if plain else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        headers["content-type"] = f"{'text/plain' if is_text else 'application/json'}; charset=utf-8"
+    body = content if is_text else json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     return _response(body.encode(), status, headers)
 
 
@@ -287,7 +287,7 @@ def _from_http(value: Mapping[str, Any]) -> Response:
 
 
 def _set_cookie(cookie: Morsel[str]) -> str:
-    """A cookie as the front end writes it anew. Raises `ValueError` for a date or an age that it cannot read."""
+    """Formats a cookie as Azure's front end does. Raises `ValueError` for an invalid date or age."""
     parts = [f"{cookie.key}={quote(cookie.value, safe='')}"]
     if cookie["expires"]:
         try:
@@ -301,7 +301,7 @@ def _set_cookie(cookie: Morsel[str]) -> str:
         if age < 0:
             raise ValueError(f"the cookie {cookie.key!r} has a negative age")
         parts.append(f"max-age={age}")
-    # These are there even if they were not given.
+    # Azure writes these even if they are empty.
     parts += [f"domain={cookie['domain']}", f"path={cookie['path']}"]
     if cookie["secure"]:
         parts.append("secure")
@@ -314,9 +314,9 @@ def _set_cookie(cookie: Morsel[str]) -> str:
 
 def _response(body: bytes, status: int, headers: Mapping[str, str]) -> Response:
     if not 200 <= status <= 599:
-        raise ValueError(f"{status} is not the status of a response")
+        raise ValueError(f"{status} is not a valid HTTP status: it must be from 200 to 599")
     for name, text in headers.items():
         if re.search(r"[\x00-\x1f\x7f]", name + text):
             raise ValueError(f"the header {name!r} contains a control character")
-    passed = {name: text for name, text in headers.items() if name.lower() not in _DELIMITERS}
-    return Response(b"" if status in (204, 304) else body, status, passed)
+    passed_headers = {name: text for name, text in headers.items() if name.lower() not in _SERVER_HEADERS}
+    return Response(b"" if status in (204, 304) else body, status, passed_headers)

@@ -1,4 +1,4 @@
-"""Route templates of HTTP triggers: ASP.NET's, which the Azure Functions front end uses."""
+"""Route templates of HTTP triggers. The front end of Azure Functions uses those of ASP.NET."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,18 +23,18 @@ def _parses(parse: Callable[[str], object]) -> Callable[..., bool]:
     return check
 
 
-def _fits(value: str, bits: int) -> bool:
+def _is_integer(value: str, bits: int) -> bool:
     return re.fullmatch(r"[+-]?\d+", value) is not None and -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1)
 
 
 def _in_range(value: str, low: float, high: float) -> bool:
-    return _fits(value, 64) and low <= int(value) <= high
+    return _is_integer(value, 64) and low <= int(value) <= high
 
 
-_INFINITE = float("inf")
+_INFINITY = float("inf")
 _CONSTRAINTS: dict[str, Callable[..., bool]] = {
-    "int": lambda value: _fits(value, 32),
-    "long": lambda value: _fits(value, 64),
+    "int": lambda value: _is_integer(value, 32),
+    "long": lambda value: _is_integer(value, 64),
     "bool": lambda value: value.lower() in ("true", "false"),
     "guid": _parses(UUID),
     "decimal": _parses(float),
@@ -45,8 +45,8 @@ _CONSTRAINTS: dict[str, Callable[..., bool]] = {
     "length": lambda value, low, high=None: int(low) <= len(value) <= int(high or low),
     "minlength": lambda value, low: len(value) >= int(low),
     "maxlength": lambda value, high: len(value) <= int(high),
-    "min": lambda value, low: _in_range(value, int(low), _INFINITE),
-    "max": lambda value, high: _in_range(value, -_INFINITE, int(high)),
+    "min": lambda value, low: _in_range(value, int(low), _INFINITY),
+    "max": lambda value, high: _in_range(value, -_INFINITY, int(high)),
     "range": lambda value, low, high: _in_range(value, int(low), int(high)),
     "regex": lambda value, pattern: re.search(pattern, value, re.IGNORECASE) is not None,
     "required": bool,
@@ -63,7 +63,7 @@ class _Parameter:
         self.optional = bare.endswith("?")
         declaration = _DECLARATION.fullmatch(bare.removesuffix("?"))
         if declaration is None:
-            raise ValueError(f"the route parameter {{{text}}} cannot be read")
+            raise ValueError(f"the route parameter {{{text}}} is not valid")
         self.name, constraints, self.default = declaration.groups()
         self.constraints: list[Callable[[str], bool]] = []
         for name, arguments in _CONSTRAINT.findall(constraints):
@@ -77,7 +77,7 @@ class _Parameter:
         try:
             check("0", *given)
         except (TypeError, ValueError, re.error) as error:
-            raise ValueError(f"the route parameter {{{text}}} has a wrong constraint: {error}") from error
+            raise ValueError(f"the route parameter {{{text}}} has an invalid constraint: {error}") from error
         return lambda value: check(value, *given)
 
     @property
@@ -86,17 +86,17 @@ class _Parameter:
 
 
 class Route:
-    """A route of a function: what it matches, and its URL for given values.
+    """The route of a function. It matches paths, and makes a path from route values.
 
-    Raises `ValueError` for a template that cannot be read.
+    Raises `ValueError` if the template is not valid.
     """
 
     def __init__(self, template: str, prefix: str = "") -> None:
         self.template = template.strip("/")
         whole = "/" + "/".join(part for part in (prefix.strip("/"), self.template) if part)
-        pieces = _PARAMETER.split(whole)  # literal, parameter, literal, ...
-        self._literals = pieces[::2]
-        self._parameters = [_Parameter(text) for text in pieces[1::2]]
+        parts = _PARAMETER.split(whole)  # literal, parameter, literal, ...
+        self._literals = parts[::2]
+        self._parameters = [_Parameter(text) for text in parts[1::2]]
         if any(brace in literal for literal in self._literals for brace in "{}"):
             raise ValueError(f"the braces of the route {template!r} do not match")
         pattern = ""
@@ -105,37 +105,41 @@ class Route:
             if index < len(self._parameters):
                 parameter = self._parameters[index]
                 group = f"(?P<p{index}>{'.*' if parameter.catch_all else '[^/]+'})"
-                # What is optional takes the separator before it along.
+                # Without an optional parameter, the separator before it is missing too.
                 if parameter.may_be_absent and literal.endswith(("/", ".")):
                     pattern = pattern.removesuffix(re.escape(literal[-1]))
                     group = f"(?:{re.escape(literal[-1])}{group})"
                 pattern += group + ("?" if parameter.may_be_absent else "")
         self._pattern = re.compile(pattern, re.IGNORECASE | re.DOTALL)
-        self.precedence = tuple(self._digits(_PARAMETER.sub("\0", whole).strip("/")))
+        self.precedence = tuple(self._precedence(_PARAMETER.sub("\0", whole).strip("/")))
 
-    def _digits(self, marked: str) -> list[int]:
-        """ASP.NET's order: per segment, literals first, then constrained, then free parameters, catch-alls last."""
-        digits, parameters = [], iter(self._parameters)
+    def _precedence(self, marked: str) -> list[int]:
+        """The sort key of the route, as in ASP.NET: a number for each segment, where a lower one comes first.
+
+        Args:
+            marked: the route, with the character NUL in place of each parameter.
+        """
+        numbers, parameters = [], iter(self._parameters)
         for segment in marked.split("/"):
             inside = [next(parameters) for _ in range(segment.count("\0"))]
             if not inside:
-                digits.append(1)
+                numbers.append(1)
             elif segment != "\0":
-                digits.append(2)
+                numbers.append(2)
             else:
-                digits.append((5 if inside[0].catch_all else 3) - bool(inside[0].constraints))
-        return digits
+                numbers.append((5 if inside[0].catch_all else 3) - bool(inside[0].constraints))
+        return numbers
 
     @property
-    def shown(self) -> str:
-        """The path with its parameters as `{name}`."""
+    def path_template(self) -> str:
+        """The path, with `{name}` for each parameter."""
         path = self._literals[0]
         for parameter, literal in zip(self._parameters, self._literals[1:], strict=True):
             path += f"{{{parameter.name}}}{literal}"
         return path
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The route values of a decoded path, or None if it does not match this route."""
+        """The route values of a decoded path, or None if the path does not match this route."""
         found = self._pattern.fullmatch(path.rstrip("/") or "/")
         if found is None:
             return None
@@ -149,14 +153,14 @@ class Route:
         return values
 
     def path(self, values: Mapping[str, object]) -> str:
-        """The path for these route values. Raises `ValueError` where one is missing or unknown."""
+        """The path for these route values. Raises `ValueError` if one is missing or unknown."""
         names = [parameter.name for parameter in self._parameters]
         missing = [p.name for p in self._parameters if p.name not in values and not p.may_be_absent]
         unknown = sorted(set(values) - set(names))
         if missing or unknown:
-            told = [f"needs a value for {', '.join(missing)}"] * bool(missing)
-            told += [f"has no parameter {', '.join(unknown)}"] * bool(unknown)
-            raise ValueError(f"the route {self.template!r} {' and '.join(told)}")
+            problems = [f"needs a value for {', '.join(missing)}"] * bool(missing)
+            problems += [f"has no parameter {', '.join(unknown)}"] * bool(unknown)
+            raise ValueError(f"the route {self.template!r} {' and '.join(problems)}")
         path = self._literals[0]
         for parameter, literal in zip(self._parameters, self._literals[1:], strict=True):
             if parameter.name in values:

@@ -1,4 +1,4 @@
-"""AzureFunctionHost: Azure Functions apps on this machine."""
+"""AzureFunctionHost: runs Azure Functions apps on this machine."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from pip_services4_components.config import ConfigParams
 
 from ._azure_app import App, Function, app_settings, is_true, logger, read_json
 from ._azure_call import FunctionLogs
-from ._azure_front import Fault, Front, Protocol
+from ._azure_front_end import Fault, FrontEnd, Protocol
 
 _STOP_TIMEOUT = 5.0  # seconds
 
@@ -25,9 +25,9 @@ _STOP_TIMEOUT = 5.0  # seconds
 class AzureFunctionHost:
     """Serves an Azure Functions app, written with the real `azure-functions` package, over HTTP on 127.0.0.1.
 
-    It behaves like the real front end: routes, keys, statuses, headers. Everything runs in this process: sync
-    functions in a thread pool, async ones on the host's event loop. So a test may patch what a function uses, and
-    nothing is left after `stop`: no thread, port, environment variable, `sys.path` entry or imported module of the app.
+    Routes, keys, statuses and headers are those of Azure's front end. Everything runs in this process: sync functions
+    in a thread pool, async functions on the host's event loop. So a test can patch what a function uses. `stop` removes
+    everything: threads, the port, environment variables, `sys.path` entries and the imported modules of the app.
 
     ```python
     app = func.FunctionApp()
@@ -45,17 +45,16 @@ class AzureFunctionHost:
     Args:
         app: a function app's folder (with `function_app.py`, or a folder with `function.json` for each function), or a
             `FunctionApp`.
-        port: 0 takes a free one.
-        enforce_keys: false asks for no keys, as `func start` does.
-        keys: keys by function name, and the host's as `default` and `_master`; what is not given is made up.
-        settings: environment variables, beside those of the folder's local.settings.json.
-        host_json: what is used in place of the folder's host.json.
-        gateway_timeout: seconds after which a call without a response gets status 502; the function goes on.
+        port: the port on 127.0.0.1. 0 means a free port.
+        enforce_keys: False requires no keys, like `func start`.
+        keys: keys by the name of the function, and those of the host as `default` and `_master`. Others are generated.
+        settings: environment variables, in addition to those of the folder's local.settings.json.
+        host_json: replaces the folder's host.json.
+        gateway_timeout: seconds after which a call without a response gets status 502. The function keeps running.
 
-    `start` raises `OSError` if the port is taken, `ValueError` for an argument, host.json or local.settings.json that
-    cannot be used, and `RuntimeError` if there is no function to serve. If some cannot be loaded, the others are
-    served: `load_errors` tells which, and `not_served` what triggers and outputs this host has no part for. Both are
-    logged. A function with a function.json whose code cannot be loaded keeps its route, with status 500, as in Azure.
+    If some functions cannot be loaded, the others are served. `load_errors` has the reasons, and `not_served` has the
+    triggers and outputs that this host does not support. Both are logged. If a function has a function.json and its
+    code cannot be loaded, its route responds with status 500, as in Azure.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class AzureFunctionHost:
         host_json: Mapping[str, Any] | None = None,
         gateway_timeout: float = 230,
     ) -> None:
-        self._given = app
+        self._source = app
         self._port = port
         self._enforce_keys = enforce_keys
         self._given_keys = dict(keys or {})
@@ -89,22 +88,28 @@ class AzureFunctionHost:
         self.stop()
 
     def start(self) -> None:
-        """Load the app and serve it."""
+        """Loads the app and serves it.
+
+        Raises:
+            OSError: the port is in use.
+            ValueError: an argument, host.json or local.settings.json is wrong.
+            RuntimeError: no function can be loaded, or the host is started already.
+        """
         if self._stack is not None:
             raise RuntimeError("the host is started already")
         with ExitStack() as stack:
             app, options = self._load(stack)
             app.keys = self._make_keys(app)
             stack.enter_context(FunctionLogs(debug=is_true("PYTHON_ENABLE_DEBUG_LOGGING")))
-            front = Front(app, options, self._enforce_keys, self._gateway_timeout)
-            server = _Server(front, app, self._port)
+            front_end = FrontEnd(app, options, self._enforce_keys, self._gateway_timeout)
+            server = _Server(front_end, app, self._port)
             self._url = f"http://127.0.0.1:{server.port}"
             stack.callback(server.stop)
             server.start()
-            self._app, self._front, self._stack = app, front, stack.pop_all()
+            self._app, self._front_end, self._stack = app, front_end, stack.pop_all()
 
     def stop(self) -> None:
-        """Ends the host. Calls in progress get status 503, and async functions are cancelled."""
+        """Stops the host. Calls in progress get status 503, and async functions are cancelled."""
         stack, self._stack = self._stack, None
         if stack is not None:
             stack.close()
@@ -123,7 +128,7 @@ class AzureFunctionHost:
 
     @property
     def load_errors(self) -> list[str]:
-        """What could not be loaded, with the file at fault."""
+        """The reasons why functions could not be loaded, with their files."""
         return list(self._loaded.errors)
 
     @property
@@ -133,39 +138,43 @@ class AzureFunctionHost:
 
     @property
     def host_key(self) -> str:
-        """The key that opens all functions of level `function`."""
+        """The key of the host, which is valid for all functions of level `function`."""
         return self._loaded.keys["default"]
 
     @property
     def master_key(self) -> str:
-        """The key that opens everything."""
+        """The master key, which is valid for everything."""
         return self._loaded.keys["_master"]
 
     def function_key(self, name: str) -> str:
-        """The key of one function. Raises `LookupError` for a name that is not served, as all these methods do."""
+        """The key of one function.
+
+        Raises:
+            LookupError: there is no such function. All methods that take a name raise it.
+        """
         return self._loaded.keys[self._function(name).name]
 
     def function_url(self, name: str, **route_values: object) -> str:
-        """A function's URL. Raises `ValueError` if its route takes other values than those."""
+        """The URL of a function. Raises `ValueError` if a route value is missing or unknown."""
         return self.url + self._function(name).route.path(route_values)
 
     def url_template(self, name: str) -> str:
-        """A function's URL with its route parameters as `{name}`."""
-        return self.url + self._function(name).route.shown
+        """The URL of a function, with `{name}` for each route parameter."""
+        return self.url + self._function(name).route.path_template
 
     def methods(self, name: str) -> list[str]:
         """The HTTP methods that a function accepts, in alphabetical order; empty if it accepts all."""
         return sorted(self._function(name).methods)
 
     def config(self, name: str, **route_values: object) -> ConfigParams:
-        """The `connection.uri` and `credential.auth_code` that a client of this function is configured with."""
-        opened_by_own = self._function(name).auth_level in ("anonymous", "function")
-        key = self.function_key(name) if opened_by_own else self.master_key
+        """The configuration of a client of this function: `connection.uri` and `credential.auth_code`."""
+        needs_master_key = self._function(name).auth_level not in ("anonymous", "function")
+        key = self.master_key if needs_master_key else self.function_key(name)
         uri = self.function_url(name, **route_values)
         return ConfigParams.from_tuples("connection.uri", uri, "credential.auth_code", key)
 
     def invocations(self, name: str) -> int:
-        """How often the function's own code was started."""
+        """How often the code of the function was started."""
         return self._function(name).invocations
 
     def fail(
@@ -180,11 +189,17 @@ class AzureFunctionHost:
         drop: bool = False,
         run: bool = False,
     ) -> None:
-        """Let the next `times` calls of a function fail, after those that are to fail already.
+        """Makes the next `times` calls of a function fail. Faults that were added earlier come first.
 
-        Such a call waits `delay` seconds. Then `drop` drops its connection without a response; or it gets
-        `status`, `headers` and `body` (by default as by the real front end: 429 with `X-FUNCTION-SCALEOUT`, 503 with
-        its text); or, with neither, the function responds. With `run` it runs first, and its response is lost.
+        Args:
+            name: the name of the function.
+            times: the number of calls.
+            status: the status of the response. Without it, and without `drop`, the function responds after the delay.
+            headers: the headers of the response. 429 also has `X-FUNCTION-SCALEOUT`, as in Azure.
+            body: the body of the response. By default it is the text that Azure sends with this status.
+            delay: seconds before the response, or before the function runs.
+            drop: drop the connection without a response.
+            run: run the function first, and discard its response.
 
         ```python
         with AzureFunctionHost(app) as host:
@@ -192,15 +207,17 @@ class AzureFunctionHost:
             assert requests.get(host.function_url("hello")).status_code == 503
         ```
 
-        Raises `ValueError` for a fault that would be none.
+        Raises:
+            ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
+            LookupError: there is no such function.
         """
         function = self._function(name)
         if status is None and not drop and not delay:
             raise ValueError("a fault needs a status, a delay or drop=True")
         if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is not the status of a response")
+            raise ValueError(f"{status} is not a valid HTTP status: it must be from 200 to 599")
         content = body.encode() if isinstance(body, str) else body
-        self._front.faults[function.name].extend(
+        self._front_end.faults[function.name].extend(
             [Fault(status, dict(headers or {}), content, delay, drop, run)] * times
         )
 
@@ -218,7 +235,7 @@ class AzureFunctionHost:
 
     def _load(self, stack: ExitStack) -> tuple[App, Mapping[str, Any]]:
         """The app, and the options of its host.json for HTTP."""
-        folder = Path(self._given).resolve() if isinstance(self._given, str | os.PathLike) else None
+        folder = Path(self._source).resolve() if isinstance(self._source, str | os.PathLike) else None
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder} is not the folder of a function app")
         stack.enter_context(app_settings(folder, self._settings))
@@ -231,21 +248,21 @@ class AzureFunctionHost:
         if folder is not None:
             app.load_folder(stack)
         else:
-            app.load_register(self._given)
+            app.load_register(self._source)
         if reason := app.nothing_to_serve():
-            raise RuntimeError(f"there is nothing to serve in {folder or repr(self._given)}: {reason}")
+            raise RuntimeError(f"there is nothing to serve in {folder or repr(self._source)}: {reason}")
         return app, options
 
     def _make_keys(self, app: App) -> dict[str, str]:
         names = ["_master", "default", *app.functions]
         unknown = sorted(set(self._given_keys) - set(names))
         if unknown:
-            raise ValueError(f"keys are given for {unknown}, and there are {names}")
+            raise ValueError(f"keys: there is no function {', '.join(unknown)}; the names are {', '.join(names)}")
         return {name: self._given_keys.get(name) or secrets.token_urlsafe(32) for name in names}
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns Nagle's algorithm off: else a response of two packets takes 40 ms more.
+    # With this protocol, asyncio disables Nagle's algorithm. Otherwise a response of two packets takes 40 ms more.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -253,7 +270,7 @@ def _listen(port: int) -> socket.socket:
         listener.listen()
     except OverflowError as error:
         listener.close()
-        raise ValueError(f"{port} is not a port") from error
+        raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
@@ -261,12 +278,12 @@ def _listen(port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn in a thread of its own."""
+    """Runs uvicorn in a thread."""
 
-    def __init__(self, front: Front, app: App, port: int) -> None:
+    def __init__(self, front_end: FrontEnd, app: App, port: int) -> None:
         super().__init__(
             uvicorn.Config(
-                front,
+                front_end,
                 http=Protocol,
                 ws="none",
                 loop="asyncio",
@@ -279,7 +296,7 @@ class _Server(uvicorn.Server):
                 h11_max_incomplete_event_size=65_536,  # bytes of headers
             )
         )
-        self._front = front
+        self._front_end = front_end
         self._app = app
         self._listener = _listen(port)
         self.port: int = self._listener.getsockname()[1]
@@ -287,7 +304,7 @@ class _Server(uvicorn.Server):
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._error: BaseException | None = None
-        # A daemon, as the threads of its pool then are: a function that hangs does not keep the process from ending.
+        # The threads of AnyIO's pool are then daemons too, so that the process can end while a function hangs.
         self._thread = threading.Thread(target=self._run, name="azure-function-host", daemon=True)
 
     def start(self) -> None:
@@ -301,15 +318,15 @@ class _Server(uvicorn.Server):
         deadline = time.monotonic() + _STOP_TIMEOUT
         threads = [self._thread]
         if self._loop is not None:
-            with suppress(RuntimeError):  # it has ended on its own
+            with suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join(_STOP_TIMEOUT)
-            # The threads of AnyIO's pool, also those that a framework of the app used: they end with their loop.
+            # The threads of AnyIO's pool end with their loop. A framework of the app may have started some of them.
             threads += [thread for thread in threading.enumerate() if getattr(thread, "loop", None) is self._loop]
         for thread in threads:
             thread.join(max(0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
-            logger.warning("A function that did not return within %s s of the stop still runs", _STOP_TIMEOUT)
+            logger.warning("A function still runs %s s after the host was stopped", _STOP_TIMEOUT)
 
     def _run(self) -> None:
         try:
@@ -321,28 +338,28 @@ class _Server(uvicorn.Server):
             self._ready.set()
 
     async def main_loop(self) -> None:
-        """Wait for the stop without polling."""
+        """Waits for the stop without polling."""
         self._loop = asyncio.get_running_loop()
         while not self.should_exit:
-            await self.on_tick(0)  # the Date header
+            await self.on_tick(0)  # updates the header Date
             self._ready.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cancels the calls in progress, for which uvicorn would wait."""
+        """Cancels the calls in progress. uvicorn would wait for them."""
         for server in self.servers:
             server.close()
-        self._front.cancel()
+        self._front_end.cancel()
         if self.server_state.tasks:
-            await asyncio.wait(set(self.server_state.tasks), timeout=1)  # the responses with 503 are sent
+            await asyncio.wait(set(self.server_state.tasks), timeout=1)  # seconds, to send the responses with 503
         for connection in list(self.server_state.connections):
             connection.shutdown()
         if getattr(self._app.register, "startup_task_done", False):
             await self._end_lifespan(self._app.register)
 
     async def _end_lifespan(self, register: Any) -> None:
-        """Shut an `AsgiFunctionApp` down on the loop that started it, and make it ready to be hosted again."""
+        """Shuts an `AsgiFunctionApp` down on the loop that started it, so that another host can serve it."""
         middleware = register.middleware
         with suppress(TimeoutError):
             async with asyncio.timeout(_STOP_TIMEOUT):

@@ -25,7 +25,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
-from ._azure_modules import AppModules
+from ._app_modules import AppModules
 
 _STOP_TIMEOUT = 5.0
 _POLL_SECONDS = 0.02  # in which the server sees that it is to stop

@@ -122,8 +122,8 @@ def test_v2_says_what_is_not_served(v2: AzureFunctionHost) -> None:
     script = str(APPS / "v2" / "function_app.py")
     assert v2.not_served == [
         f"{script}: the function 'hourly' is not served: its trigger is a timerTrigger",
-        f"{script}: the function 'enqueue' is not served wholly: "
-        "what its binding 'message' writes to a queue goes nowhere",
+        f"{script}: the function 'enqueue' is not served completely: "
+        "what its binding 'message' writes to a queue is discarded",
     ]
     (error,) = v2.load_errors
     assert error.startswith(f"{script}: the function 'from_blob' cannot be loaded")

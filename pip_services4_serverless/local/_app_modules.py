@@ -1,4 +1,4 @@
-"""The imported modules of one function app, which are taken back when its host stops."""
+"""Imports the modules of a function app or a function, and removes them when it is no longer served."""
 
 import importlib
 import os
@@ -16,42 +16,43 @@ from typing import ClassVar
 
 
 class AppModules:
-    """Apps share this process, and often module names such as `function_app`: the others' step aside while one loads.
+    """The modules of one app.
 
-    A module that two running apps have, and that a function imports only when it is called, is the one of the app that
-    was started last.
+    Apps share this process, and often names of modules, such as `function_app` or `main`. While an app is loaded, the
+    modules of the other apps are not in `sys.modules`. If two running apps have a module of the same name, and a
+    function imports it only when it is called, it gets the module of the app that was started last.
     """
 
     _lock = threading.RLock()
     _running: ClassVar[list["AppModules"]] = []
-    _displaced: ClassVar[dict[str, ModuleType]] = {}
+    _replaced: ClassVar[dict[str, ModuleType]] = {}
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder) + os.sep
         packages = folder / ".python_packages" / "lib" / "site-packages"
         self._paths = [str(folder), *([str(packages)] if packages.is_dir() else [])]
-        self._before: set[str] = set()
+        self._other_names: set[str] = set()
         self._own: dict[str, ModuleType] = {}
-        self._installed = _InstalledFirst(folder)
+        self._finder = _InstalledFirst(folder)
 
     @property
     def shadowed(self) -> dict[str, str]:
-        """The modules and packages of the app's folder that installed ones win over, and where those are."""
-        return self._installed.names
+        """The modules and packages in the app's folder that installed ones replace, and the files of those."""
+        return self._finder.replaced
 
     @contextmanager
     def loading(self, script: str) -> Iterator[None]:
-        """Import within this; `script` is the name of the app's main module."""
+        """A context in which the app is imported. `script` is the name of its main module."""
         with self._lock:
             for other in self._running:
-                other._step_aside()
+                other._hide()
             outside = sys.modules.get(script)
             if outside is not None and not self._is_own(outside):
-                self._displaced[script] = sys.modules.pop(script)
-            self._before = set(sys.modules)
+                self._replaced[script] = sys.modules.pop(script)
+            self._other_names = set(sys.modules)
             self._running.append(self)
             sys.path[:0] = self._paths
-            sys.meta_path.insert(0, self._installed)
+            sys.meta_path.insert(0, self._finder)
             root = ModuleType("__app__")  # the package that the real worker imports v1 functions from
             root.__path__ = self._paths[:1]
             sys.modules["__app__"] = root
@@ -62,72 +63,74 @@ class AppModules:
             finally:
                 sys.dont_write_bytecode = writes
                 self._collect()
-                self._put_back()
+                self._restore()
 
     def unload(self) -> None:
-        """Take the modules and the paths back."""
+        """Removes the modules from `sys.modules`, and the paths from `sys.path`."""
         with self._lock:
             if self in self._running:
-                self._step_aside()
+                self._hide()
                 self._running.remove(self)
-                sys.meta_path.remove(self._installed)
+                sys.meta_path.remove(self._finder)
                 for path in self._paths:
                     sys.path.remove(path)
                     sys.path_importer_cache.pop(path, None)
-                self._put_back()
+                self._restore()
 
     def _is_own(self, module: ModuleType) -> bool:
-        places = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
-        inside = [f"{place}{os.sep}".removeprefix(self._folder) for place in places if place]
-        return any(not os.path.isabs(place) and "site-packages" not in place for place in inside)
+        paths = [getattr(module, "__file__", None), *(getattr(module, "__path__", None) or ())]
+        relative = [f"{path}{os.sep}".removeprefix(self._folder) for path in paths if path]
+        return any(not os.path.isabs(path) and "site-packages" not in path for path in relative)
 
     def _collect(self) -> None:
+        """Adds what this app has imported since it was loaded, which may be during a call."""
         others = {id(module) for other in self._running if other is not self for module in other._own.values()}
         for name, module in list(sys.modules.items()):
-            if name not in self._before and id(module) not in others and self._is_own(module):
+            if name not in self._other_names and id(module) not in others and self._is_own(module):
                 self._own[name] = module
 
-    def _step_aside(self) -> None:
+    def _hide(self) -> None:
+        """Removes the modules from `sys.modules`, until `_restore` or `unload`."""
         self._collect()
         for name, module in self._own.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
 
     @classmethod
-    def _put_back(cls) -> None:
+    def _restore(cls) -> None:
         for running in reversed(cls._running):
             for name, module in running._own.items():
                 sys.modules.setdefault(name, module)
-        for name, module in cls._displaced.items():
+        for name, module in cls._replaced.items():
             sys.modules.setdefault(name, module)
         if not cls._running:
-            cls._displaced.clear()
+            cls._replaced.clear()
 
 
 class _InstalledFirst(MetaPathFinder):
-    """Lets installed packages win over those of an app's folder.
+    """Finds the installed package if the app's folder has a module of the same name.
 
-    The real worker has the folder last on `sys.path`. It cannot be last here: the folders of whoever runs the host are
-    there as well, such as that of the tests.
+    The real worker has the app's folder last on `sys.path`. Here the folder comes first, because `sys.path` also has
+    the folders of the program that runs the host, such as that of the tests.
     """
 
     def __init__(self, folder: Path) -> None:
         packages = folder / ".python_packages" / "lib" / "site-packages"
         standard = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
-        places = {str(packages), *standard, *site.getsitepackages(), site.getusersitepackages()}
-        places |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-        self._places = [str(packages), *(path for path in sys.path if path in places)]
-        self.names: dict[str, str] = {}
+        installed = {str(packages), *standard, *site.getsitepackages(), site.getusersitepackages()}
+        installed |= {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+        self._search_paths = [str(packages), *(path for path in sys.path if path in installed)]
+        self.replaced: dict[str, str] = {}
         for path in sorted(folder.iterdir()):
             name = path.stem if path.suffix == ".py" else path.name
             is_code = path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
-            # A folder with function.json is imported as a part of `__app__`, where nothing else is.
+            # A folder with function.json is imported as a part of `__app__`, which no installed package can replace.
             if is_code and name.isidentifier() and not (path / "function.json").exists():
-                found = PathFinder.find_spec(name, self._places)
-                if found is not None and found.origin is not None:  # else it is a namespace package
-                    self.names[name] = found.origin
+                found = PathFinder.find_spec(name, self._search_paths)
+                if found is not None and found.origin is not None:  # otherwise it is a namespace package
+                    self.replaced[name] = found.origin
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        return PathFinder.find_spec(fullname, self._places, target) if fullname in self.names else None
+        return PathFinder.find_spec(fullname, self._search_paths, target) if fullname in self.replaced else None

@@ -1,4 +1,4 @@
-"""The HTTP front end of the functions: routes, keys, limits, injected faults, the host's own pages."""
+"""The HTTP front end of the functions: routes, keys, limits, injected faults, and the host's own pages."""
 
 import asyncio
 import hmac
@@ -27,7 +27,7 @@ _LEVELS = {"anonymous": 0, "function": 1, "admin": 2}
 
 
 class Protocol(H11Protocol):
-    """Lets a request's handler reach its connection, to drop it."""
+    """Gives the handler of a request access to its connection, so that the handler can drop it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,7 +36,7 @@ class Protocol(H11Protocol):
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one call instead of, or around, running the function."""
+    """A fault that a test injects into one call, before or instead of the function's response."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -47,12 +47,12 @@ class Fault:
 
     @property
     def replaces_response(self) -> bool:
-        """Whether it replaces the function's response, instead of only delaying it."""
+        """Whether the fault replaces the function's response. Otherwise it only delays it."""
         return self.drop or self.status is not None
 
     @property
     def response(self) -> Response | None:
-        """The response of the real front end for that status; None drops the connection."""
+        """The response of the real front end with this status. None drops the connection."""
         if self.drop or self.status is None:
             return None
         body = self.body if self.body is not None else NOT_RUNNING.encode() if self.status == 503 else b""
@@ -62,7 +62,7 @@ class Fault:
         return response
 
 
-class Front:
+class FrontEnd:
     """The ASGI application in front of an app's functions."""
 
     def __init__(self, app: App, options: Mapping[str, Any], enforce_keys: bool, gateway_timeout: float) -> None:
@@ -87,14 +87,14 @@ class Front:
         started = time.perf_counter()
         outcome = "no response"
 
-        async def send_and_note(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal outcome
             if message["type"] == "http.response.start":
                 outcome = str(message["status"])
             await send(message)
 
         try:
-            await self._respond(scope, receive, send_and_note)
+            await self._respond(scope, receive, send_and_record)
         finally:
             spent = (time.perf_counter() - started) * 1000
             path = scope["raw_path"].decode("ascii")  # without the query, which may hold a key
@@ -108,12 +108,12 @@ class Front:
                     headers.setdefault(name, str(value))
             await send(message)
 
-        task = asyncio.create_task(self._answer(Request(scope, receive)))
+        task = asyncio.create_task(self._handle(Request(scope, receive)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         await asyncio.wait({task}, timeout=self._timeout)
         if not task.done():
-            # The real front end gives up here as well, and the function goes on.
+            # As in Azure, the function keeps running.
             response: Response | None = HTMLResponse("<h1>502 Bad Gateway</h1>", 502)
         elif task.cancelled():
             response = Response(NOT_RUNNING, 503)
@@ -129,9 +129,9 @@ class Front:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    async def _answer(self, request: Request) -> Response | None:
+    async def _handle(self, request: Request) -> Response | None:
         raw_path = request.scope["raw_path"].decode("ascii")
-        # An encoded slash stays encoded, so that it parts no segments.
+        # An encoded slash stays encoded, so that it does not separate two segments of the path.
         path = unquote(raw_path.replace("%2F", "%252F").replace("%2f", "%252f"))
         if path.lower().startswith("/admin/"):
             return self._admin(path.lower(), request)
@@ -155,7 +155,7 @@ class Front:
         return JSONResponse({"id": "local", "state": "Running", "version": "4.0.0.0", "errors": []})
 
     def _level(self, request: Request, function: Function | None = None) -> int:
-        """What the request's key opens. A wrong key in the header counts, even beside a right one in the query."""
+        """The level of the request's key. The header takes precedence over the query, even if its key is wrong."""
         if not self._keys:
             return _LEVELS["admin"]
         given = request.headers.get("x-functions-key", request.query_params.get("code", "")).encode()
@@ -165,8 +165,8 @@ class Front:
 
         if is_key("_master"):
             return _LEVELS["admin"]
-        opens = is_key("default") or (function is not None and is_key(function.name))
-        return _LEVELS["function" if opens else "anonymous"]
+        is_function_key = is_key("default") or (function is not None and is_key(function.name))
+        return _LEVELS["function" if is_function_key else "anonymous"]
 
     async def _throttled(
         self, function: Function, request: Request, url: str, values: Mapping[str, str]
@@ -192,20 +192,18 @@ class Front:
             return Response(status_code=404)
         if level < _LEVELS.get(function.auth_level, _LEVELS["admin"]):
             return Response(status_code=401)
-        body = b""
-        if not function.streams:
-            read = await self._body(request)
-            if read is None:
-                return Response(status_code=413)
-            body = read
+        body = b"" if function.streams else await self._body(request)
+        if body is None:
+            return Response(status_code=413)
         response = await invoke(function, request, url, values, body, self._threads)
         return fault.response if fault is not None and fault.replaces_response else response
 
     async def _body(self, request: Request) -> bytes | None:
-        """The body, or None if it is too long. A chunked one arrives empty at the function, as behind the real host."""
+        """The body, or None if it is too long. As in Azure, the body of a chunked request is empty."""
         length = int(request.headers.get("content-length", 0))
         chunks, size = [], 0
-        # A body that is too long is also read for a while: a client that is reset while it sends misses the response.
+        # This reads a part of a body that is too long. If the connection were reset while the client still sends, the
+        # client would not get the response.
         async for chunk in request.stream():
             size += len(chunk)
             if size > 2 * self._body_limit:
@@ -216,7 +214,7 @@ class Front:
 
 
 def _limit(options: Mapping[str, Any], name: str) -> float:
-    """A limit of host.json; as there, -1 is none."""
+    """A limit from host.json, where -1 means that there is none."""
     limit = int(options.get(name, -1))
     return limit if limit > 0 else math.inf
 
