@@ -1,4 +1,4 @@
-"""GoogleFunctionHost: Google Cloud Functions on this machine."""
+"""GoogleFunctionHost: runs Google Cloud Functions on this machine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from werkzeug.wsgi import ClosingIterator
 
 from ._app_modules import AppModules
 
-_STOP_TIMEOUT = 5.0
-_POLL_SECONDS = 0.02  # in which the server sees that it is to stop
-# What functions-framework writes into the environment of its process, which it takes for that of one function.
-_OWN_VARIABLES = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
-_PAGE = "<html><head><title>{0} {1}</title></head><body><h1>Error: {1}</h1><h2>{2}</h2></body></html>"
-_BODIES = {429: "Rate exceeded.", 503: "Service Unavailable"}
+_STOP_TIMEOUT = 5.0  # seconds
+_POLL_SECONDS = 0.02  # how often the server checks whether it has to stop
+# functions-framework sets these variables, because it expects one function in the process.
+_FRAMEWORK_VARIABLES = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
+_ERROR_PAGE = "<html><head><title>{0} {1}</title></head><body><h1>Error: {1}</h1><h2>{2}</h2></body></html>"
+_CLOUD_RUN_BODIES = {429: "Rate exceeded.", 503: "Service Unavailable"}
 
 logger = logging.getLogger("pip_services4_serverless.local.google")
 
@@ -48,7 +48,7 @@ class _Fault(NamedTuple):
 
     @property
     def replaces_response(self) -> bool:
-        """Whether it takes the place of the function's response, and does not only delay it."""
+        """Whether the fault replaces the function's response. Otherwise it only delays it."""
         return self.drop or self.response is not None
 
 
@@ -56,26 +56,27 @@ class _Fault(NamedTuple):
 class _Function:
     app: Wsgi
     modules: AppModules
-    token: str | None  # None lets everybody call it
+    token: str | None  # None: calls need no token
     faults: deque[_Fault] = field(default_factory=deque)
     invocations: int = 0
 
 
 class GoogleFunctionHost:
-    """Serves Google Cloud Functions written in Python over HTTP on 127.0.0.1, by Google's own `functions-framework`.
+    """Serves Google Cloud Functions written in Python, with Google's `functions-framework`, over HTTP on 127.0.0.1.
 
-    Everything runs in this process, each call in a thread of its own. So a test may patch what a function uses, and
-    after `stop` no port, thread, `sys.path` entry or imported module of a function is left. The functions of a host
-    share the process and its environment, where each has an instance of its own at Google; their modules are apart.
-    The variables `FUNCTION_TARGET` and `FUNCTION_SIGNATURE_TYPE` are not set for them, and functions of
+    Everything runs in this process, each call in its own thread. So a test can patch what a function uses. `stop`
+    removes everything: the port, threads, `sys.path` entries and the imported modules of the functions.
+
+    On Google each function has its own instance. Here the functions share the process and its environment, but not
+    their modules. The variables `FUNCTION_TARGET` and `FUNCTION_SIGNATURE_TYPE` are not set for them. Functions of
     `functions_framework.aio` are rejected.
 
-    As at Google, a call needs a token unless the function was deployed with `allow_unauthenticated`. The token is made
-    up here: `config` has it.
+    As on Google, a call needs a token, unless the function was deployed with `allow_unauthenticated`. The host
+    generates the token, and `config` contains it.
 
     Args:
-        port: the port on 127.0.0.1; 0 takes a free one.
-        token: the token that calls need; None makes one up.
+        port: the port on 127.0.0.1. 0 means a free port.
+        token: the token that calls need. None generates one.
 
     ```python
     client = CommandableCloudFunctionClient("greeter")
@@ -89,7 +90,7 @@ class GoogleFunctionHost:
     """
 
     def __init__(self, *, port: int = 0, token: str | None = None) -> None:
-        self._wanted_port = port
+        self._requested_port = port
         self._token = token or secrets.token_urlsafe(32)
         self._functions: dict[str, _Function] = {}
         self._connections: set[socket.socket] = set()
@@ -105,16 +106,16 @@ class GoogleFunctionHost:
         self.stop()
 
     def start(self) -> Self:
-        """Starts to serve; does nothing when it serves already.
+        """Starts the host. It does nothing if the host is started already.
 
         Raises:
-            OSError: the port is taken.
-            ValueError: the port is not one.
+            OSError: the port is in use.
+            ValueError: the port is not from 0 to 65535.
         """
         if self._server is None:
             self._stopping.clear()
-            with _listen(self._wanted_port) as listener:
-                # The server has a copy of the descriptor.
+            with _listen(self._requested_port) as listener:
+                # The server duplicates the descriptor, so the listener can be closed.
                 port, fd = listener.getsockname()[1], listener.fileno()
                 handler = type("_Handler", (_Handler,), {"connections": self._connections})
                 self._server = make_server("127.0.0.1", port, self._serve, True, request_handler=handler, fd=fd)
@@ -126,7 +127,7 @@ class GoogleFunctionHost:
         return self
 
     def stop(self) -> None:
-        """Ends the server and removes the functions. Calls under way lose their connections."""
+        """Stops the host and removes the functions. The connections of calls in progress are closed."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
@@ -138,16 +139,15 @@ class GoogleFunctionHost:
         for connection in tuple(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        until = threading.Event()
         for _ in range(int(_STOP_TIMEOUT / _POLL_SECONDS)):
             if not self._connections:
                 return
-            until.wait(_POLL_SECONDS)
-        logger.warning("A function that did not return within %s s of the stop still runs", _STOP_TIMEOUT)
+            time.sleep(_POLL_SECONDS)
+        logger.warning("A function still runs %s s after the host was stopped", _STOP_TIMEOUT)
 
     @property
     def url(self) -> str:
-        """The base URL; a function's name follows it.
+        """The base URL. The URL of a function ends with its name.
 
         Raises:
             RuntimeError: the host is not started.
@@ -169,20 +169,20 @@ class GoogleFunctionHost:
         *,
         allow_unauthenticated: bool = False,
     ) -> str:
-        """Loads a function and serves it, in place of an earlier function of that name.
+        """Loads a function and serves it. It replaces an earlier function of that name.
 
         Args:
-            name: the function's name, which its URL ends with.
+            name: the name of the function, with which its URL ends.
             path: the folder of its `main.py`, or its file.
-            target: the Python function in it that is called, as `--entry-point` of gcloud; None for `name`.
+            target: the name of the Python function, like `--entry-point` of gcloud. None means `name`.
             allow_unauthenticated: calls need no token.
 
         Returns:
-            The function's URL.
+            The URL of the function.
 
         Raises:
             FileNotFoundError: there is no such file.
-            RuntimeError: the host is not started, or the function cannot be loaded; the message says why.
+            RuntimeError: the host is not started, or the function cannot be loaded. The message says why.
         """
         url = f"{self.url}/{name}"
         source = Path(path).resolve()
@@ -201,19 +201,19 @@ class GoogleFunctionHost:
         return url
 
     def remove(self, name: str) -> None:
-        """Takes a function away.
+        """Removes a function.
 
         Raises:
-            LookupError: there is no such function; the message has those that there are.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         self._function(name).modules.unload()
         del self._functions[name]
 
     def config(self, name: str) -> ConfigParams:
-        """The `connection.uri` and `credential.auth_token` that a client of this function is configured with.
+        """The configuration of a client of this function: `connection.uri` and `credential.auth_token`.
 
         Raises:
-            LookupError: there is no such function; the message has those that there are.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         config = ConfigParams.from_tuples("connection.uri", f"{self.url}/{name}")
         if token := self._function(name).token:
@@ -221,10 +221,10 @@ class GoogleFunctionHost:
         return config
 
     def invocations(self, name: str) -> int:
-        """How often the function was called since it was deployed, without calls that ended before they reached it.
+        """How often the code of the function was started since it was deployed.
 
         Raises:
-            LookupError: there is no such function; the message has those that there are.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         return self._function(name).invocations
 
@@ -240,11 +240,17 @@ class GoogleFunctionHost:
         drop: bool = False,
         run: bool = False,
     ) -> None:
-        """Lets the next `times` calls of a function fail, after those that are to fail already.
+        """Makes the next `times` calls of a function fail. Faults that were added earlier come first.
 
-        Such a call waits `delay` seconds. Then `drop` drops its connection without a response; or it gets
-        `status`, `headers` and `body` (by default as by Google's front end); or, with neither, the function responds.
-        With `run` the function runs first, and its response is lost.
+        Args:
+            name: the name of the function.
+            times: the number of calls.
+            status: the status of the response. Without it, and without `drop`, the function responds after the delay.
+            headers: the headers of the response.
+            body: the body of the response. By default it is the text that Google sends with this status.
+            delay: seconds before the response, or before the function runs.
+            drop: drop the connection without a response.
+            run: run the function first, and discard its response.
 
         ```python
         with GoogleFunctionHost() as host:
@@ -254,28 +260,28 @@ class GoogleFunctionHost:
         ```
 
         Raises:
-            LookupError: there is no such function; the message has those that there are.
-            ValueError: nothing would fail.
+            LookupError: there is no such function. The message lists the deployed ones.
+            ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
         """
         function = self._function(name)
         if status is None and not drop and not delay:
             raise ValueError("a fault needs a status, a delay or drop=True")
         if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is not the status of a response")
+            raise ValueError(f"{status} is not a valid HTTP status: it must be from 200 to 599")
         response = None
         if status is not None:
-            response = _page(status, "") if body is None else Response(body, status)
+            response = _error_response(status, "") if body is None else Response(body, status)
             response.headers.extend(dict(headers or {}))
         function.faults.extend([_Fault(response, delay, drop, run)] * times)
 
     def _function(self, name: str) -> _Function:
         if name not in self._functions:
-            there = ", ".join(self._functions) or "none"
-            raise LookupError(f"no function {name!r} is deployed; there are: {there}")
+            names = ", ".join(self._functions) or "none"
+            raise LookupError(f"no function {name!r} is deployed; the deployed functions are: {names}")
         return self._functions[name]
 
     def _serve(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        """One request, in a thread of its own."""
+        """Handles a request, in its own thread."""
         started, outcome = time.monotonic(), "dropped"
 
         def start(status: str, *arguments: Any) -> Any:
@@ -284,7 +290,7 @@ class GoogleFunctionHost:
             return start_response(status, *arguments)
 
         def end() -> None:
-            # Without the query, which may hold what its owner takes for a secret.
+            # The query is not logged, because it may contain a secret.
             spent = (time.monotonic() - started) * 1000
             logger.info("%s %s: %s in %d ms", environ["REQUEST_METHOD"], environ["PATH_INFO"], outcome, spent)
 
@@ -292,18 +298,18 @@ class GoogleFunctionHost:
             response = self._respond(environ)
             if response is None:
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-                raise ConnectionAbortedError  # which werkzeug takes for a client that has gone
+                raise ConnectionAbortedError  # werkzeug ignores it, as if the client had disconnected
             return ClosingIterator(response(environ, start), end)
         except BaseException:
             end()
             raise
 
     def _respond(self, environ: Environ) -> Wsgi | None:
-        """What responds to a request; None drops its connection."""
+        """The WSGI application that responds to a request. None drops its connection."""
         name, _, rest = environ["PATH_INFO"].lstrip("/").partition("/")
         function = self._functions.get(name)
         if function is None:
-            return _page(404, "The requested URL was not found on this server.")
+            return _error_response(404, "The requested URL was not found on this server.")
         fault = None
         with self._lock:
             if function.faults:
@@ -316,18 +322,18 @@ class GoogleFunctionHost:
         if function.token and not (
             scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), function.token.encode())
         ):
-            return _page(401 if scheme else 403, "Your client does not have permission to the requested URL")
-        own = {**environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": f"/{rest}"}
+            return _error_response(401 if scheme else 403, "Your client does not have permission to the requested URL")
+        function_environ = {**environ, "SCRIPT_NAME": f"/{name}", "PATH_INFO": f"/{rest}"}
         with self._lock:
             function.invocations += 1
         if fault is not None and fault.replaces_response:
-            Response.from_app(function.app, own, buffered=True)
+            Response.from_app(function.app, function_environ, buffered=True)
             return None if fault.drop else fault.response
-        return lambda _, start_response: function.app(own, start_response)
+        return lambda _, start_response: function.app(function_environ, start_response)
 
 
 class _Handler(WSGIRequestHandler):
-    connections: ClassVar[set[socket.socket]]  # the host's that are open, with a request or before it
+    connections: ClassVar[set[socket.socket]]  # the open connections of the host
 
     def setup(self) -> None:
         super().setup()
@@ -338,15 +344,15 @@ class _Handler(WSGIRequestHandler):
         super().finish()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing: the host logs each request when it has ended, with its time."""
+        """Does nothing: the host logs each request when it has ended, with its duration."""
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 (the name that werkzeug gives it)
-        """What is not a request. The message may quote what was sent, a secret among it."""
+        """Logs a request that could not be read, without the message, which may quote a secret from the request."""
         logger.info("A request could not be read")
 
 
 def _load(source: Path, target: str, modules: AppModules) -> Flask:
-    before = {name: os.environ.get(name) for name in _OWN_VARIABLES}
+    before = {name: os.environ.get(name) for name in _FRAMEWORK_VARIABLES}
     paths = list(sys.path)
     try:
         with modules.loading(source.stem):
@@ -365,27 +371,27 @@ def _load(source: Path, target: str, modules: AppModules) -> Flask:
             else:
                 os.environ[name] = value
     if not isinstance(app, Flask):
-        raise RuntimeError(f"{target!r} of {source} is asynchronous; run it with functions-framework itself")
+        raise RuntimeError(f"{target!r} of {source} is asynchronous; only functions-framework itself can run it")
     return app
 
 
-def _page(status: int, text: str) -> Response:
-    """As Google's front end has it: in HTML, but for what Cloud Run says."""
-    if status in _BODIES:
-        return Response(_BODIES[status], status)
+def _error_response(status: int, text: str) -> Response:
+    """A response of Google's front end. It is HTML, except for the statuses with which Cloud Run responds."""
+    if status in _CLOUD_RUN_BODIES:
+        return Response(_CLOUD_RUN_BODIES[status], status)
     title = Response(status=status).status.partition(" ")[2].title()
-    return Response(_PAGE.format(status, title, text), status, mimetype="text/html")
+    return Response(_ERROR_PAGE.format(status, title, text), status, mimetype="text/html")
 
 
 @contextlib.contextmanager
 def _listen(port: int) -> Iterator[socket.socket]:
-    """Opens the port: if it is in use, werkzeug would end the process."""
+    """Opens the port here, because werkzeug would end the process if the port is in use."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
         except OverflowError as error:
-            raise ValueError(f"{port} is not a port") from error
+            raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
         except OSError as error:
             message = f"GoogleFunctionHost cannot listen on 127.0.0.1:{port}: {error.strerror}"
             raise OSError(error.errno, message) from error
