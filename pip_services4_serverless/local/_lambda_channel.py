@@ -1,4 +1,4 @@
-"""The named pipe by which the functions' processes report executions and logs to their host."""
+"""The named pipe with which the processes of functions report invocations and logs to their host."""
 
 import os
 import select
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Channel:
-    """Reads the messages that `_lambda_worker.py` sends, in a thread of its own and whenever asked to.
+    """Reads the messages that `_lambda_worker.py` sends, in a thread, and when `read` is called.
 
-    A named pipe, because what was written to it is not lost when the writer crashes, is in order, and is there to
-    be read before the writer goes on: after a response has arrived, `read` finds every message sent before it.
+    In a named pipe, messages stay in order, are not lost if the writer crashes, and can be read as soon as the write
+    has returned. So when a response has arrived, `read` reads all messages that were sent before it.
     """
 
     def __init__(self, path: str, receive: Callable[[int, str, str], None]) -> None:
@@ -33,7 +33,7 @@ class Channel:
             self.read()
 
     def read(self) -> None:
-        """Hand over the messages that have come."""
+        """Reads the messages that have arrived, and calls `receive` for each."""
         with self._changed:
             try:
                 while chunk := os.read(self._reader, 65536):
@@ -48,13 +48,13 @@ class Channel:
             except BlockingIOError:
                 self._changed.notify_all()
 
-    def wait_for(self, true: Callable[[], bool], seconds: float) -> bool:
-        """Wait until messages have made it true; False when they have not in time."""
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Waits until messages have made the condition true. Returns False after a timeout."""
         with self._changed:
-            return self._changed.wait_for(true, seconds)
+            return self._changed.wait_for(condition, seconds)
 
     def close(self) -> None:
-        """End the thread and the pipe."""
+        """Ends the thread and closes the pipe."""
         self._closing = True
         os.write(self._writer, b"\n")
         self._thread.join()

@@ -1,4 +1,4 @@
-"""What `LambdaHost.deploy` asks of its arguments, and the package that it makes of a handler."""
+"""Checks the arguments of `LambdaHost.deploy`, and makes the deployment package of a handler."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ _WORKER = str(Path(__file__).with_name("_lambda_worker.py"))
 def check(
     name: str, environment: Mapping[str, str], timeout: int, concurrency: int | None, aliases: Collection[str]
 ) -> None:
-    """Raise the `ValueError` of the first argument that is wrong."""
+    """Raises `ValueError` for the first argument that is wrong."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"name: must be up to 64 letters, digits, '-' and '_', not {name!r}")
     for key, value in environment.items():
@@ -35,11 +35,13 @@ def check(
     if concurrency is not None and (type(concurrency) is not int or concurrency < 0):
         raise ValueError(f"concurrency: must be a whole number from 0, not {concurrency!r}")
     if isinstance(aliases, str) or not all(_ALIAS.fullmatch(alias) for alias in aliases):
-        raise ValueError(f"aliases: must be names of letters, digits, '-' and '_', and not numbers, not {aliases!r}")
+        raise ValueError(
+            f"aliases: must be names of letters, digits, '-' and '_', and not only digits, not {aliases!r}"
+        )
 
 
 def find_folder(path: str | os.PathLike[str], handler: str) -> str:
-    """The folder that a handler's module is in."""
+    """Finds the folder of a handler's module. Raises `ValueError` or `FileNotFoundError` if there is none."""
     place = Path(path).resolve()
     module, _, function = handler.rpartition(".")
     names = re.split("[./]", module)
@@ -58,7 +60,7 @@ def find_folder(path: str | os.PathLike[str], handler: str) -> str:
 
 
 def package(code: str) -> str:
-    """A custom runtime that runs the handler named in a file: a zip archive, in base64."""
+    """Makes a zip archive, in base64. It is a custom runtime that runs the handler named in the file `code`."""
     bootstrap = zipfile.ZipInfo("bootstrap")
     bootstrap.external_attr = 0o755 << 16
     content = io.BytesIO()

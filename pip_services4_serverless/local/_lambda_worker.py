@@ -1,9 +1,9 @@
-"""The process of a function: the real awslambdaric, which also reports its executions and logs to `LambdaHost`.
+"""The process of a function. It runs AWS's awslambdaric, and reports invocations and logs to `LambdaHost`.
 
-Run as a script, so that it needs nothing of this package: `_lambda_worker.py FILE`. The file is JSON:
-`[CHANNEL, KEY, FOLDER, HANDLER, CHECK]`. An event that has the text CHECK only asks whether the handler can be
-imported. A message to the host is a line `KEY:PID KIND TEXT` in the named pipe CHANNEL: kind
-R is an execution, L a line of log, and + a piece of one that goes on.
+It runs as a script, so that it does not import this package: `_lambda_worker.py FILE`. The file contains a JSON array
+`[CHANNEL, KEY, FOLDER, HANDLER, CHECK]`. An event that contains the text CHECK does not call the handler; its response
+shows whether the handler can be imported. A message to the host is a line `KEY:PID KIND TEXT` in the named pipe
+CHANNEL. The kind R is an invocation, L a line of the log, and + a part of a line that is continued in the next message.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from typing import Any, NoReturn
 
 
 class _Channel:
-    """Sends messages that stay whole beside those of other processes, and stay sent when this one crashes."""
+    """Sends messages to the host. They do not mix with those of other processes, and are not lost in a crash."""
 
     def __init__(self, path: str, key: int) -> None:
         self._pipe = os.open(path, os.O_WRONLY)
         self._sender = f"{key}:{os.getpid()}"
 
     def send(self, kind: str, text: str = "") -> None:
-        most = (select.PIPE_BUF - 40) // 4  # characters, of 4 bytes at most: a longer write is not atomic
-        with contextlib.suppress(BrokenPipeError):  # the host has gone
-            while len(text) > most:
-                self._write("+", text[:most])
-                text = text[most:]
+        limit = (select.PIPE_BUF - 40) // 4  # characters of at most 4 bytes. Longer writes are not atomic
+        with contextlib.suppress(BrokenPipeError):  # the host has ended
+            while len(text) > limit:
+                self._write("+", text[:limit])
+                text = text[limit:]
             self._write(kind, text)
 
     def _write(self, kind: str, text: str) -> None:
@@ -38,9 +38,9 @@ class _Channel:
 
 
 class _Output:
-    """Passes standard output and error through a process that also reports them to the host.
+    """Starts a process that forwards standard output and error to ministack, and reports them to the host.
 
-    A process, so that nothing is lost however this one ends, and whoever writes: Python, C code, a child.
+    It is a process, so that no output is lost if this process crashes, or if C code or a child process writes.
     """
 
     def __init__(self, path: str, key: int) -> None:
@@ -48,9 +48,11 @@ class _Output:
         self._control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker = os.pidfd_open(os.getpid())
         if not (child := os.fork()):
-            os.setsid()  # a handler may end its process group
+            os.setsid()  # because a handler may kill its process group
             try:
-                if not os.fork():  # and may wait for all of its children: this one becomes the server's
+                # The handler may wait for all of its child processes, so this must not be one: the parent of the second
+                # fork ends, and the server becomes the parent.
+                if not os.fork():
                     os.close(writer)
                     os.close(sys.stderr.fileno())
                     self._control.close()
@@ -65,17 +67,17 @@ class _Output:
         control.close()
 
     def sync(self, line: str = "") -> None:
-        """Return when all that was written has reached the host, as whole lines; a line given is for ministack only."""
+        """Waits until all output has reached the host. `line` is added to the output, but only ministack gets it."""
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-            with contextlib.suppress(Exception):  # the handler may have put anything in their places
+            with contextlib.suppress(Exception):  # the handler may have replaced the streams
                 stream.flush()  # type: ignore[union-attr]
-        with contextlib.suppress(OSError):  # the process has gone: both descriptors were closed
+        with contextlib.suppress(OSError):  # that process has ended: the handler has closed both descriptors
             self._control.send(f"{line}\n".encode())
             self._control.recv(1)
 
 
 def _forward(reader: int, control: socket.socket, worker: int, channel: _Channel) -> None:
-    """Forwards output to ministack and to the host, until all writers have ended."""
+    """Forwards output to ministack and to the host, until all processes that write it have ended."""
     ministack = sys.stdout.fileno()
     rest = b""
 
@@ -93,7 +95,7 @@ def _forward(reader: int, control: socket.socket, worker: int, channel: _Channel
     while True:
         ready = dict(poll.poll())
         try:
-            chunk = os.read(reader, 1 << 20)  # all there is: a pipe holds less
+            chunk = os.read(reader, 1 << 20)  # reads everything, because a pipe contains less
         except BlockingIOError:
             pass
         else:
@@ -106,7 +108,7 @@ def _forward(reader: int, control: socket.socket, worker: int, channel: _Channel
         if control.fileno() in ready:
             send_rest()
             line = b""
-            with contextlib.suppress(OSError):  # it has died meanwhile
+            with contextlib.suppress(OSError):  # the worker has ended
                 line = control.recv(4096)
                 if line != b"\n":
                     _write(ministack, line)
@@ -116,19 +118,19 @@ def _forward(reader: int, control: socket.socket, worker: int, channel: _Channel
         if worker in ready:
             send_rest()
             poll.unregister(worker)
-            # ministack, which waits for the end of the output, need not wait for what the handler has started.
+            # ministack waits for the end of the output. It must not wait for processes that the handler has started.
             os.dup2(os.open(os.devnull, os.O_WRONLY), ministack)
 
 
 def _write(descriptor: int, content: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError):  # ministack has gone
+    with contextlib.suppress(BrokenPipeError):  # ministack has ended
         os.write(descriptor, content)
 
 
 def main(file: str) -> None:
-    """Run the handler as `python -m awslambdaric HANDLER` in its folder does."""
+    """Runs the handler as `python -m awslambdaric HANDLER` does in the handler's folder."""
     path, key, folder, handler, check = json.loads(Path(file).read_text())
-    output = _Output(path, key)  # it forks, so it goes before what may start threads
+    output = _Output(path, key)  # before anything can start threads, because it forks
     channel = _Channel(path, key)
 
     from awslambdaric.bootstrap import StandardLogSink
@@ -137,12 +139,12 @@ def main(file: str) -> None:
 
     next_invocation = LambdaRuntimeClient.wait_next_invocation
 
-    def count(client: Any) -> Any:
+    def next_counted_invocation(client: Any) -> Any:
         request = next_invocation(client)
         while len(request.event_body) < 2 * len(check) and check.encode() in request.event_body:
             client.post_invocation_result(request.invoke_id, "null")
             request = next_invocation(client)
-        # As on AWS; and ministack waits 50 ms longer for a function that prints nothing.
+        # AWS prints this line too. ministack waits 50 ms longer if a function prints nothing.
         output.sync(f"START RequestId: {request.invoke_id} Version: {os.environ['AWS_LAMBDA_FUNCTION_VERSION']}")
         channel.send("R")
         return request
@@ -155,12 +157,12 @@ def main(file: str) -> None:
         return wrapper
 
     def report_init_error(client: Any, error: Any, *_: Any) -> NoReturn:
-        """Answer as AWS does: ministack would wrap an error in loading in one of its own."""
+        """Responds as AWS does. Otherwise ministack would wrap the error in one of its own."""
         request = next_invocation(client)
         client.post_invocation_error(request.invoke_id, to_json(error), "")
         sys.exit(1)
 
-    LambdaRuntimeClient.wait_next_invocation = count
+    LambdaRuntimeClient.wait_next_invocation = next_counted_invocation
     LambdaRuntimeClient.post_init_error = report_init_error
     StandardLogSink.log = after_output(StandardLogSink.log)
     StandardLogSink.log_error = after_output(StandardLogSink.log_error)

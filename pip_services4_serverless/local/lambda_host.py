@@ -1,4 +1,4 @@
-"""AWS Lambda on this machine, without Docker and without an account."""
+"""LambdaHost: runs AWS Lambda functions on this machine, without Docker and without an account."""
 
 import contextlib
 import http.client
@@ -29,14 +29,15 @@ from ._lambda_channel import Channel
 _SERVER = str(Path(__file__).with_name("_lambda_server.py"))
 _OLDEST_MINISTACK = (1, 5, 33)  # 1.4 starts a process for each call, and may run its handler twice
 _SERVER_LOG = "ministack.log"
-_RESPONSE_TIMEOUT = 20.0
-_END_SECONDS = 3.0
+_RESPONSE_TIMEOUT = 20.0  # seconds
+_END_TIMEOUT = 3.0  # seconds
 _ACCESS_ID, _ACCESS_KEY = "local", "local"
 
-# What could make ministack serve otherwise, or lead a handler to a real account, stays out of their environment.
-_KEPT_OUT = re.compile(r"(AWS|MINISTACK|LOCALSTACK|LAMBDA)_|(AUTH|EDGE_PORT|PERSIST_STATE)$")
-# How awslambdaric prints a record of `logging`, and an exception, whose lines it ends with \r.
-_LEVEL = re.compile(r"\[([A-Z]+)\](?:\t[^\t]*\t[^\t]*\t| )(.*)", re.DOTALL)
+# ministack and the handlers do not get these variables, because they could change how ministack serves, or make a
+# handler use a real account.
+_EXCLUDED_VARIABLES = re.compile(r"(AWS|MINISTACK|LOCALSTACK|LAMBDA)_|(AUTH|EDGE_PORT|PERSIST_STATE)$")
+# The format in which awslambdaric prints a log record, or an exception, whose lines it ends with \r.
+_LOG_RECORD = re.compile(r"\[([A-Z]+)\](?:\t[^\t]*\t[^\t]*\t| )(.*)", re.DOTALL)
 
 
 @dataclass
@@ -51,21 +52,21 @@ class _Function:
 
 
 class LambdaHost:
-    """Runs AWS Lambda functions written in Python on loopback, to develop and test their clients against.
+    """Runs AWS Lambda functions written in Python on 127.0.0.1, to develop and test clients without a cloud account.
 
-    Handlers run in processes of their own, with this interpreter and the packages that it sees, under AWS's own
-    runtime client, `awslambdaric`; the package `ministack` serves the Lambda API in front of them. Everything that a
-    handler and its child processes write to standard output and error, and what the handler logs, goes line by line to
-    the logger `pip_services4_serverless.local.lambda.<name>`, before the call returns.
+    Each function has its own processes, which use this interpreter and its packages. They run the handler with AWS's
+    own runtime client, `awslambdaric`. The package `ministack` serves the Lambda API. What a handler and its child
+    processes write to standard output and error, and what the handler logs, is logged line by line by the logger
+    `pip_services4_serverless.local.lambda.<name>`, before the call returns.
 
-    A context manager: leaving it ends the processes and the port and removes the temporary folder. So does the end
-    of this process, however it comes. Processes that handlers have started end with it.
+    `stop` or the end of the `with` block ends all processes, those that handlers have started included, closes the
+    port, and removes the temporary folder. The same happens when this process ends, even if it is killed.
 
-    `ministack` keeps about 4 KiB of each call, logs and metrics, until the host stops: 4 GB after a million calls.
+    `ministack` keeps about 4 KiB of logs and metrics for each call until the host stops, so 4 GB for a million calls.
 
     Args:
-        port: The port on 127.0.0.1; 0 takes a free one.
-        region: The AWS region that the functions pretend to be in.
+        port: The port on 127.0.0.1. 0 means a free port.
+        region: The AWS region in the ARNs of the functions.
 
     Raises:
         ValueError: The port is not a whole number from 0 to 65535.
@@ -84,7 +85,7 @@ class LambdaHost:
     def __init__(self, *, port: int = 0, region: str = "us-east-1") -> None:
         if type(port) is not int or not 0 <= port <= 65535:
             raise ValueError(f"port: must be a whole number from 0 to 65535, not {port!r}")
-        self._wanted_port = port
+        self._requested_port = port
         self._region = region
         self._port = 0
         self._folder = ""
@@ -101,12 +102,12 @@ class LambdaHost:
         self.stop()
 
     def start(self) -> Self:
-        """Start to serve; nothing happens when it serves already.
+        """Starts the host. It does nothing if the host is started already.
 
         Raises:
             ModuleNotFoundError: A package of the extra `local` is missing.
-            OSError: The port is taken.
-            RuntimeError: ministack is too old, or did not start; the message has its output.
+            OSError: The port is in use.
+            RuntimeError: ministack is too old, or did not start. The message has its output.
         """
         if not self._port:
             _check_packages()
@@ -122,7 +123,7 @@ class LambdaHost:
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         self._channel = Channel(os.path.join(folder, "channel"), self._receive)
         self._cleanup.callback(self._channel.close)
-        with _listen(self._wanted_port) as listener, Path(folder, _SERVER_LOG).open("wb") as output:
+        with _listen(self._requested_port) as listener, Path(folder, _SERVER_LOG).open("wb") as output:
             self._port = listener.getsockname()[1]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", _SERVER, str(listener.fileno()), folder, str(os.getpid())],
@@ -132,20 +133,20 @@ class LambdaHost:
                 pass_fds=[listener.fileno()],
                 env=self._environment(),
                 cwd=folder,
-                start_new_session=True,  # Ctrl-C goes to this process only, and the others can be ended as a group
+                start_new_session=True,  # Ctrl-C only reaches this process, and the others can be killed as a group
             )
-            self._cleanup.callback(_end, self._process)
-        self._request("GET", "/_ministack/health", lost="ministack did not start")
+            self._cleanup.callback(_end_process, self._process)
+        self._request("GET", "/_ministack/health", problem="ministack did not start")
 
     def _environment(self) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if not _KEPT_OUT.match(name)}
+        environment = {name: value for name, value in os.environ.items() if not _EXCLUDED_VARIABLES.match(name)}
         if paths := environment.get("PYTHONPATH"):
             environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, paths.split(os.pathsep)))
         environment |= {
             "AWS_ENDPOINT_URL": self.endpoint,
-            "DOCKER_HOST": "unix:///nowhere",  # ministack would remove containers
+            "DOCKER_HOST": "unix:///nowhere",  # otherwise ministack removes Docker containers
             "GATEWAY_PORT": str(self._port),
-            "IOT_MTLS_ENABLED": "0",  # another port
+            "IOT_MTLS_ENABLED": "0",  # otherwise ministack opens another port
             "LOG_LEVEL": "WARNING",
             "MINISTACK_REGION": self._region,
             "SERVICES": "lambda",
@@ -154,7 +155,7 @@ class LambdaHost:
         return environment
 
     def stop(self) -> None:
-        """End the processes, the port and the temporary folder; nothing happens when there are none."""
+        """Ends the processes, closes the port and removes the temporary folder. It can be called more than once."""
         try:
             self._cleanup.close()
         finally:
@@ -181,25 +182,24 @@ class LambdaHost:
         concurrency: int | None = None,
         aliases: Collection[str] = (),
     ) -> str:
-        """Make a function of a handler, in place of an earlier function of that name.
+        """Creates a function from a handler. It replaces an earlier function of that name, and ends its processes.
 
-        The code stays where it is: a process of the function imports what the folder holds when it starts, and
-        `deploy` ends the function's earlier processes.
+        The code is not copied: each process of the function imports the handler from its folder when it starts.
 
         Args:
-            name: The function's name: letters, digits, `-` and `_`.
-            path: The folder that the handler's module is in, or the module's file.
+            name: The name of the function: letters, digits, `-` and `_`.
+            path: The folder of the handler's module, or the file of the module.
             handler: `module.function`, or `package.module.function`.
-            environment: Variables that the handler sees beside those of this process.
-            timeout: Seconds after which a call is ended with an error, 1 to 900; 3 is AWS's own default.
-            concurrency: Calls that may run at once; more get status 429. 0 rejects every call.
-            aliases: Qualifiers that name this deployment, which with any of them is also version 1.
+            environment: Environment variables of the handler, in addition to those of this process.
+            timeout: Seconds after which a call is ended with an error, 1 to 900. 3 is the default of AWS.
+            concurrency: The maximum number of calls at the same time. Others get status 429. 0 rejects every call.
+            aliases: The names of aliases of this function. If there are any, a version 1 is published too.
 
         Returns:
-            The function's ARN.
+            The ARN of the function.
 
         Raises:
-            ValueError: An argument is wrong; the message names it.
+            ValueError: An argument is wrong. The message names it.
             FileNotFoundError: The path or the handler's module does not exist.
             RuntimeError: The host is not started, or ministack rejected the function, has ended or does not respond.
         """
@@ -211,7 +211,8 @@ class LambdaHost:
             self.remove(name)
         function = _Function(name, handler, timeout)
         self._deployments.append(function)
-        # Looked up by each process that starts: ministack repeats an `Event` with the package that it began with.
+        # Each process reads this file when it starts, because ministack retries an `Event` with the package of its
+        # first attempt, even if the function was deployed again meanwhile.
         code = Path(self._folder, f"{name}.json")
         channel = str(code.with_name("channel"))
         code.write_text(json.dumps([channel, len(self._deployments) - 1, folder, handler, function.check]))
@@ -239,13 +240,13 @@ class LambdaHost:
         return function.arn
 
     def check(self, name: str) -> None:
-        """Import a function's handler in a process of the function, which stays for its first call.
+        """Imports the handler of a function, without calling it. No invocation is counted.
 
-        The handler is not called, and no invocation is counted.
+        The handler is imported in a process of the function, which is then used for the first call.
 
         Raises:
-            RuntimeError: The handler cannot be imported; the message says why. Or the function allows no calls.
-            LookupError: There is no such function; the message has those that there are.
+            RuntimeError: The handler cannot be imported, or the function allows no calls. The message says why.
+            LookupError: There is no such function. The message lists those that there are.
         """
         function = self._function(name)
         path = f"/2015-03-31/functions/{name}/invocations"
@@ -260,10 +261,10 @@ class LambdaHost:
         return list(self._functions)
 
     def remove(self, name: str) -> None:
-        """Takes a function away.
+        """Removes a function.
 
         Raises:
-            LookupError: There is no such function; the message names those that there are.
+            LookupError: There is no such function. The message lists those that there are.
         """
         self._function(name)
         self._request("DELETE", f"/2015-03-31/functions/{name}")
@@ -273,20 +274,21 @@ class LambdaHost:
         """The ARN of a function, or of an alias or a version of it.
 
         Raises:
-            LookupError: There is no such function or qualifier; the message has those that there are.
+            LookupError: There is no such function or qualifier. The message lists those that there are.
         """
         function = self._function(name)
         if qualifier is None:
             return function.arn
         if qualifier not in function.qualifiers:
-            raise LookupError(f"No qualifier {qualifier!r} of {name!r}; there are: {', '.join(function.qualifiers)}")
+            qualifiers = ", ".join(function.qualifiers)
+            raise LookupError(f"The function {name!r} has no qualifier {qualifier!r}; its qualifiers are: {qualifiers}")
         return f"{function.arn}:{qualifier}"
 
     def config(self, name: str, qualifier: str | None = None) -> ConfigParams:
-        """What to configure a client of a function with: its ARN, the endpoint and made-up keys.
+        """The configuration of a client of a function: its ARN, the endpoint, and keys, which the host does not check.
 
         Raises:
-            LookupError: There is no such function or qualifier; the message has those that there are.
+            LookupError: There is no such function or qualifier. The message lists those that there are.
         """
         return ConfigParams(
             {
@@ -298,14 +300,14 @@ class LambdaHost:
         )
 
     def invocations(self, name: str) -> int:
-        """How often the function's handler was started since it was deployed.
+        """How often the handler of a function was started since the function was deployed.
 
-        It is counted in the function's process, just before the handler: also for a caller that has given up, and
-        for each attempt at an `Event` that fails (three, as on AWS, after waits of 1 and 2 s). What the handler of an
-        finished call has logged is in the log when this returns.
+        An invocation is counted just before the handler starts, even if the client has given up already. A one-way call
+        that fails is retried twice, as on AWS, after 1 and 2 s, and each attempt is counted. When this method returns,
+        everything that finished calls have logged is in the log.
 
         Raises:
-            LookupError: There is no such function; the message has those that there are.
+            LookupError: There is no such function. The message lists those that there are.
         """
         function = self._function(name)
         if self._channel is not None:
@@ -313,16 +315,16 @@ class LambdaHost:
         return function.invocations
 
     def wait_for_invocations(self, name: str, count: int, timeout: float = 5.0) -> None:
-        """Wait until the function's handler was started so often, or more often.
+        """Waits until the handler of a function was started at least `count` times.
 
         Args:
-            name: The function's name.
-            count: The invocations to wait for, counted from the deployment.
-            timeout: Seconds to wait.
+            name: The name of the function.
+            count: The number of invocations since the function was deployed.
+            timeout: The maximum time to wait, in seconds.
 
         Raises:
-            TimeoutError: It was not in time; the message says how often it was.
-            LookupError: There is no such function; the message has those that there are.
+            TimeoutError: There were fewer invocations. The message has their number.
+            LookupError: There is no such function. The message lists those that there are.
         """
         function = self._function(name)
         if self._channel is None or not self._channel.wait_for(lambda: function.invocations >= count, timeout):
@@ -330,7 +332,8 @@ class LambdaHost:
 
     def _function(self, name: str) -> _Function:
         if name not in self._functions:
-            raise LookupError(f"No function {name!r} is deployed; there are: {', '.join(self._functions) or 'none'}")
+            names = ", ".join(self._functions) or "none"
+            raise LookupError(f"No function {name!r} is deployed; the deployed functions are: {names}")
         return self._functions[name]
 
     def _receive(self, key: int, kind: str, text: str) -> None:
@@ -338,15 +341,15 @@ class LambdaHost:
         if kind == "R":
             function.invocations += 1
             return
-        level, message = logging.INFO, text.replace("\r", "\n")
-        if match := _LEVEL.fullmatch(message):
+        level, message = logging.INFO, text.rstrip("\r").replace("\r", "\n")
+        if match := _LOG_RECORD.fullmatch(message):
             level, message = logging.getLevelNamesMapping().get(match[1], level), match[2]
         logging.getLogger(f"pip_services4_serverless.local.lambda.{function.name}").log(level, "%s", message)
 
     def _request(
-        self, method: str, path: str, *, lost: str = "", seconds: float = _RESPONSE_TIMEOUT, **body: Any
+        self, method: str, path: str, *, problem: str = "", seconds: float = _RESPONSE_TIMEOUT, **body: Any
     ) -> Any:
-        scope = f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # only the region in it is used
+        scope = f"{_ACCESS_ID}/20260101/{self._region}/lambda/aws4_request"  # ministack only reads the region
         headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=none"}
         address = self.endpoint.removeprefix("http://")
         try:
@@ -355,33 +358,33 @@ class LambdaHost:
                 response = connection.getresponse()
                 content = response.read()
         except (OSError, http.client.HTTPException) as error:
-            said = Path(self._folder, _SERVER_LOG).read_text(errors="replace").strip()
-            raise RuntimeError(f"{lost or self._what_is_lost()}: {said or error}") from error
+            log = Path(self._folder, _SERVER_LOG).read_text(errors="replace").strip()
+            raise RuntimeError(f"{problem or self._find_problem()}: {log or error}") from error
         if response.status >= 400:
             raise RuntimeError(f"ministack rejected {method} {path}: {content.decode(errors='replace')}")
         return json.loads(content or b"null")
 
-    def _what_is_lost(self) -> str:
+    def _find_problem(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self._process is not None and self._process.wait(_END_SECONDS) is not None:
+            if self._process is not None and self._process.wait(_END_TIMEOUT) is not None:
                 return "ministack has ended; stop the host and start it again"
         return "ministack did not respond"
 
 
 def _check_packages() -> None:
     if platform.system() != "Linux":
-        raise RuntimeError("LambdaHost needs Linux: AWS's runtime client, awslambdaric, exists for nothing else")
+        raise RuntimeError("LambdaHost needs Linux, because AWS's runtime client, awslambdaric, only supports Linux")
     for package in ("awslambdaric", "ministack"):
         if importlib.util.find_spec(package) is None:
-            advice = "pip install 'pip-services4-serverless[local]'"
-            raise ModuleNotFoundError(f"LambdaHost needs the package {package!r}: {advice}", name=package)
+            command = 'pip install "pip-services4-serverless[local]"'
+            raise ModuleNotFoundError(f"LambdaHost needs the package {package!r}: {command}", name=package)
     version = metadata.version("ministack")
     if tuple(map(int, re.findall(r"\d+", version)[:3])) < _OLDEST_MINISTACK:
         raise RuntimeError(f"LambdaHost needs ministack {'.'.join(map(str, _OLDEST_MINISTACK))}, not {version}")
 
 
 def _listen(port: int) -> socket.socket:
-    """Opens the port here, so that a port in use fails immediately, and requests can wait for ministack."""
+    """Opens the port here, so that a port in use is an error immediately, and requests can wait for ministack."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -393,14 +396,14 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End ministack and the functions' processes: `_lambda_server.py` does it by itself, else by force."""
+def _end_process(process: subprocess.Popen[bytes]) -> None:
+    """Ends ministack and the processes of the functions. If `_lambda_server.py` does not do it in time, kills them."""
     try:
         if process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError), process.stdin:  # it has ended already
-                process.stdin.write(b".")  # closing is not enough: a forked child of this process may have it open
+            with contextlib.suppress(BrokenPipeError), process.stdin:  # the process has ended already
+                process.stdin.write(b".")  # closing is not enough, because a forked child may have the pipe open
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_END_SECONDS)
+            process.wait(_END_TIMEOUT)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -164,8 +164,11 @@ def test_failure_is_a_function_error(
         ("rude.handler", ".*bootstrap exited during init with code 3"),
     ],
 )
-def test_handler_that_cannot_be_imported_is_told(host: LambdaHost, tmp_path: Path, handler: str, message: str) -> None:
-    """`check` says what is wrong with it, before anybody calls it."""
+def test_handler_that_cannot_be_imported_is_told(
+    host: LambdaHost, tmp_path: Path, caplog: pytest.LogCaptureFixture, handler: str, message: str
+) -> None:
+    """`check` says what is wrong with it, before anybody calls it. The log has no empty lines."""
+    caplog.set_level(logging.INFO, LOGS)
     folder = tmp_path if (module := handler.partition(".")[0]) in BROKEN else APPS
     if folder is tmp_path:
         (tmp_path / f"{module}.py").write_text(BROKEN[module])
@@ -173,6 +176,7 @@ def test_handler_that_cannot_be_imported_is_told(host: LambdaHost, tmp_path: Pat
     with pytest.raises(RuntimeError, match=f"'{handler}' of 'broken' cannot be imported: {message}"):
         host.check("broken")
     assert host.invocations("broken") == 0
+    assert [logged for logged in caplog.messages if logged.endswith("\n")] == []
 
 
 BROKEN = {
@@ -478,14 +482,14 @@ def test_config_is_ready_for_a_client(host: LambdaHost, deploy: Deploy) -> None:
 def test_unknown_name_is_told_with_those_that_exist(host: LambdaHost, deploy: Deploy, ask: str) -> None:
     """Asking for a function that was not deployed names the ones that were."""
     name = deploy("echo")
-    with pytest.raises(LookupError, match=f"No function 'nobody' is deployed; there are: .*{name}"):
+    with pytest.raises(LookupError, match=f"No function 'nobody' is deployed; the deployed functions are: .*{name}"):
         getattr(host, ask)("nobody")
 
 
 def test_unknown_qualifier_is_told_with_those_that_exist(host: LambdaHost, deploy: Deploy) -> None:
     """Asking for an alias that a function has not names the ones that it has."""
     name = deploy("echo", aliases=["live"])
-    with pytest.raises(LookupError, match=r"No qualifier 'old' of .*; there are: \$LATEST, 1, live$"):
+    with pytest.raises(LookupError, match=r"has no qualifier 'old'; its qualifiers are: \$LATEST, 1, live$"):
         host.config(name, "old")
 
 

@@ -188,7 +188,7 @@ def test_host_can_be_stopped_and_started_again() -> None:
     host.stop()
     with pytest.raises(RuntimeError, match="LambdaHost is not started"):
         _ = host.endpoint
-    with host, pytest.raises(LookupError, match="No function 'f' is deployed; there are: none"):
+    with host, pytest.raises(LookupError, match="No function 'f' is deployed; the deployed functions are: none"):
         host.arn("f")
 
 
