@@ -1,6 +1,6 @@
 """Hosts that run serverless functions on this machine, for development and tests.
 
-They need the extra `local`. Each is imported when it is first asked for, with only the packages that it needs itself.
+They need the extra `local`. Each host is imported when its name is first used, with only the packages that it needs.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
-"""The pytest plugin: local hosts and clients as fixtures, and the types of these fixtures.
+"""The pytest plugin: fixtures for the local hosts and for clients, and the types of these fixtures.
 
-Loaded by pytest in every session, so it imports nothing by itself.
+pytest loads it in every session, so it imports the hosts only when a test uses them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
     "LambdaHostFixture",
 ]
 
-_HANDLERS = "pip_services4_serverless.local.lambda"
-_HOST: pytest.StashKey[LambdaHost] = pytest.StashKey()
+_LAMBDA_LOGGERS = "pip_services4_serverless.local.lambda"
+_LAMBDA_HOST: pytest.StashKey[LambdaHost] = pytest.StashKey()
 
 
 class _Client(Protocol):
@@ -44,7 +44,7 @@ class AzureFunctionHostFixture(Protocol):
     """The type of the fixture `azure_function_host`."""
 
     def __call__(self, app: Any, **options: Any) -> AzureFunctionHost:
-        """Serve a function app until the test ends."""
+        """Serves a function app until the test ends."""
 
 
 class GoogleFunctionHostFixture(Protocol):
@@ -53,21 +53,21 @@ class GoogleFunctionHostFixture(Protocol):
     def __call__(
         self, name: str, path: str | os.PathLike[str], target: str | None = None, **options: Any
     ) -> GoogleFunctionHost:
-        """Deploy a function until the test ends."""
+        """Deploys a function until the test ends."""
 
 
 class LambdaHostFixture(Protocol):
     """The type of the fixture `lambda_host`."""
 
     def __call__(self, name: str, path: str | os.PathLike[str], handler: str, **options: Any) -> LambdaHost:
-        """Deploy a function until the test ends."""
+        """Deploys a function until the test ends."""
 
 
 class AzureClientFixture(Protocol):
     """The type of the fixture `azure_client`."""
 
     def __call__(self, app: Any, client: Callable[[], C], function: str | None = None, **options: Any) -> C:
-        """Open a client until the test ends."""
+        """Opens a client until the test ends."""
 
 
 class GoogleClientFixture(Protocol):
@@ -76,7 +76,7 @@ class GoogleClientFixture(Protocol):
     def __call__(
         self, path: str | os.PathLike[str] | GoogleFunctionHost, target: str, client: Callable[[], C], **options: Any
     ) -> C:
-        """Open a client until the test ends."""
+        """Opens a client until the test ends."""
 
 
 class LambdaClientFixture(Protocol):
@@ -85,12 +85,12 @@ class LambdaClientFixture(Protocol):
     def __call__(
         self, path: str | os.PathLike[str] | LambdaHost, handler: str, client: Callable[[], C], **options: Any
     ) -> C:
-        """Open a client until the test ends."""
+        """Opens a client until the test ends."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let what handlers print be in the report of a failing test: the records are of level INFO."""
-    logger = logging.getLogger(_HANDLERS)
+    """Sets the level of the loggers of handlers to INFO, so that the report of a failed test has what they print."""
+    logger = logging.getLogger(_LAMBDA_LOGGERS)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
         config.add_cleanup(lambda: logger.setLevel(logging.NOTSET))
@@ -98,11 +98,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Take in what handlers have printed before the report of the test that called them is made."""
+    """Reads what handlers have printed, before pytest makes the report of the test."""
     try:
         return (yield)
     finally:
-        if host := item.session.stash.get(_HOST, None):
+        if host := item.session.stash.get(_LAMBDA_HOST, None):
             for name in host.functions:
                 host.invocations(name)
 
@@ -111,8 +111,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 def azure_function_host() -> Iterator[AzureFunctionHostFixture]:
     """Serves function apps until the test ends: `azure_function_host(app, **options)` returns a started host.
 
-    `app` is a folder or a `FunctionApp`, `options` are those of `AzureFunctionHost`. The server is a thread of the
-    test's own process and takes 2 ms to start, so that each app of each test has its own.
+    `app` is a folder or a `FunctionApp`. `options` are those of `AzureFunctionHost`. Each app of each test has its own
+    host, which runs in threads of the test's process and starts in 2 ms.
 
     ```python
     def test_greets_on_azure(azure_function_host):
@@ -133,8 +133,8 @@ def azure_function_host() -> Iterator[AzureFunctionHostFixture]:
 def google_function_host() -> Iterator[GoogleFunctionHostFixture]:
     """Deploys Google Cloud Functions until the test ends: `google_function_host(name, path, target=None)`.
 
-    It returns their host, one for the test. The arguments are those of `GoogleFunctionHost.deploy`. The server is a
-    thread of the test's own process.
+    It returns the host. The arguments are those of `GoogleFunctionHost.deploy`. Each test has its own host, which runs
+    in threads of the test's process.
 
     ```python
     def test_greets_on_google(google_function_host):
@@ -160,19 +160,20 @@ def google_function_host() -> Iterator[GoogleFunctionHostFixture]:
 
 
 @pytest.fixture(scope="session")
-def _lambda_server(request: pytest.FixtureRequest) -> Iterator[LambdaHost]:
+def _session_lambda_host(request: pytest.FixtureRequest) -> Iterator[LambdaHost]:
     from . import LambdaHost
 
     with LambdaHost() as host:
-        request.session.stash[_HOST] = host
+        request.session.stash[_LAMBDA_HOST] = host
         yield host
 
 
 @pytest.fixture
-def lambda_host(_lambda_server: LambdaHost) -> Iterator[LambdaHostFixture]:
+def lambda_host(_session_lambda_host: LambdaHost) -> Iterator[LambdaHostFixture]:
     """Deploys Lambda functions until the test ends: `lambda_host(name, path, handler, **options)` returns their host.
 
-    The arguments are those of `LambdaHost.deploy`. One server serves the whole session; the functions are the test's.
+    The arguments are those of `LambdaHost.deploy`. All tests of a session use the same host, but each test has its own
+    functions.
 
     ```python
     def test_greets_on_lambda(lambda_host):
@@ -185,13 +186,13 @@ def lambda_host(_lambda_server: LambdaHost) -> Iterator[LambdaHostFixture]:
     """
 
     def deploy(name: str, path: str | os.PathLike[str], handler: str, **options: Any) -> LambdaHost:
-        _lambda_server.deploy(name, path, handler, **options)
-        return _lambda_server
+        _session_lambda_host.deploy(name, path, handler, **options)
+        return _session_lambda_host
 
-    _lambda_server.start()  # a test may have stopped it
+    _session_lambda_host.start()  # a test may have stopped it
     yield deploy
-    for name in _lambda_server.functions:
-        _lambda_server.remove(name)
+    for name in _session_lambda_host.functions:
+        _session_lambda_host.remove(name)
 
 
 def _open(clients: ExitStack, client: Callable[[], C], config: ConfigParams, options: dict[str, Any]) -> C:
@@ -208,9 +209,9 @@ def _open(clients: ExitStack, client: Callable[[], C], config: ConfigParams, opt
 def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[AzureClientFixture]:
     """Opens clients until the test ends: `azure_client(app, client, function=None, **options)` returns an open client.
 
-    `app` is a folder or a `FunctionApp`, which is then served, or a host that is started. `client` is the client's
-    class, or anything that makes a client without arguments. `function` is needed if the app has more than one.
-    `options` are the client's `options.*`.
+    `app` is a folder or a `FunctionApp` to serve, or a started host. `client` is the class of the client, or a function
+    without parameters that returns a client. `function` is only needed if the app has more than one function. `options`
+    are the client's `options.*`.
 
     ```python
     class Greeter(CommandableAzureFunctionClient):
@@ -229,7 +230,8 @@ def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[Azur
         host = app if isinstance(app, AzureFunctionHost) else azure_function_host(app)
         if function is None:
             if len(host.functions) != 1:
-                raise ValueError(f"function: must be one of {', '.join(sorted(host.functions))}")
+                names = ", ".join(sorted(host.functions))
+                raise ValueError(f"The app has more than one function: set function to one of {names}")
             (function,) = host.functions
         return _open(clients, client, host.config(function), options)
 
@@ -241,9 +243,9 @@ def azure_client(azure_function_host: AzureFunctionHostFixture) -> Iterator[Azur
 def google_client(google_function_host: GoogleFunctionHostFixture) -> Iterator[GoogleClientFixture]:
     """Opens clients until the test ends: `google_client(path, target, client, **options)` returns an open client.
 
-    `path` and `target` are those of `GoogleFunctionHost.deploy`; or a host that is started, and the name of a function
-    that is deployed on it. `client` is the client's class, or anything that makes a client without arguments. `options`
-    are the client's `options.*`.
+    `path` and `target` are those of `GoogleFunctionHost.deploy`. Or they are a started host, and the name of a function
+    that is deployed on it. `client` is the class of the client, or a function without parameters that returns a client.
+    `options` are the client's `options.*`.
 
     ```python
     class Greeter(CommandableCloudFunctionClient):
@@ -278,9 +280,9 @@ def google_client(google_function_host: GoogleFunctionHostFixture) -> Iterator[G
 def lambda_client(lambda_host: LambdaHostFixture) -> Iterator[LambdaClientFixture]:
     """Opens clients until the test ends: `lambda_client(path, handler, client, **options)` returns an open client.
 
-    `path` and `handler` are those of `LambdaHost.deploy`; or a host that is started, and the name of a function that is
-    deployed on it. `client` is the client's class, or anything that makes a client without arguments. `options` are the
-    client's `options.*`.
+    `path` and `handler` are those of `LambdaHost.deploy`. Or they are a started host, and the name of a function that
+    is deployed on it. `client` is the class of the client, or a function without parameters that returns a client.
+    `options` are the client's `options.*`.
 
     ```python
     class Greeter(CommandableLambdaClient):

@@ -199,7 +199,7 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
     def test_function_is_named(azure_client, tmp_path):
         app = Path("function_app.py").read_text()
         (tmp_path / "function_app.py").write_text(app + "\\n" + app[app.index("@app"):].replace("hello", "other"))
-        with pytest.raises(ValueError, match="function: must be one of hello, other"):
+        with pytest.raises(ValueError, match="set function to one of hello, other"):
             azure_client(tmp_path, HelloAzure)
         assert azure_client(tmp_path, HelloAzure, function="other").hello() == "other"
     """
