@@ -1313,3 +1313,19 @@ def test_demo_whose_clean_up_fails_after_a_signal(run: Run, monkeypatch: pytest.
 
     monkeypatch.setattr("pip_services4_serverless.local._demo.__main__.main", interrupted)
     assert run("demo").status == 143
+
+
+def test_failed_demonstration_ends_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the client, the response and the trace id of the demonstration."""
+    from pip_services4_serverless.local._demo.__main__ import check_response
+
+    client = CLIENTS["azure"]("dummies")
+    monkeypatch.setattr(
+        "pip_services4_serverless.local._demo.__main__.main", lambda: check_response(client, "create", False)
+    )
+    assert run("demo") == (
+        1,
+        "",
+        "pip-serverless: InvocationException DEMO_FAILED 500: "
+        f"{type(client).__name__}: the response to 'create' is not as expected (trace id demo)\n",
+    )

@@ -71,7 +71,7 @@ def demo() -> int:
             return main()
         except Exception as err:
             _raise_interrupt(err)
-            raise CommandError(FUNCTION_FAILED, InvocationException(None, "DEMO_FAILED", str(err))) from err
+            raise CommandError(FUNCTION_FAILED, InvocationException("demo", "DEMO_FAILED", str(err))) from err
 
 
 def _raise_interrupt(error: BaseException | None) -> None:

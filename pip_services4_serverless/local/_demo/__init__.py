@@ -1,1 +1,1 @@
-"""The demonstration: one service, on both providers, through a subclass of each client. `python -m` runs it."""
+"""The demonstration calls one service on all providers, with a subclass of each client. `python -m` runs it."""

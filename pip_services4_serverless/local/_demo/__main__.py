@@ -1,4 +1,4 @@
-"""Starts the local hosts, calls the dummies service through each client, and checks every response."""
+"""Starts the local hosts, calls the service `dummies` with each client, and checks every response."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ HERE = Path(__file__).parent
 Row = tuple[str, str, str, float]
 
 
-class _Explicit(FunctionClient):
-    """What a hand-written client does: name each action and instrument it."""
+class _DummiesClient(FunctionClient):
+    """A client whose methods name their action and instrument the call."""
 
     def dummies(self, action: str, **params: Any) -> Any:
         timing = self._instrument("demo", f"dummies.{action}")
@@ -46,15 +46,15 @@ class _Explicit(FunctionClient):
         return result
 
 
-class DummiesAzureClient(_Explicit, AzureFunctionClient):
+class DummiesAzureClient(_DummiesClient, AzureFunctionClient):
     """Calls the Azure Function."""
 
 
-class DummiesCloudFunctionClient(_Explicit, CloudFunctionClient):
+class DummiesCloudFunctionClient(_DummiesClient, CloudFunctionClient):
     """Calls the Google Cloud Function."""
 
 
-class DummiesLambdaClient(_Explicit, LambdaClient):
+class DummiesLambdaClient(_DummiesClient, LambdaClient):
     """Calls the Lambda function."""
 
 
@@ -90,40 +90,50 @@ class DemoError(Exception):
     """A response was not the expected one."""
 
 
-def check(condition: bool, what: str) -> None:
-    """An assert that `python -O` keeps."""
+def check(condition: bool, message: str) -> None:
+    """Raises `DemoError` unless the condition is true. Unlike `assert`, it also works with `python -O`."""
     if not condition:
-        raise DemoError(what)
+        raise DemoError(message)
 
 
-def exercise(client: Any, say: Callable[[str, Callable[[], Any]], Any]) -> None:
-    """Create, list, read, update, delete, and the error after it."""
+def check_response(client: object, action: str, condition: bool) -> None:
+    """Raises `DemoError` unless the condition is true."""
+    check(condition, f"{type(client).__name__}: the response to {action!r} is not as expected")
+
+
+def exercise(client: Any, record: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Creates, lists, gets, updates and deletes a dummy, and gets an error."""
     dummy = {"id": "1", "key": "Key 1", "content": "Größe"}
-    check(say("create", lambda: client.dummies("create", dummy=dummy)) == dummy, "create")
-    check(say("list", lambda: client.dummies("list"))["data"] == [dummy], "list")
-    check(say("get", lambda: client.dummies("get", dummy_id="1")) == dummy, "get")
+    created = record("create", lambda: client.dummies("create", dummy=dummy))
+    check_response(client, "create", created == dummy)
+    listed = record("list", lambda: client.dummies("list"))
+    check_response(client, "list", listed["data"] == [dummy])
+    found = record("get", lambda: client.dummies("get", dummy_id="1"))
+    check_response(client, "get", found == dummy)
     dummy["content"] = "Updated"
-    check(say("update", lambda: client.dummies("update", dummy=dummy)) == dummy, "update")
-    check(say("delete", lambda: client.dummies("delete", dummy_id="1")) == dummy, "delete")
-    error = say("get, an error", lambda: client.dummies("get", dummy_id="1"))
-    check(type(error) is NotFoundException and error.status == 404, "the error restored")
+    updated = record("update", lambda: client.dummies("update", dummy=dummy))
+    check_response(client, "update", updated == dummy)
+    deleted = record("delete", lambda: client.dummies("delete", dummy_id="1"))
+    check_response(client, "delete", deleted == dummy)
+    error = record("get, an error", lambda: client.dummies("get", dummy_id="1"))
+    check_response(client, "get, an error", type(error) is NotFoundException and error.status == 404)
 
 
-def exercise_one_way(client: DummiesLambdaClient, say: Callable[[str, Callable[[], Any]], Any]) -> None:
-    """Hands an action over and sees it done."""
+def exercise_one_way(client: DummiesLambdaClient, record: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Makes a one-way call, and waits until its action has run."""
     dummy = {"id": "2", "key": "Key 2", "content": "later"}
-    result = say("create, one way", lambda: client.call_one_way("dummies.create", "demo", {"dummy": dummy}))
-    check(result is None, "one way")
+    result = record("create, one way", lambda: client.call_one_way("dummies.create", "demo", {"dummy": dummy}))
+    check_response(client, "create, one way", result is None)
     end = time.monotonic() + 10
     while client.dummies("list")["total"] == 0:
-        check(time.monotonic() < end, "the one-way call was never executed")
+        check(time.monotonic() < end, "the function did not run the one-way call within 10 s")
         time.sleep(0.05)
     client.dummies("delete", dummy_id="2")
 
 
 @contextmanager
 def opened(client: FunctionClient, config: ConfigParams, references: References) -> Iterator[Any]:
-    """Runs a client through the lifecycle of a component, like a container."""
+    """Configures, opens and closes a client, as a container does."""
     client.configure(config)
     client.set_references(references)
     client.open("demo")
@@ -145,15 +155,15 @@ def show(rows: list[Row], counters: list[Counter]) -> None:
 
 
 def main() -> int:
-    """Returns 0 only if every response was the expected one."""
-    # The function's own log would show the traceback of the error that the demonstration provokes.
+    """Returns 0 if every response was as expected. Otherwise raises `DemoError`."""
+    # Without this, the traceback of the error that the demonstration causes would be printed.
     logging.getLogger("pip_services4_serverless.local").addHandler(logging.NullHandler())
     rows: list[Row] = []
     counters = DemoCounters()
     references = References.from_tuples(Descriptor("demo", "counters", "memory", "default", "1.0"), counters)
 
     def recorder(client: object) -> Callable[[str, Callable[[], Any]], Any]:
-        def say(action: str, call: Callable[[], Any]) -> Any:
+        def record(action: str, call: Callable[[], Any]) -> Any:
             started = time.perf_counter()
             try:
                 result = call()
@@ -164,7 +174,7 @@ def main() -> int:
             rows.append((type(client).__name__, action, shown, (time.perf_counter() - started) * 1000))
             return result
 
-        return say
+        return record
 
     with tempfile.TemporaryDirectory(prefix="dummies-") as folder:
         store = os.environ["DUMMIES_FILE"] = str(Path(folder, "azure.json"))
@@ -190,8 +200,8 @@ def main() -> int:
                         exercise_one_way(client, recorder(client))
     show(rows, counters.get_all())
     counted = {counter.name: counter.count for counter in counters.get_all()}
-    check(counted.get("dummies.create.exec_count") == 6, "each client's create is counted once")
-    check(counted.get("dummies.get.exec_errors") == 6, "each client's error is counted once")
+    check(counted.get("dummies.create.exec_count") == 6, "the counters do not have one 'create' of each client")
+    check(counted.get("dummies.get.exec_errors") == 6, "the counters do not have one error of each client")
     print("\nAll responses were as expected.")
     return 0
 

@@ -1,4 +1,4 @@
-"""The small service that both functions run: dummies by id, kept in a file, so that it outlives a worker process."""
+"""The service that all functions run. It keeps dummies by id in a file, because a function may have many processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Items = dict[str, dict[str, Any]]
 
 
 def execute(payload: dict[str, Any]) -> Any:
-    """Runs the action that `cmd` names; raises pip-services' exceptions."""
+    """Runs the action with the name `cmd`. Raises exceptions of pip-services."""
     cmd, trace_id = payload.get("cmd"), payload.get("trace_id")
     action = _ACTIONS.get(str(cmd))
     if action is None:

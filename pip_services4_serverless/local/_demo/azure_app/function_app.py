@@ -12,7 +12,7 @@ app = func.FunctionApp()
 
 @app.route(route="dummies", methods=["POST"])
 def dummies(req: func.HttpRequest) -> func.HttpResponse:
-    """Answers as the services built on pip-services do: a JSON result, or the exception as JSON with its status."""
+    """Responds like other services of pip-services: with the result, or with the exception and its status, as JSON."""
     try:
         result, status = execute(req.get_json()), 200
     except ApplicationException as err:

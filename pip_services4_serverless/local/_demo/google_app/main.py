@@ -11,7 +11,7 @@ from pip_services4_serverless.local._demo.dummies import execute
 
 @functions_framework.http
 def dummies(request: Request) -> Any:
-    """Answers as the services built on pip-services do: a JSON result, or the exception as JSON with its status."""
+    """Responds like other services of pip-services: with the result, or with the exception and its status, as JSON."""
     try:
         return execute(request.get_json())
     except ApplicationException as err:

@@ -6,5 +6,5 @@ from pip_services4_serverless.local._demo.dummies import execute
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Returns the result; an exception that is raised reaches the caller by its class and message."""
+    """Returns the result. If an exception is raised, Lambda sends its class and its message."""
     return execute(event)
