@@ -145,7 +145,7 @@ def test_standard_input_holds_parameters(
 @pytest.fixture
 def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Standard input is a pipe that another process has open; to write into it. Patience is short."""
-    monkeypatch.setattr(standard_input, "TO_END", 0.4)
+    monkeypatch.setattr(standard_input, "TIMEOUT", 0.4)
     reader, writer = os.pipe()
     with open(reader) as file, open(writer, "wb", buffering=0), monkeypatch.context() as patch:
         patch.setattr(sys, "stdin", file)
@@ -200,8 +200,8 @@ def test_closed_standard_input_has_no_parameters(
         (("a",), b"", "'a' is not key=text or key:=json"),
         (("=1",), b"", "'=1' is not key=text or key:=json"),
         ((":=1",), b"", "':=1' is not key=text or key:=json"),
-        (("a:=nul",), b"", "a: is not valid JSON: Expecting value: line 1 column 1 (char 0)"),
-        (("a:=NaN",), b"", "a: is not valid JSON: NaN is not a JSON number"),
+        (("a:=nul",), b"", "the parameter a is not valid JSON: Expecting value: line 1 column 1 (char 0). For text,"),
+        (("a:=NaN",), b"", "the parameter a is not valid JSON: NaN is not a JSON number"),
         (("-",), b"[1]", "standard input must be a JSON object with the parameters"),
         (("-",), b"{", "standard input is not valid JSON: Expecting property name enclosed in double quotes"),
         (("-",), b"\xff\xff", "standard input is not valid JSON: 'utf-8' codec can't decode"),
@@ -351,8 +351,13 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
         (("call", "--cmd", "get", "--uri", "http://h/f", "--config", "f"), "--uri cannot be used with --config"),
         (("call", "--cmd", "get", "--provider", "gcp"), "argument --provider: invalid choice: 'gcp'"),
         (("serve", "azure", "--port", "x", "."), "argument --port: invalid int value: 'x'"),
-        (("serve", "azure", ".", "other"), "unexpected argument: other"),
-        (("serve", "lambda", "f"), "expected NAME=PATH:module.handler"),
+        (("serve", "azure", ".", "other"), "unexpected argument: other (see pip-serverless serve azure --help)"),
+        (("serve", "azure", ".", "--prot", "1"), "unknown option --prot (see pip-serverless serve azure --help)"),
+        (("call", "--cmd", "get", "--url", "http://h/f"), "unknown option --url (see pip-serverless call --help)"),
+        (("serve", "aws"), "argument {azure,google,lambda}: invalid choice: 'aws' (choose from "),
+        (("serve", "lambda", "f"), "expected NAME=[PATH:]module.handler"),
+        (("serve", "lambda", "f=app.py"), "'app.py' is a file; give its handler too: f=app.py:app.handler"),
+        (("serve", "lambda", "f=src/app.py"), "'src/app.py' is a file; give its handler too: f=src/app.py:app.handler"),
         (("serve", "lambda", "f=handler"), "handler: must be 'module.function', not 'handler'"),
         (("serve", "lambda", "f=/no/folder:app.handler"), "path: there is no /no/folder"),
         (("serve", "azure", "/no/folder"), "/no/folder is not the folder of a function app"),
@@ -585,7 +590,8 @@ def test_only_client_of_a_file_needs_no_name(
             ("--name", "nobody"),
             "no client matches; the clients are: shop:client:azurefunc:dummies:1.0, shop:client:l",
         ),
-        ("- descriptor: a", (), "Descriptor a is in wrong format"),
+        ("- descriptor: a", (), "config.yml: the descriptor 'a' must have the form group:type:kind:name:version"),
+        (CONTAINER, ("--descriptor", "a"), "--descriptor: 'a' must have the form group:type:kind:name:version"),
         (
             "- descriptor: a:client:b:c:1\n  options: {}",
             (),
@@ -1069,7 +1075,7 @@ def test_reload_takes_changes_in(here: Here, tmp_path: Path, provider: str) -> N
         changed.write_text(source.read_text().replace("Hello", "Howdy"))
         os.utime(changed, ns=(second, second + 1))
         changed.replace(source)
-        here.wait_for_log("Loaded again")
+        here.wait_for_log("Reloaded")
         assert greet(here.config) == "Howdy, Ada!"
 
     path = {"azure": source.parent, "google": f"hello={source}:hello", "lambda": f"hello={source}:hello.handler"}
@@ -1082,14 +1088,14 @@ def test_reload_survives_what_cannot_be_loaded(here: Here, tmp_path: Path) -> No
 
     def drive() -> None:
         source.write_text("app =")
-        here.wait_for_log("Not loaded: there is nothing to serve")
+        here.wait_for_log("Not reloaded: there is nothing to serve")
         source.write_text(HELLO_AZURE.replace("def hello", "def other"))
         # Writing is not atomic: what is loaded again first may be a state in between.
         wait_until(lambda: ":other:" in here.config.read_text())
         names = [component["descriptor"].split(":")[3] for component in yaml.safe_load(here.config.read_text())]
         assert names == ["hello", "other"]
         source.write_text(HELLO_AZURE)
-        here.wait_for_log("Loaded again")
+        here.wait_for_log("Reloaded")
 
     assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
 
@@ -1156,7 +1162,7 @@ def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None
         changed = tmp_path / "changed"
         changed.write_text(HELLO_AZURE.replace("Hello", "Howdy"))
         changed.replace(source)
-        here.wait_for_log("Loaded again")
+        here.wait_for_log("Reloaded")
         assert greet(here.config) == "Howdy, Ada!"
 
     assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
@@ -1168,7 +1174,7 @@ def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None
         (("--key", AUTH_CODE), "", "--key needs NAME=VALUE"),
         (("--key", f"={AUTH_CODE}"), "", "--key needs NAME=VALUE"),
         (("--key-file", "keys"), "", "--key-file keys needs NAME=VALUE"),
-        (("--key-file", "missing"), "", "--key-file missing cannot be read: FileNotFoundError"),
+        (("--key-file", "missing"), "", "--key-file: cannot read missing: No such file or directory"),
         ((), AUTH_CODE, "PIP_SERVERLESS_KEYS needs NAME=VALUE"),
         (("--key", f"opne={AUTH_CODE}"), "", "keys: there is no function opne; the names are _master, default, hello"),
     ],
@@ -1227,7 +1233,8 @@ def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, pro
         }
         ended = run("serve", provider, path[provider], "--port", str(port))
     assert (ended.status, ended.out) == (2, "")
-    assert "Address already in use" in ended.err
+    host = {"azure": "AzureFunctionHost", "google": "GoogleFunctionHost", "lambda": "LambdaHost"}[provider]
+    assert ended.err == f"pip-serverless: {host} cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
 def test_call_interrupted_by_ctrl_c_ends_with_130(start: Callable[..., Process], server: FaultServer) -> None:

@@ -1,1 +1,1 @@
-"""The command line. A user of the library: nothing in the library imports it."""
+"""The command line. It uses the library, and the library does not import it."""

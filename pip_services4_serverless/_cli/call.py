@@ -1,4 +1,4 @@
-"""`call`: one call of one function."""
+"""`call`: calls a function once."""
 
 from __future__ import annotations
 
@@ -26,39 +26,44 @@ from .failure import FUNCTION_FAILED, NO_CONNECTION, WRONG_USAGE, CommandError
 
 AUTH_CODE = "PIP_SERVERLESS_AUTH_CODE"
 AUTH_TOKEN = "PIP_SERVERLESS_AUTH_TOKEN"  # noqa: S105 (the name of a variable)
-_NAMES = {"azure": "Azure", "google": "Google", "lambda": "Lambda"}
-# The setting, its environment variable, and the code if its file cannot be read.
+_PROVIDERS = {"azure": "Azure", "google": "Google", "lambda": "Lambda"}
+# The setting of the secret, its environment variable, and the code of the error if its file cannot be read.
 _SECRETS = {
     "azure": ("auth_code", AUTH_CODE, "NO_AUTH_CODE"),
     "google": ("auth_token", AUTH_TOKEN, "NO_AUTH_TOKEN"),
 }
-_OF_LAMBDA = ("arn", "region", "endpoint")
-_OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempotent")
+_LAMBDA_OPTIONS = ("arn", "region", "endpoint")
+_CLIENT_OPTIONS = ("timeout", "connect_timeout", "total_timeout", "retries", "idempotent")
 
 
 class _OneWayLambdaClient(CommandableLambdaClient):
-    """Queues its commands instead of waiting for their results."""
+    """Makes one-way calls: it does not wait for results."""
 
     def _call(self, cmd: str, context: Any, params: Mapping[str, Any] | None = None, **options: Any) -> None:
         self.call_one_way(cmd, context, params, **options)
 
 
 def call(arguments: argparse.Namespace) -> int:
-    """Calls the function and prints its response. Raises `CommandError`, or before the call `ApplicationException`."""
+    """Calls the function and prints its response.
+
+    Raises:
+        CommandError: The call failed.
+        ApplicationException: The usage or the configuration is wrong. Nothing was sent.
+    """
     params = _parameters(arguments.parameters)
     if arguments.config is None:
         found = _from_options(arguments)
     else:
-        connection = ("uri", *_OF_LAMBDA, "auth_code_file", "auth_token_file")
+        connection = ("uri", *_LAMBDA_OPTIONS, "auth_code_file", "auth_token_file")
         given = [name for name in connection if getattr(arguments, name) is not None]
         if given:
             raise _usage_error(f"--{given[0].replace('_', '-')} cannot be used with --config")
         found = config_file.find(arguments.config, arguments.provider, arguments.name, arguments.descriptor)
-    for option in _OPTIONS:
+    for option in _CLIENT_OPTIONS:
         if getattr(arguments, option) is not None:
             found.config.put(f"options.{option}", getattr(arguments, option))
     if arguments.one_way and found.provider != "lambda":
-        raise _usage_error(f"--one-way is for Lambda: {_NAMES[found.provider]} has no such calls")
+        raise _usage_error(f"--one-way is for Lambda: {_PROVIDERS[found.provider]} has no such calls")
     clients: Mapping[str, Any] = {
         "azure": CommandableAzureFunctionClient,
         "google": CommandableCloudFunctionClient,
@@ -86,7 +91,7 @@ def call(arguments: argparse.Namespace) -> int:
 
 
 def _status(error: ApplicationException) -> int:
-    """The exit status of an error. Only the library's own errors have a Python cause; others are the function's."""
+    """The exit status of an error. An error of the library has a `__cause__`, and one of the function has none."""
     if error.code in ("NO_COMMAND", "PAYLOAD_TOO_LARGE"):
         return WRONG_USAGE
     if error.__cause__ is not None and isinstance(error, ConnectionException):
@@ -97,19 +102,19 @@ def _status(error: ApplicationException) -> int:
 
 
 def _from_options(arguments: argparse.Namespace) -> config_file.Found:
-    of_lambda = [name for name in _OF_LAMBDA if getattr(arguments, name) is not None]
-    if arguments.uri is None and not of_lambda:
+    lambda_options = [name for name in _LAMBDA_OPTIONS if getattr(arguments, name) is not None]
+    if arguments.uri is None and not lambda_options:
         raise _usage_error("no function is given: set --config, --uri (Azure, Google) or --arn (Lambda)")
-    provider = arguments.provider or ("lambda" if of_lambda else config_file.provider_of(arguments.uri))
-    if provider != "lambda" and of_lambda:
-        raise _usage_error(f"--{of_lambda[0]} is for Lambda")
+    provider = arguments.provider or ("lambda" if lambda_options else config_file.provider_of(arguments.uri))
+    if provider != "lambda" and lambda_options:
+        raise _usage_error(f"--{lambda_options[0]} is for Lambda")
     for own, (secret, _, _) in _SECRETS.items():
         if provider != own and getattr(arguments, f"{secret}_file") is not None:
-            raise _usage_error(f"--{secret.replace('_', '-')}-file is for {_NAMES[own]}")
+            raise _usage_error(f"--{secret.replace('_', '-')}-file is for {_PROVIDERS[own]}")
     if arguments.descriptor is not None:
         raise _usage_error("--descriptor selects a client in a file: set --config")
     config = ConfigParams()
-    for name in ("uri", *_OF_LAMBDA):
+    for name in ("uri", *_LAMBDA_OPTIONS):
         value = getattr(arguments, name)
         if value is not None:
             config.put(f"connection.{name}", value)
@@ -128,7 +133,7 @@ def _from_options(arguments: argparse.Namespace) -> config_file.Found:
 def _query(uri: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(urlsplit(uri).query, keep_blank_values=True)
-    except ValueError:  # no URL at all: the client says so
+    except ValueError:  # not a valid URL: the client reports it
         return []
 
 
@@ -144,14 +149,14 @@ def _read(path: str, option: str, code: str) -> str:
 
 
 def _parameters(given: list[str]) -> dict[str, Any]:
-    """The parameters of the command line, over those of a document on standard input."""
+    """The parameters from standard input and from the command line, which takes precedence."""
     pairs = [argument for argument in given if argument != "-"]
-    params = _document(standard_input.read(asked=len(pairs) < len(given)))
+    params = _document(standard_input.read(required=len(pairs) < len(given)))
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.rstrip(":"):
             raise _usage_error(f"{pair!r} is not key=text or key:=json")
-        params[key.removesuffix(":")] = _json(value, key) if key.endswith(":") else value
+        params[key.removesuffix(":")] = _json_parameter(value, key[:-1]) if key.endswith(":") else value
     reserved = params.keys() & {"cmd", "trace_id"}
     if reserved:
         option = f"--{min(reserved).replace('_', '-')}"
@@ -162,20 +167,31 @@ def _parameters(given: list[str]) -> dict[str, Any]:
 def _document(content: bytes) -> dict[str, Any]:
     if not content.strip():
         return {}
-    document = _json(content, "standard input")
+    try:
+        document = _json(content)
+    except ValueError as err:
+        raise _usage_error(f"standard input is not valid JSON: {err}") from err
     if not isinstance(document, dict):
         raise _usage_error("standard input must be a JSON object with the parameters")
     return document
 
 
-def _json(text: str | bytes, where: str) -> Any:
-    def no_number(name: str) -> NoReturn:
+def _json_parameter(text: str, name: str) -> Any:
+    try:
+        return _json(text)
+    except ValueError as err:
+        message = f"the parameter {name} is not valid JSON: {err}. For text, use {name}=text"
+        raise _usage_error(message) from err
+
+
+def _json(text: str | bytes) -> Any:
+    def reject(name: str) -> NoReturn:
         raise ValueError(f"{name} is not a JSON number")
 
     try:
-        return json.loads(text, parse_constant=no_number)
-    except (ValueError, RecursionError) as err:
-        raise _usage_error(f"{where} is not valid JSON: {err}") from err
+        return json.loads(text, parse_constant=reject)
+    except RecursionError as err:
+        raise ValueError(str(err)) from err
 
 
 def _print(result: Any) -> None:
@@ -184,7 +200,7 @@ def _print(result: Any) -> None:
         line = text.encode()
     except UnicodeEncodeError:  # a lone surrogate
         line = json.dumps(result).encode()
-    # In UTF-8 whatever the locale is: it is JSON.
+    # JSON is UTF-8, whatever the locale is.
     sys.stdout.buffer.write(line + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""The commands and their options, and how they end: an exit status, and one line that says why."""
+"""The commands, their options and their exit statuses. An error is one line on standard error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .failure import WRONG_USAGE, CommandError, one_line
 if TYPE_CHECKING:
     from pip_services4_commons.errors import ApplicationException
 
-_INTERRUPTED = 130  # 128 and the number of the signal, as shells have it
+_INTERRUPTED = 130  # 128 + the number of SIGINT, as in shells
 
 
 class _WrongUsageError(Exception):
@@ -28,7 +28,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status."""
+    """Runs a command, and returns its exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
     if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         return _complete()
@@ -37,20 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt as err:
         return int(err.args[0]) if err.args else _INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone; leave nothing for the interpreter to flush at its end
+    except BrokenPipeError:  # nobody reads the output; the interpreter must not flush it when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
 
 
 def _complete() -> int:
-    """Prints the matching options, commands and values for a shell, by the extra `completion`."""
+    """Prints the matching options, commands and values for a shell, with argcomplete of the extra `completion`."""
     try:
         from argcomplete import autocomplete
     except ModuleNotFoundError:
         return 1
     autocomplete(_parser())
-    return 1  # not reached while a shell asks: argcomplete ends the process
+    return 1  # only reached without a shell, because argcomplete ends the process
 
 
 def _run(given: list[str]) -> int:
@@ -76,23 +76,25 @@ def _run(given: list[str]) -> int:
 
 def _parse(given: list[str]) -> argparse.Namespace:
     arguments, rest = _parser().parse_known_args(given)
-    # Values are not shown: one may be a key, meant for an option that does not exist.
+    command = f"serve {arguments.provider}" if arguments.command == "serve" else arguments.command
+    advice = f"(see pip-serverless {command} --help)"
+    # The message has no values, because the value of an option that does not exist may be a key.
     unknown = [argument.partition("=")[0] for argument in rest if argument.startswith("-") and argument != "-"]
     if unknown:
-        raise _WrongUsageError(f"unknown option {' '.join(unknown)} (pip-serverless {arguments.command} --help)")
-    # argparse takes positional arguments only up to the next option.
+        raise _WrongUsageError(f"unknown option {' '.join(unknown)} {advice}")
+    # argparse does not assign positional arguments that come after an option.
     if arguments.command == "call":
         arguments.parameters += rest
         return arguments
     if "app" in arguments and rest and arguments.app is None:
         arguments.app = rest.pop(0)
     if rest:
-        raise _WrongUsageError(f"unexpected argument: {rest[0]}")
+        raise _WrongUsageError(f"unexpected argument: {rest[0]} {advice}")
     return arguments
 
 
 def _print_error(error: ApplicationException, status: int, as_json: bool) -> int:
-    """One line on standard error: an error's message may hold anything, line breaks and terminal codes included."""
+    """Prints an error as one line, because its message may contain line breaks and terminal codes."""
     if as_json:
         fields = ("category", "code", "status", "message", "trace_id", "details")
         line = json.dumps({field: getattr(error, field) for field in fields}, default=str)
@@ -107,16 +109,18 @@ def _print_error(error: ApplicationException, status: int, as_json: bool) -> int
 
 def _parser() -> argparse.ArgumentParser:
     example = "call --uri http://127.0.0.1:7071/api/greeter --cmd greet name=Ada"
-    parser = _Parser(prog="pip-serverless", **_texts("Calls and serves serverless functions.", example))
+    parser = _Parser(
+        prog="pip-serverless", **_help("Calls serverless functions, and serves them on this machine.", example)
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{call,serve,demo}")
     example = "call --config config.yml --name greeter --cmd greet name=Ada times:=3"
-    _add_call(commands.add_parser("call", help="call a function", **_texts(_CALL, example, _STATUS)))
+    _add_call(commands.add_parser("call", help="call a function", **_help(_CALL, example, _STATUS)))
     example = "serve azure my_app > config.yml"
-    serve = commands.add_parser("serve", help="run functions on this machine, until Ctrl-C", **_texts(_SERVE, example))
+    serve = commands.add_parser("serve", help="serve functions on this machine, until Ctrl-C", **_help(_SERVE, example))
     kinds = serve.add_subparsers(dest="provider", required=True, metavar="{azure,google,lambda}")
     example = "serve azure my_app --port 7071 --no-keys > config.yml"
-    azure = kinds.add_parser("azure", help="serve a function app", **_texts(_SERVE, example))
+    azure = kinds.add_parser("azure", help="serve a function app", **_help(_SERVE, example))
     azure.add_argument("app", nargs="?", metavar="PATH", help="the function app's folder (default: .)")
     azure.add_argument("--no-keys", action="store_true", help="require no keys, like `func start`")
     azure.add_argument(
@@ -127,18 +131,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the key of a function, or the host's as `default` and `_master` (default: generated); other users of "
         "this machine can see it: prefer --key-file or PIP_SERVERLESS_KEYS",
     )
-    azure.add_argument("--key-file", metavar="FILE", help="a file with such keys, one per line (default: none)")
-    example = "serve lambda orders=functions/orders:app.handler > lambda.yml"
-    aws = kinds.add_parser("lambda", help="serve Lambda functions", **_texts(_SERVE, example))
-    aws.add_argument(
-        "functions", nargs="+", metavar="NAME=[PATH:]module.handler", help="PATH is a folder or a file (default: .)"
-    )
-    aws.add_argument("--region", default="us-east-1", help="the simulated AWS region (default: us-east-1)")
-    aws.add_argument(
-        "--timeout", type=int, default=3, metavar="S", help="timeout of a call, in seconds (default: 3, as on AWS)"
-    )
+    azure.add_argument("--key-file", metavar="FILE", help="a file with one NAME=VALUE per line (default: none)")
     example = "serve google orders=functions/orders > google.yml"
-    google = kinds.add_parser("google", help="serve Google Cloud Functions", **_texts(_SERVE, example))
+    google = kinds.add_parser("google", help="serve Google Cloud Functions", **_help(_SERVE, example))
     google.add_argument(
         "functions",
         nargs="+",
@@ -146,22 +141,31 @@ def _parser() -> argparse.ArgumentParser:
         help="PATH is a folder with main.py, or a file; target is the Python function (default: NAME)",
     )
     google.add_argument("--allow-unauthenticated", action="store_true", help="require no token")
-    for provider in (azure, aws, google):
+    example = "serve lambda orders=functions/orders:app.handler > lambda.yml"
+    aws = kinds.add_parser("lambda", help="serve Lambda functions", **_help(_SERVE, example))
+    aws.add_argument(
+        "functions", nargs="+", metavar="NAME=[PATH:]module.handler", help="PATH is a folder or a file (default: .)"
+    )
+    aws.add_argument("--region", default="us-east-1", help="the simulated AWS region (default: us-east-1)")
+    aws.add_argument(
+        "--timeout", type=int, default=3, metavar="S", help="timeout of a call, in seconds (default: 3, as on AWS)"
+    )
+    for provider in (azure, google, aws):
         provider.add_argument("--port", type=int, default=0, help="the port on 127.0.0.1 (default: a free one)")
         provider.add_argument(
-            "--reload", action="store_true", help="reload when code or settings under the path change (default: no)"
+            "--reload", action="store_true", help="reload when code or settings in the folder change (default: no)"
         )
-    commands.add_parser("demo", help="start the local hosts and call them with each client", **_texts(_DEMO, "demo"))
+    commands.add_parser("demo", help="start the local hosts and call them with each client", **_help(_DEMO, "demo"))
     return parser
 
 
-def _texts(description: str, example: str, end: str = "") -> dict[str, Any]:
-    """What a command's parser shows, with one example, in lines as they are here."""
+def _help(description: str, example: str, end: str = "") -> dict[str, Any]:
+    """The texts of a command's help. They have one example, and their lines are not wrapped."""
     return {
         "description": description,
         "epilog": f"example:\n  pip-serverless {example}{end}",
         "formatter_class": argparse.RawDescriptionHelpFormatter,
-        "allow_abbrev": False,  # --auth-code KEY must not pass for --auth-code-file
+        "allow_abbrev": False,  # otherwise --auth-code KEY would mean --auth-code-file
     }
 
 
@@ -169,14 +173,14 @@ def _add_call(call: argparse.ArgumentParser) -> None:
     call.add_argument(
         "parameters", nargs="*", metavar="PARAMETER", help="key=text, key:=json, or - to wait for standard input"
     )
-    call.add_argument("--cmd", required=True, help="the action")
-    call.add_argument("--name", help="the service's name: NAME.CMD is sent; selects the client in a file")
+    call.add_argument("--cmd", required=True, help="the command that the function runs")
+    call.add_argument("--name", help="the service's name: NAME.CMD is sent; also selects the client in a file")
     providers = ["azure", "google", "lambda"]
-    call.add_argument("--provider", choices=providers, help="needed only if the other options do not show it")
-    file = call.add_argument_group("from a file")
+    call.add_argument("--provider", choices=providers, help="only needed if the other options do not identify it")
+    file = call.add_argument_group("the function, from a file")
     file.add_argument("--config", metavar="FILE", help="a YAML file in the format of pip-services containers")
-    file.add_argument("--descriptor", help="selects the client in the file; parts may be *")
-    options = call.add_argument_group("without a file")
+    file.add_argument("--descriptor", help="selects the client in the file; its parts may be *")
+    options = call.add_argument_group("the function, without a file")
     options.add_argument("--uri", help="Azure, Google: the function's URL, without its key")
     options.add_argument(
         "--auth-code-file", metavar="FILE", help="Azure: a file with the key; or set PIP_SERVERLESS_AUTH_CODE"
@@ -185,9 +189,9 @@ def _add_call(call: argparse.ArgumentParser) -> None:
         "--auth-token-file", metavar="FILE", help="Google: a file with an ID token; or set PIP_SERVERLESS_AUTH_TOKEN"
     )
     options.add_argument("--arn", help="Lambda: the function's ARN or name; the keys come from AWS's credential chain")
-    options.add_argument("--region", help="Lambda: the region, if the ARN does not have it")
-    options.add_argument("--endpoint", metavar="URL", help="Lambda: another endpoint, for example of an emulator")
-    how = call.add_argument_group("how")
+    options.add_argument("--region", help="Lambda: the region, if the ARN does not contain it")
+    options.add_argument("--endpoint", metavar="URL", help="Lambda: another endpoint, such as that of an emulator")
+    how = call.add_argument_group("options of the call")
     how.add_argument("--timeout", metavar="MS", help="time for one attempt, in ms (default: Azure 10000, others 60000)")
     how.add_argument("--connect-timeout", metavar="MS", help="time to connect, in ms (default: 10000)")
     how.add_argument(
@@ -200,8 +204,8 @@ def _add_call(call: argparse.ArgumentParser) -> None:
         const="true",
         help="retry even if the action may have run already (default: no)",
     )
-    how.add_argument("--one-way", action="store_true", help="Lambda: queue the call, do not wait for its result")
-    how.add_argument("--trace-id", help="sent with the call and shown with an error (default: generated)")
+    how.add_argument("--one-way", action="store_true", help="Lambda: queue the call, and do not wait for its result")
+    how.add_argument("--trace-id", help="the trace id, sent with the call and shown with an error (default: generated)")
     how.add_argument(
         "-v", "--verbose", action="store_true", help="write the client's log to standard error (default: no)"
     )
@@ -213,7 +217,7 @@ Parameters may be piped in as one JSON object. Those on the command line overrid
 _STATUS = """
 
 exit status:
-  0    the function returned a result
+  0    the call succeeded
   1    the function or the provider reported an error
   2    wrong usage or settings
   3    no connection or no response

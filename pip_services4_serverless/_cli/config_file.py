@@ -1,6 +1,6 @@
-"""A client's configuration out of a YAML file as containers of pip-services read it.
+"""Reads the configuration of a client from a YAML file, like the containers of pip-services.
 
-Their own reader does not import on Python 3.13, so this does what it does: first the parameters, then YAML.
+Their own reader cannot be imported on Python 3.13. Like it, this module first replaces parameters, then parses YAML.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _KEYS = {
 
 
 def provider_of(uri: str) -> str:
-    """Whose function a URL is: Google's by its domains, else Azure's."""
+    """The provider of a URL. The domains of Google are known, and all others mean Azure."""
     host = re.match(r"\w+://([^/?#:]*)", uri)
     return "google" if host and host[1].lower().endswith((".cloudfunctions.net", ".run.app")) else "azure"
 
@@ -53,7 +53,7 @@ class _Component(NamedTuple):
         return has_connection and (self.descriptor is None or self.descriptor.get_type() == "client")
 
     def provider(self) -> str | None:
-        """By the descriptor's kind, else by the keys of the connection."""
+        """The provider, from the kind of the descriptor, or else from the keys of the connection."""
         kind = (self.descriptor and self.descriptor.get_kind()) or ""
         for word, provider in _KINDS.items():
             if word in kind:
@@ -67,40 +67,47 @@ class _Component(NamedTuple):
 
 
 def find(path: str, provider: str | None, name: str | None, descriptor: str | None) -> Found:
-    """The one client of the file that fits, with the file's own discovery and credential stores.
+    """The only client of the file that matches, with the discovery services and credential stores of the file.
 
     Raises:
-        ConfigException: The file cannot be read, or not exactly one client fits; the message has those that there are.
+        ConfigException: The file cannot be read, or not exactly one client matches. The message lists the clients.
     """
-    components = _components(read(path))
+    config = read(path)
+    try:
+        components = _components(config)
+    except ConfigException as err:
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: the descriptor {_format_error(err)}") from err
     clients = [component for component in components if component.is_client()]
-    fitting = clients
+    matches = clients
     if descriptor is not None:
-        pattern = Descriptor.from_string(descriptor)
-        fitting = [item for item in components if item.descriptor and pattern and item.descriptor.match(pattern)]
+        try:
+            pattern = Descriptor.from_string(descriptor)
+        except ConfigException as err:
+            raise ConfigException(None, "WRONG_USAGE", f"--descriptor: {_format_error(err)}") from err
+        matches = [item for item in components if item.descriptor and pattern and item.descriptor.match(pattern)]
     elif name is not None:
-        fitting = [item for item in clients if item.name in ("", name)]
+        matches = [item for item in clients if item.name in ("", name)]
     if provider is not None:
-        fitting = [item for item in fitting if item.provider() in (None, provider)]
-    if len(fitting) != 1:
+        matches = [item for item in matches if item.provider() in (None, provider)]
+    if len(matches) != 1:
         problem = (
             "no client matches"
-            if not fitting
-            else f"{len(fitting)} clients match: select one by --name or --descriptor"
+            if not matches
+            else f"{len(matches)} clients match: select one by --name or --descriptor"
         )
-        there = ", ".join(str(item) for item in fitting or clients) or "none with a connection"
-        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; the clients are: {there}")
-    found = provider or fitting[0].provider()
+        listed = ", ".join(str(item) for item in matches or clients) or "none with a connection"
+        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; the clients are: {listed}")
+    found = provider or matches[0].provider()
     if found is None:
-        raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {fitting[0]} is not clear: set --provider")
-    return Found(found, fitting[0].config, _stores(components))
+        raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {matches[0]} is not clear: set --provider")
+    return Found(found, matches[0].config, _stores(components))
 
 
 def read(path: str) -> ConfigParams:
-    """What a container would read from the file, with the environment for parameters.
+    """Reads the file as a container would. Environment variables are the parameters.
 
     Raises:
-        ConfigException: `WRONG_CONFIG`, naming the file and the line.
+        ConfigException: `WRONG_CONFIG`, with the file and the line.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -113,7 +120,7 @@ def read(path: str) -> ConfigParams:
     except ValueError as err:
         raise ConfigException(None, "WRONG_CONFIG", f"{path}: {err}") from err
     except yaml.YAMLError as err:
-        # Not its whole text, which quotes the file, with what the environment put in.
+        # The whole text of the exception would quote the file, with secrets from the environment.
         mark = getattr(err, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(err, "problem", None) or "an invalid character"
@@ -124,24 +131,25 @@ def read(path: str) -> ConfigParams:
 
 
 def parameterize(text: str, parameters: Mapping[str, str]) -> str:
-    """Fills in the parameters, as pip-services' mustache templates do.
+    """Replaces the parameters, like the mustache templates of pip-services. Names are not case-sensitive.
 
-    `{{X}}` is the value as it is, nothing where it is not set; `{{{X}}}` the value escaped, and an error where it is
-    not set; `{{#X}}...{{/X}}` is there if X is set and not empty, `{{^X}}...{{/X}}` if not, `{{#if X}}` and
-    `{{#unless X}}` likewise. Case does not matter in names.
+    - `{{X}}` is replaced by the value, or by nothing if X is not set.
+    - `{{{X}}}` is replaced by the escaped value. It is an error if X is not set.
+    - `{{#X}}...{{/X}}` and `{{#if X}}...{{/if}}` keep their text if X is set and not empty.
+    - `{{^X}}...{{/X}}` and `{{#unless X}}...{{/unless}}` keep their text otherwise.
 
     Raises:
-        ValueError: A tag that is none of these, or a section that is not closed; the message has the line.
+        ValueError: There is another tag, or a section is not closed. The message has the line.
     """
     text = text.strip()
     values: dict[str, str] = {}
     for key, value in parameters.items():
         values[key.lower()] = values.get(key.lower()) or value
     result: list[str] = []
-    sections: list[tuple[str, bool]] = []  # the name, and whether what is inside is shown
+    sections: list[tuple[str, bool]] = []  # the name, and whether the text is kept
     position = 0
     while (start := text.find("{{", position)) >= 0:
-        result.append(text[position:start] if _shown(sections) else "")
+        result.append(text[position:start] if _is_kept(sections) else "")
         line = text.count("\n", 0, start) + 1
         tag = _TAG.match(text, start)
         if not tag or len(tag[1]) != len(tag[5]) or (tag[3] and tag[2] != "#"):
@@ -152,7 +160,7 @@ def parameterize(text: str, parameters: Mapping[str, str]) -> str:
                 raise ValueError(f"line {line}: {tag[0]} closes a section that is not open")
         elif mark:
             sections.append((tag[4], bool(values.get(name)) is not (mark == "^" or tag[3] == "unless")))
-        elif _shown(sections):
+        elif _is_kept(sections):
             if len(tag[1]) == 3 and name not in values:
                 raise ValueError(f"line {line}: the environment has no {tag[4]}")
             value = values.get(name, "")
@@ -163,16 +171,20 @@ def parameterize(text: str, parameters: Mapping[str, str]) -> str:
     return "".join(result) + text[position:]
 
 
-def _shown(sections: list[tuple[str, bool]]) -> bool:
-    return all(shown for _, shown in sections)
+def _is_kept(sections: list[tuple[str, bool]]) -> bool:
+    return all(kept for _, kept in sections)
 
 
 def _components(config: ConfigParams) -> list[_Component]:
-    """The components of a container, or the one that the whole file configures."""
+    """The components of a container, or the only one, if the whole file is its configuration."""
     names = config.get_section_names()
     if not {"connection", "connections"}.isdisjoint(names):
         return [_component("", config)]
     return [_component(name, config.get_section(name)) for name in names]
+
+
+def _format_error(error: ConfigException) -> str:
+    return f"{error.details.get_as_string('descriptor')!r} must have the form group:type:kind:name:version"
 
 
 def _component(section: str, config: ConfigParams) -> _Component:
@@ -181,7 +193,7 @@ def _component(section: str, config: ConfigParams) -> _Component:
 
 
 def _stores(components: list[_Component]) -> References:
-    """The discovery services and credential stores that need nothing but the file."""
+    """The discovery services and credential stores of the file. Only those in memory are supported."""
     classes = {("discovery", "memory"): MemoryDiscovery, ("credential-store", "memory"): MemoryCredentialStore}
     pairs: list[Any] = []
     for component in components:

@@ -1,4 +1,4 @@
-"""How a command fails: the one table of its own codes, and its exit statuses."""
+"""The codes and the exit statuses of failed commands."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_CONNECTION = 3
 
 
 class CommandError(Exception):
-    """Ends the command with an exit status; the error says why."""
+    """Ends the command with an exit status. `error` is printed."""
 
     def __init__(self, status: int, error: ApplicationException) -> None:
         super().__init__(str(error))
@@ -33,5 +33,5 @@ class CommandError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Text that may hold anything, without line breaks and terminal codes."""
+    """Removes line breaks and terminal codes from a text."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -11,7 +11,7 @@ from .failure import one_line
 
 
 class StandardErrorLogger(Logger):
-    """Writes each entry as one line to standard error. Standard output has only the response."""
+    """Writes each entry as one line to standard error, because standard output is for the response."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`serve`: functions on this machine until Ctrl-C, and `demo`."""
+"""`serve`: serves functions on this machine until Ctrl-C. `demo`: runs the demonstration."""
 
 from __future__ import annotations
 
@@ -21,35 +21,40 @@ from typing import TYPE_CHECKING, TextIO
 from pip_services4_commons.errors import ConfigException, InvocationException
 from pip_services4_components.config import ConfigParams
 
-from .failure import FUNCTION_FAILED, WRONG_USAGE, CommandError
+from .failure import FUNCTION_FAILED, CommandError
 
 if TYPE_CHECKING:
     from ..local import AzureFunctionHost
 
 KEYS_VARIABLE = "PIP_SERVERLESS_KEYS"
-_POLL_SECONDS = 0.3
-_WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files: a log may be among them
+_POLL_SECONDS = 0.3  # how often `--reload` looks for changes
+_WATCHED = (".py", ".json", ".yml", ".yaml")  # not all files, because a function may write a log
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FUNCTION = re.compile(r"([^=]+)=(?:(.+):)?([^:]+)")
+_LAMBDA_FUNCTION = re.compile(r"([^=]+)=(?:(.+):)?([^:]+)")
 _GOOGLE_FUNCTION = re.compile(r"([^=/]+)=(.+?)(?::(\w+))?")
 _CANNOT_SERVE = (OSError, ValueError, RuntimeError, ImportError, LookupError)
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serves until a signal ends it, which leaves by `KeyboardInterrupt`. Raises `CommandError` if it cannot start."""
+    """Serves until a signal.
+
+    Raises:
+        KeyboardInterrupt: A signal has ended the command.
+        ConfigException: The usage is wrong, or the host cannot start.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     if arguments.reload:
-        # In the processes of Lambda functions: Python takes bytecode for current whose source has changed within a
-        # second and kept its size.
+        # For the processes of Lambda functions. Python would use old bytecode if the source has changed within a second
+        # and has kept its size.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     servers: dict[str, Callable[[argparse.Namespace], _Server]]
     servers = {"azure": _AzureServer, "google": _GoogleServer, "lambda": _LambdaServer}
     server = servers[arguments.provider](arguments)
-    with _own_output() as server.out, _ended_by_signals():
+    with _reserved_output() as server.out, _interrupted_by_signals():
         watch = Watch(server.folders) if arguments.reload else None
         try:
-            with _errors():
+            with _host_errors():
                 server.load()
             server.announce()
             while True:
@@ -61,12 +66,12 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def demo() -> int:
-    """Runs the demonstration; returns 0 only if all of it held."""
-    with _ended_by_signals():
-        with _errors():
+    """Runs the demonstration. Returns 0 if every response was as expected, and otherwise raises `CommandError`."""
+    with _interrupted_by_signals():
+        with _host_errors():
             from ..local._demo.__main__ import main
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # it takes seconds: show progress, also through a pipe
+            sys.stdout.reconfigure(line_buffering=True)  # shows progress while it runs, even if the output is a pipe
         try:
             return main()
         except Exception as err:
@@ -75,7 +80,7 @@ def demo() -> int:
 
 
 def _raise_interrupt(error: BaseException | None) -> None:
-    """Raises the interrupt that an error followed, if there is one: clean-up that fails after it is not the result."""
+    """Raises the interrupt that the error follows, if there is one, because an error in the clean-up would hide it."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             raise error
@@ -83,18 +88,18 @@ def _raise_interrupt(error: BaseException | None) -> None:
 
 
 class Watch:
-    """Tells whether code and settings under some folders have changed, hidden folders aside."""
+    """Finds out whether code or settings in some folders have changed. Hidden folders are ignored."""
 
     def __init__(self, folders: set[str]) -> None:
         self._folders = folders
-        self._seen = self._look()
+        self._seen = self._scan()
 
     def changed(self) -> bool:
         """True once after each change."""
-        before, self._seen = self._seen, self._look()
+        before, self._seen = self._seen, self._scan()
         return before != self._seen
 
-    def _look(self) -> dict[str, tuple[int, int]]:
+    def _scan(self) -> dict[str, tuple[int, int]]:
         seen = {}
         for folder in self._folders:
             for place, folders, files in os.walk(folder):
@@ -109,7 +114,7 @@ class Watch:
 
 
 class _Server(ABC):
-    """A local host and its output: one YAML file with facts in comments and with components."""
+    """A local host, and the YAML that describes it: URLs and keys in comments, and components for clients."""
 
     folders: set[str]
     kind: str
@@ -124,23 +129,23 @@ class _Server(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Leaves nothing behind."""
+        """Stops the host."""
 
     @abstractmethod
-    def facts(self) -> Iterator[str]:
-        """URLs and keys."""
+    def header(self) -> Iterator[str]:
+        """The URLs and keys, one per line."""
 
     @abstractmethod
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
-        """What clients are configured with by function, or why there is nothing."""
+        """The configuration of a client for each function, or the reason why there is none."""
 
     def table(self, names: list[str]) -> Iterator[str]:
-        """The rows of a table of some functions, if there is more to tell than their configuration."""
+        """The rows of a table of functions, if their configuration does not show everything."""
         yield from ()
 
     def announce(self) -> None:
-        """Prints what has not been printed yet."""
-        lines = [] if self._announced else [f"# {fact}" for fact in self.facts()]
+        """Prints the functions that have not been printed yet."""
+        lines = [] if self._announced else [f"# {line}" for line in self.header()]
         new = {name: config for name, config in self.configs() if name not in self._announced}
         lines += [f"# {row}".rstrip() for row in self.table(list(new))]
         self._announced |= new.keys()
@@ -161,15 +166,15 @@ class _Server(ABC):
                 yield f"    {key}: {json.dumps(value)}"
 
     def reload(self) -> None:
-        """Takes the changes in, or says why not and waits for the next ones."""
+        """Reloads the functions. If that fails, logs the reason, and serves again after the next change."""
         try:
-            with _errors():
+            with _host_errors():
                 self.load()
-        except CommandError as err:
-            logging.getLogger(__name__).error("Not loaded: %s", err)
+        except ConfigException as err:
+            logging.getLogger(__name__).error("Not reloaded: %s", err)
         else:
             self.announce()
-            logging.getLogger(__name__).info("Loaded again")
+            logging.getLogger(__name__).info("Reloaded")
 
 
 class _AzureServer(_Server):
@@ -180,7 +185,7 @@ class _AzureServer(_Server):
         self._path = arguments.app or os.curdir
         self._port = arguments.port
         self._host: AzureFunctionHost | None = None
-        self._asks_for_keys = not arguments.no_keys
+        self._enforce_keys = not arguments.no_keys
         self._keys = _keys(arguments)
         self.folders = {self._path}
 
@@ -191,12 +196,12 @@ class _AzureServer(_Server):
         except ValueError:
             if not self._announced:
                 raise
-            # A function that has a key may be gone; the others keep theirs. A host on another port, which no client
-            # calls, tells which there are.
+            # A function that has a key may not exist any more, and a host rejects keys of unknown functions. A host on
+            # another port, which no client calls, finds out which functions there are.
             names = {"_master", "default", *self._start(0, {}).functions}
             self.stop()
             host = self._start(self._port, {name: key for name, key in self._keys.items() if name in names})
-        # A client goes on after a reload.
+        # The port and the keys stay the same after a reload, so that clients keep working.
         self._port = int(host.url.rpartition(":")[2])
         self._keys |= {"_master": host.master_key, "default": host.host_key}
         self._keys |= {name: host.function_key(name) for name in host.functions}
@@ -204,7 +209,7 @@ class _AzureServer(_Server):
     def _start(self, port: int, keys: dict[str, str]) -> AzureFunctionHost:
         from ..local import AzureFunctionHost
 
-        self._host = AzureFunctionHost(self._path, port=port, keys=keys, enforce_keys=self._asks_for_keys)
+        self._host = AzureFunctionHost(self._path, port=port, keys=keys, enforce_keys=self._enforce_keys)
         self._host.start()
         return self._host
 
@@ -212,14 +217,14 @@ class _AzureServer(_Server):
         if self._host is not None:
             self._host.stop()
 
-    def facts(self) -> Iterator[str]:
+    def header(self) -> Iterator[str]:
         if self._host is not None:
             yield f"Azure Functions host: {self._host.url}"
-            if self._asks_for_keys:
+            if self._enforce_keys:
                 yield f"host key: {self._host.host_key}"
                 yield f"master key: {self._host.master_key}"
             else:
-                yield "it asks for no keys"
+                yield "it requires no keys"
 
     def table(self, names: list[str]) -> Iterator[str]:
         host = self._host
@@ -239,7 +244,7 @@ class _AzureServer(_Server):
         for name in host.functions:
             try:
                 config = host.config(name)
-                yield name, config if self._asks_for_keys else _without_key(config)
+                yield name, config if self._enforce_keys else _without_key(config)
             except ValueError as err:  # the route has parameters
                 yield name, f"no configuration: {err}"
 
@@ -249,14 +254,14 @@ def _without_key(config: ConfigParams) -> ConfigParams:
 
 
 def _keys(arguments: argparse.Namespace) -> dict[str, str]:
-    """The given keys. Options override the file, which overrides the environment. No message shows a value."""
+    """The given keys. Options take precedence over the file, and the file over the environment."""
     sources = [(KEYS_VARIABLE, os.environ.get(KEYS_VARIABLE, "").split())]
     if arguments.key_file:
         try:
             lines = Path(arguments.key_file).read_text("utf-8").splitlines()
         except (OSError, ValueError) as err:
-            message = f"--key-file {arguments.key_file} cannot be read: {type(err).__name__}"
-            raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message)) from err
+            reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
+            raise _usage_error(f"--key-file: cannot read {arguments.key_file}: {reason}") from err
         sources.append((f"--key-file {arguments.key_file}", [line.strip() for line in lines if line.strip()]))
     sources.append(("--key", arguments.key))
     keys = {}
@@ -264,8 +269,10 @@ def _keys(arguments: argparse.Namespace) -> dict[str, str]:
         for text in texts:
             name, _, key = text.partition("=")
             if not name or not key:
-                message = f"{source} needs NAME=VALUE, the name of a function, 'default' or '_master' and its key"
-                raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
+                # The message does not contain the text, which may be a key.
+                raise _usage_error(
+                    f"{source} needs NAME=VALUE: the name of a function, 'default' or '_master', and a key"
+                )
             keys[name] = key
     return keys
 
@@ -275,13 +282,13 @@ class _LambdaServer(_Server):
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
-        self._functions = [_function(text) for text in arguments.functions]
+        self._functions = [_lambda_function(text) for text in arguments.functions]
         self._timeout = arguments.timeout
-        with _errors():
+        with _host_errors():
             from ..local import LambdaHost
 
             self._host = LambdaHost(port=arguments.port, region=arguments.region)
-        self.folders = {path if os.path.isdir(path) else str(Path(path).parent) for _, path, _ in self._functions}
+        self.folders = {_folder(path) for _, path, _ in self._functions}
 
     def load(self) -> None:
         self._host.start()
@@ -293,9 +300,9 @@ class _LambdaServer(_Server):
     def stop(self) -> None:
         self._host.stop()
 
-    def facts(self) -> Iterator[str]:
+    def header(self) -> Iterator[str]:
         yield f"Lambda host: {self._host.endpoint}"
-        yield "its keys are made up: any will do"
+        yield "it accepts any AWS keys"
 
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
         for name, _, _ in self._functions:
@@ -308,25 +315,25 @@ class _GoogleServer(_Server):
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
         self._functions = [_google_function(text) for text in arguments.functions]
-        self._for_everybody = arguments.allow_unauthenticated
-        with _errors():
+        self._allow_unauthenticated = arguments.allow_unauthenticated
+        with _host_errors():
             from ..local import GoogleFunctionHost
 
             self._host = GoogleFunctionHost(port=arguments.port)
-        self.folders = {path if os.path.isdir(path) else str(Path(path).parent) for _, path, _ in self._functions}
+        self.folders = {_folder(path) for _, path, _ in self._functions}
 
     def load(self) -> None:
         self._host.start()
         for name, path, target in self._functions:
-            self._host.deploy(name, path, target, allow_unauthenticated=self._for_everybody)
+            self._host.deploy(name, path, target, allow_unauthenticated=self._allow_unauthenticated)
 
     def stop(self) -> None:
         self._host.stop()
 
-    def facts(self) -> Iterator[str]:
+    def header(self) -> Iterator[str]:
         yield f"Google Cloud Functions host: {self._host.url}"
-        if self._for_everybody:
-            yield "it asks for no token"
+        if self._allow_unauthenticated:
+            yield "it requires no token"
 
     def configs(self) -> Iterator[tuple[str, ConfigParams | str]]:
         for name, _, _ in self._functions:
@@ -336,42 +343,55 @@ class _GoogleServer(_Server):
 def _google_function(text: str) -> tuple[str, str, str | None]:
     match = _GOOGLE_FUNCTION.fullmatch(text)
     if not match:
-        message = f"expected NAME=PATH[:target], for example orders=functions/orders:take, not {text!r}"
-        raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
+        raise _usage_error(f"expected NAME=PATH[:target], for example orders=functions/orders:take, not {text!r}")
     return match[1], match[2], match[3]
 
 
-def _function(text: str) -> tuple[str, str, str]:
-    match = _FUNCTION.fullmatch(text)
+def _lambda_function(text: str) -> tuple[str, str, str]:
+    match = _LAMBDA_FUNCTION.fullmatch(text)
     if not match:
-        message = f"expected NAME=PATH:module.handler, for example orders=functions/orders:app.handler, not {text!r}"
-        raise CommandError(WRONG_USAGE, ConfigException(None, "WRONG_USAGE", message))
-    return match[1], match[2] or ".", match[3]
+        example = "orders=functions/orders:app.handler"
+        raise _usage_error(f"expected NAME=[PATH:]module.handler, for example {example}, not {text!r}")
+    name, path, handler = match.groups()
+    if path is None and handler.endswith(".py"):
+        example = f"{text}:{Path(handler).stem}.handler"
+        raise _usage_error(f"{handler!r} is a file; give its handler too: {example}")
+    return name, path or os.curdir, handler
+
+
+def _folder(path: str) -> str:
+    return path if os.path.isdir(path) else str(Path(path).parent)
+
+
+def _usage_error(message: str) -> ConfigException:
+    return ConfigException(None, "WRONG_USAGE", message)
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """What the hosts raise tells the user enough."""
+def _host_errors() -> Iterator[None]:
+    """Converts the exceptions of the hosts, whose messages are written for users, to `CANNOT_SERVE`."""
     try:
         yield
     except _CANNOT_SERVE as err:
-        raise CommandError(WRONG_USAGE, ConfigException(None, "CANNOT_SERVE", str(err))) from err
+        # Without the number of the error, which `str` adds to the message.
+        message = err.strerror if isinstance(err, OSError) and err.strerror and err.filename is None else str(err)
+        raise ConfigException(None, "CANNOT_SERVE", message) from err
 
 
 @contextmanager
-def _own_output() -> Iterator[TextIO]:
-    """Standard output, for what is announced alone.
+def _reserved_output() -> Iterator[TextIO]:
+    """A stream to standard output, which nothing else writes to.
 
-    What functions print goes to standard error, at once, and so does what their child processes print.
+    The output of functions and of their child processes goes to standard error, without a buffer.
     """
-    own = sys.stdout
-    own.flush()
-    if not _has_descriptor(own, 1) or not _has_descriptor(sys.stderr, 2):  # replaced within this process
+    stdout = sys.stdout
+    stdout.flush()
+    if not _has_descriptor(stdout, 1) or not _has_descriptor(sys.stderr, 2):  # replaced in this process
         with redirect_stdout(sys.stderr):
-            yield own
+            yield stdout
         return
     with (
-        open(os.dup(1), "w", encoding=own.encoding) as kept,
+        open(os.dup(1), "w", encoding=stdout.encoding) as output,
         io.TextIOWrapper(
             open(os.dup(2), "wb", buffering=0),
             encoding=sys.stderr.encoding,
@@ -382,9 +402,9 @@ def _own_output() -> Iterator[TextIO]:
     ):
         os.dup2(2, 1)
         try:
-            yield kept
+            yield output
         finally:
-            os.dup2(kept.fileno(), 1)
+            os.dup2(output.fileno(), 1)
 
 
 def _has_descriptor(stream: TextIO | None, number: int) -> bool:
@@ -394,8 +414,8 @@ def _has_descriptor(stream: TextIO | None, number: int) -> bool:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """The first signal interrupts, with the exit status that shells give it; what cleans up is not interrupted."""
+def _interrupted_by_signals() -> Iterator[None]:
+    """The first signal raises `KeyboardInterrupt` with an exit status. Later ones do not interrupt the clean-up."""
 
     def end(number: int, _: FrameType | None) -> None:
         for other in _SIGNALS:
@@ -404,7 +424,7 @@ def _ended_by_signals() -> Iterator[None]:
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
-        # What `nohup` ignores stays so. A shell lets jobs in the background ignore SIGINT, which must end this.
+        # With `nohup`, SIGHUP stays ignored. SIGINT ends the command even in the background, where shells ignore it.
         if number != signal.SIGHUP or before[number] is not signal.SIG_IGN:
             signal.signal(number, end)
     try:

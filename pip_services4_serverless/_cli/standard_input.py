@@ -1,4 +1,4 @@
-"""Parameters that are piped in or redirected, read so that a call never hangs on a pipe that stays open."""
+"""Reads parameters from standard input, with a time limit, so that a call does not hang on a pipe that stays open."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from time import monotonic
 
 from pip_services4_commons.errors import BadRequestException
 
-TO_END = 10  # seconds for the whole document
+TIMEOUT = 10  # seconds for the whole document
 _LARGEST = 100 * 1024 * 1024  # bytes; no provider accepts more
-_WAYS_OUT = "pass `-` to wait for it, or `< /dev/null` to skip it"
+_ADVICE = "pass `-` to wait for it, or `< /dev/null` to skip it"
 
 
-def read(asked: bool) -> bytes:
-    """All of standard input; empty where nothing is piped in or redirected.
+def read(required: bool) -> bytes:
+    """Reads standard input to its end. The result is empty if nothing is piped in or redirected.
 
     Args:
-        asked: it was asked for by `-`: read whatever it is, for as long as it takes.
+        required: the argument `-` was given: read standard input even if it is a terminal, without a time limit.
 
     Raises:
-        BadRequestException: `WRONG_USAGE`. It is closed though asked for, did not end in time, or is too large.
+        BadRequestException: `WRONG_USAGE`. It is closed although it is required, does not end in time, or is too large.
     """
     descriptor, is_piped = _standard_input()
     if descriptor is None:
-        if asked:
+        if required:
             raise _wrong("it is closed")
         return b""
-    if not asked and not is_piped:
+    if not required and not is_piped:
         return b""
-    ends_at = monotonic() + TO_END
+    deadline = monotonic() + TIMEOUT
     content = bytearray()
     while True:
-        left = None if asked else max(0.0, ends_at - monotonic())
+        left = None if required else max(0.0, deadline - monotonic())
         if not select.select([descriptor], [], [], left)[0]:
-            # Even with parameters on the command line: a call without those that come late would be another call.
-            raise _wrong(f"it did not end within {TO_END} s; {_WAYS_OUT}")
+            # This is an error even if the command line has parameters, because others might still arrive.
+            raise _wrong(f"it did not end within {TIMEOUT} s; {_ADVICE}")
         chunk = os.read(descriptor, 65536)
         if not chunk:
             return bytes(content)
@@ -47,7 +47,7 @@ def read(asked: bool) -> bytes:
 
 
 def _standard_input() -> tuple[int | None, bool]:
-    """Its descriptor, and whether it is a pipe, a socket or a file. A terminal or /dev/null has no parameters."""
+    """The file descriptor, and whether it may have parameters: a terminal and /dev/null have none."""
     try:
         descriptor = sys.stdin.fileno()
         mode = os.fstat(descriptor).st_mode

@@ -273,7 +273,7 @@ def _listen(port: int) -> socket.socket:
         raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+        raise OSError(error.errno, f"AzureFunctionHost cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
     return listener
 
 
