@@ -595,7 +595,7 @@ def test_only_client_of_a_file_needs_no_name(
         (
             "- descriptor: a:client:b:c:1\n  options: {}",
             (),
-            "no client matches; the clients are: none with a connection",
+            "no client matches; no component has a connection",
         ),
         (
             "connection: {discovery_key: k}",
@@ -608,7 +608,7 @@ def test_only_client_of_a_file_needs_no_name(
         ('a: "{{KEY}}', (), "line 1: not valid YAML: "),
         ("a: \x07", (), "not valid YAML: an invalid character"),
         ("a:\n  b: {{", (), "line 2: not a valid parameter: '{{'"),
-        ('a: "{{{UNSET}}}"', (), "line 1: the environment has no UNSET"),
+        ('a: "{{{UNSET}}}"', (), "line 1: the environment variable UNSET is not set"),
     ],
 )
 def test_wrong_file_is_told(

@@ -202,7 +202,7 @@ def _add_call(call: argparse.ArgumentParser) -> None:
         "--idempotent",
         action="store_const",
         const="true",
-        help="retry even if the action may have run already (default: no)",
+        help="retry even if the command may have run already (default: no)",
     )
     how.add_argument("--one-way", action="store_true", help="Lambda: queue the call, and do not wait for its result")
     how.add_argument("--trace-id", help="the trace id, sent with the call and shown with an error (default: generated)")

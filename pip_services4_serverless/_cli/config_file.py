@@ -90,13 +90,12 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
     if provider is not None:
         matches = [item for item in matches if item.provider() in (None, provider)]
     if len(matches) != 1:
-        problem = (
-            "no client matches"
-            if not matches
-            else f"{len(matches)} clients match: select one by --name or --descriptor"
-        )
-        listed = ", ".join(str(item) for item in matches or clients) or "none with a connection"
-        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; the clients are: {listed}")
+        problem = "no client matches"
+        if matches:
+            problem = f"{len(matches)} clients match: select one by --name or --descriptor"
+        listed = ", ".join(str(item) for item in matches or clients)
+        clients_found = f"the clients are: {listed}" if listed else "no component has a connection"
+        raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; {clients_found}")
     found = provider or matches[0].provider()
     if found is None:
         raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {matches[0]} is not clear: set --provider")
@@ -162,7 +161,7 @@ def parameterize(text: str, parameters: Mapping[str, str]) -> str:
             sections.append((tag[4], bool(values.get(name)) is not (mark == "^" or tag[3] == "unless")))
         elif _is_kept(sections):
             if len(tag[1]) == 3 and name not in values:
-                raise ValueError(f"line {line}: the environment has no {tag[4]}")
+                raise ValueError(f"line {line}: the environment variable {tag[4]} is not set")
             value = values.get(name, "")
             result.append(value.translate(_ESCAPES) if len(tag[1]) == 3 else value)
         position = tag.end()

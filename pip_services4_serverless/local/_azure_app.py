@@ -33,8 +33,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object, with comments as Azure's tools accept them. Raises `ValueError`, which names the file."""
     try:
         content = json.loads(_STRING_OR_COMMENT.sub(lambda match: match[1] or "", path.read_text("utf-8-sig")))
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ValueError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: it is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: it is not a JSON object")
     return content
@@ -297,7 +299,9 @@ class App:
         bound = {function.trigger, *function.outputs}
         function.wants_context = "context" in parameters and "context" not in bound
         if parameters - ({"context"} if function.wants_context else set()) != bound:
-            raise ValueError(f"its parameters {sorted(parameters)} are not its bindings {sorted(bound)}")
+            raise ValueError(
+                f"its parameters {sorted(parameters)} do not have the names of its bindings {sorted(bound)}"
+            )
 
         annotations = self._annotations(function.name, call)
         if function.wants_context and getattr(annotations.get("context", Context), "__name__", "") != "Context":

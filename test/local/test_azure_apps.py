@@ -597,7 +597,7 @@ def test_bad_json_of_the_app_is_told(tmp_path: Path, name: str) -> None:
     """An app whose own settings cannot be read does not start, and the file is named."""
     write_function(tmp_path, "good")
     (tmp_path / name).write_text("{")
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"{name}: it is not valid JSON: "):
         AzureFunctionHost(tmp_path).start()
 
 
