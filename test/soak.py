@@ -18,7 +18,7 @@ from support.cancellations import cancel_calls
 from support.clients import BASES, config_for, open_client
 from support.forks import fork_under_load
 from support.interrupts import interrupt_calls
-from support.load import TIMEOUT, Resources, Told, load_server, memory, run
+from support.load import TIMEOUT, Resources, Result, load_server, memory, run
 
 from pip_services4_serverless.clients import AsyncAzureFunctionClient, AsyncLambdaClient
 
@@ -65,13 +65,13 @@ def soak(provider: str, calls: int, threads: int, seconds: float) -> bool:
             growth = max(sizes) - sizes[0] if sizes else 0.0  # at its largest
         executed = server.executed()
     leaked = Resources().more_than(before)
-    wrong = load.lost(executed), load.doubled(executed), load.count(Told.MIXED_UP)
+    wrong = load.lost(executed), load.executed_twice(executed), load.count(Result.MIXED_UP)
     say("calls", f"{load.calls:,} in {monotonic() - started:.0f} s")
     say("executions on the server", f"{sum(executed.values()):,}")
-    say("returned a result", f"{load.count(Told.ANSWER):,}")
-    say("raised: function's error", f"{load.count(Told.FAILED):,}")
-    say("raised: response lost", f"{load.count(Told.ANSWER_LOST):,}")
-    say("raised: never executed", f"{load.count(Told.NOT_EXECUTED):,}")
+    say("returned a result", f"{load.count(Result.RETURNED):,}")
+    say("raised: function's error", f"{load.count(Result.FAILED):,}")
+    say("raised: response lost", f"{load.count(Result.RESPONSE_LOST):,}")
+    say("raised: never executed", f"{load.count(Result.NOT_EXECUTED):,}")
     say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
     say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
     say("RSS growth after warm-up", f"{growth:.1f} MiB")
@@ -92,19 +92,19 @@ def interrupt(provider: str, interrupts: int, seconds: float) -> bool:
         executed = server.executed()
     gc.collect()
     leaked = Resources().more_than(before)
-    wrong = seen.lost(executed), seen.doubled(executed), seen.mixed_up
-    say("interrupts", f"{seen.fired:,} in {monotonic() - started:.0f} s, within {seen.calls:,} calls")
+    wrong = seen.lost(executed), seen.executed_twice(executed), seen.mixed_up
+    say("interrupts", f"{seen.raised:,} in {monotonic() - started:.0f} s, within {seen.calls:,} calls")
     say("raised to the caller", f"{seen.interrupted:,}")
-    say("discarded by Python", f"{seen.swallowed:,}")
-    say("calls that hung later", seen.hangs)
+    say("discarded by Python", f"{seen.suppressed:,}")
+    say("calls that hung later", seen.hung)
     say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
     say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
     for error in seen.others[:3]:
         say("raw", repr(error))
-    if seen.fired < interrupts:
+    if seen.raised < interrupts:
         say("ended early", f"after {seconds:.0f} s; --seconds allows more")
-    broken = any(wrong) or seen.hangs or seen.others or any(leaked.values())
-    return seen.fired == interrupts and seen.swallowed < 0.02 * seen.fired and not broken
+    broken = any(wrong) or seen.hung or seen.others or any(leaked.values())
+    return seen.raised == interrupts and seen.suppressed < 0.02 * seen.raised and not broken
 
 
 def fork(provider: str, forks: int, seconds: float) -> bool:
@@ -134,11 +134,11 @@ def cancel(provider: str, calls: int, seconds: float) -> bool:
         executed = server.executed()
     gc.collect()
     leaked = Resources().more_than(before)
-    wrong = load.lost(executed), load.doubled(executed), load.mixed_up
+    wrong = load.lost(executed), load.executed_twice(executed), load.mixed_up
     say("calls", f"{load.calls:,} in {monotonic() - started:.0f} s")
     say("executions on the server", f"{sum(executed.values()):,}")
     say("cancelled", f"{load.cancelled:,}")
-    say("returned a result", f"{load.count(Told.ANSWER):,}")
+    say("returned a result", f"{load.count(Result.RETURNED):,}")
     say("lost, doubled, mixed up", ", ".join(map(str, wrong)))
     say("leaked", ", ".join(f"{name} {count}" for name, count in leaked.items()))
     for error in load.raw[:3]:

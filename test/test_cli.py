@@ -25,7 +25,7 @@ from pip_services4_components.config import ConfigParams
 from support import fault_server as far_side
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, AUTH_TOKEN, CLIENTS, PROVIDERS
 from support.fault_server import FaultServer
-from support.processes import CONFIG_IS_THERE, PROGRAM, Process, wait_until
+from support.processes import END_OF_CONFIG, PROGRAM, Process, wait_until
 
 from pip_services4_serverless import __version__
 from pip_services4_serverless._cli import config_file, standard_input
@@ -72,7 +72,7 @@ Run = Callable[..., Ended]
 
 def is_config_there(path: Path) -> bool:
     """Whether `serve` has written all that it prints into this file."""
-    return CONFIG_IS_THERE.search(path.read_text()) is not None
+    return END_OF_CONFIG.search(path.read_text()) is not None
 
 
 @pytest.fixture
@@ -231,13 +231,13 @@ def test_wrong_parameters_are_refused(
 )
 def test_answer_is_printed_as_json(run: Run, server: FaultServer, body: bytes, content_type: str, printed: str) -> None:
     """Standard output is the answer as JSON in one line, and nothing else."""
-    server.script(far_side.answer(body=body, content_type=content_type))
+    server.script(far_side.respond(body=body, content_type=content_type))
     assert run(*to("azure", server.url)) == (0, printed + "\n", "")
 
 
 def test_one_way_call_is_an_event(run: Run, server: FaultServer) -> None:
     """`--one-way` hands the call to Lambda, with the service's name, and prints nothing."""
-    server.script(far_side.answer(202, b""))
+    server.script(far_side.respond(202, b""))
     assert run(*to("lambda", server.url), "--one-way", "--name", "dummies") == (0, "", "")
     assert server.requests[-1].headers["x-amz-invocation-type"] == "Event"
     assert sent(server)["cmd"] == "dummies.get"
@@ -258,11 +258,11 @@ REMOTE = {"category": "NotFound", "code": "NO_X", "status": 404, "message": "X i
 @pytest.mark.parametrize(
     ("step", "status", "code"),
     [
-        (far_side.answer(404, b""), 1, "NOT_FOUND"),
-        (far_side.answer(401, b""), 1, "UNAUTHORIZED"),
-        (far_side.answer(200, b"{"), 1, "DESERIALIZATION_FAILED"),
-        (far_side.answer(200, {"errorMessage": "no"}, headers=UNHANDLED), 1, "FUNCTION_ERROR"),
-        (far_side.answer(413, b""), 2, "PAYLOAD_TOO_LARGE"),
+        (far_side.respond(404, b""), 1, "NOT_FOUND"),
+        (far_side.respond(401, b""), 1, "UNAUTHORIZED"),
+        (far_side.respond(200, b"{"), 1, "DESERIALIZATION_FAILED"),
+        (far_side.respond(200, {"errorMessage": "no"}, headers=UNHANDLED), 1, "FUNCTION_ERROR"),
+        (far_side.respond(413, b""), 2, "PAYLOAD_TOO_LARGE"),
         (far_side.silent(), 3, "CALL_TIMEOUT"),
         (far_side.reset_after_read(), 3, "NO_RESPONSE"),
     ],
@@ -273,7 +273,7 @@ def test_exit_status_of_a_failed_call(
 ) -> None:
     """1 for what the far side says, 3 for no answer from it, 2 for what the caller did wrong; told as JSON if asked."""
     if code == "FUNCTION_ERROR" and provider != "lambda":
-        step = far_side.answer(500, {"category": "FailedInvocation", "code": code})
+        step = far_side.respond(500, {"category": "FailedInvocation", "code": code})
     server.script(step)
     ended = run(*to(provider, server.url), "--timeout", "300", "--trace-id", "T", "--json-errors")
     assert (ended.status, ended.out) == (status, "")
@@ -283,7 +283,7 @@ def test_exit_status_of_a_failed_call(
 
 def test_remote_error_with_a_local_code_is_the_functions(run: Run, server: FaultServer) -> None:
     """A function that could not reach another one failed; the connection to it did not."""
-    server.script(far_side.answer(503, {"category": "NoResponse", "code": "CANNOT_CONNECT"}))
+    server.script(far_side.respond(503, {"category": "NoResponse", "code": "CANNOT_CONNECT"}))
     assert run(*to("azure", server.url)).status == 1
 
 
@@ -298,14 +298,14 @@ def test_no_connection_ends_with_3(run: Run, provider: str) -> None:
 
 def test_error_is_one_readable_line(run: Run, server: FaultServer) -> None:
     """Line breaks and terminal codes of a remote message stay out of the terminal."""
-    server.script(far_side.answer(404, REMOTE))
+    server.script(far_side.respond(404, REMOTE))
     expected = "pip-serverless: NotFoundException NO_X 404: X is not found [1m (trace id R)\n"
     assert run(*to("azure", server.url)).err == expected
 
 
 def test_json_error_is_a_pip_services_error(run: Run, server: FaultServer) -> None:
     """`--json-errors` tells the error's fields, of which another service could restore it."""
-    server.script(far_side.answer(404, {**REMOTE, "details": {"id": 7}}))
+    server.script(far_side.respond(404, {**REMOTE, "details": {"id": 7}}))
     ended = run(*to("azure", server.url), "--json-errors")
     assert json.loads(ended.err) == {**REMOTE, "details": {"id": 7}}
 
@@ -377,7 +377,7 @@ def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...], message: 
 @pytest.mark.parametrize("option", ["-v", "--verbose"])
 def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider: str, option: str) -> None:
     """Each entry is one line on standard error, standard output stays the answer."""
-    server.script(far_side.answer(429, b"", headers={"Retry-After": "0"}), far_side.answer(body={"a": 1}))
+    server.script(far_side.respond(429, b"", headers={"Retry-After": "0"}), far_side.respond(body={"a": 1}))
     ended = run(*to(provider, server.url), option, "--name", "dummies")
     client = CLIENTS[provider].__name__
     assert (ended.status, ended.out) == (0, '{"a": 1}\n')
@@ -391,7 +391,7 @@ def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider:
 
 def test_without_verbose_nothing_is_logged(run: Run, server: FaultServer) -> None:
     """Standard error is for errors."""
-    server.script(far_side.answer(429, b"", headers={"Retry-After": "0"}), far_side.answer())
+    server.script(far_side.respond(429, b"", headers={"Retry-After": "0"}), far_side.respond())
     assert run(*to("azure", server.url)).err == ""
 
 
@@ -405,8 +405,8 @@ def test_verbose_shows_no_secret(
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", AUTH_CODE)
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_TOKEN", AUTH_TOKEN)
     server.script(
-        far_side.answer(429, f"{AUTH_CODE} {AUTH_TOKEN}".encode(), headers={"Retry-After": "0"}),
-        far_side.answer(500, b""),
+        far_side.respond(429, f"{AUTH_CODE} {AUTH_TOKEN}".encode(), headers={"Retry-After": "0"}),
+        far_side.respond(500, b""),
     )
     where = to(provider, server.url)
     ended = run(*where, "-v", "--trace-id", "T")
@@ -1005,7 +1005,7 @@ class Here:
 
         def drive_and_end() -> None:
             try:
-                printed = re.compile(ready) if ready else CONFIG_IS_THERE
+                printed = re.compile(ready) if ready else END_OF_CONFIG
                 wait_until(lambda: self.config.exists() and printed.search(self.config.read_text()))
                 drive()
             except BaseException as error:
@@ -1247,7 +1247,7 @@ def test_call_interrupted_by_ctrl_c_ends_with_130(start: Callable[..., Process],
 
 def test_reader_that_goes_away_is_no_traceback(start: Callable[..., Process], server: FaultServer) -> None:
     """`pip-serverless call | head -c0` says nothing on standard error."""
-    server.script(far_side.big(1 << 20))
+    server.script(far_side.large(1 << 20))
     process = start(*to("azure", server.url))
     assert process.process.stdout
     process.process.stdout.close()

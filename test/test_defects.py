@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.clients import open_client
-from support.fault_server import Connection, FaultServer, Step, wire
+from support.fault_server import Connection, FaultServer, Step, response_bytes
 
 TESTS = Path(__file__).parent
 DOCUMENT = TESTS.parent / "docs" / "defects.md"
@@ -66,7 +66,7 @@ def test_calls_beyond_the_pool_open_more_connections_quietly(provider: str, capl
 
     def act(connection: Connection) -> None:
         together.wait(30)
-        connection.send(b"".join(wire()))
+        connection.send(b"".join(response_bytes()))
 
     with (
         FaultServer() as server,

@@ -186,7 +186,7 @@ def test_other_emulators_answer_as_the_page_says() -> None:
     """An error without `X-Amz-Function-Error` is a result; a string that is not escaped is not valid JSON."""
     error = {"errorType": "ValueError", "errorMessage": "no"}
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(far_side.answer(200, error), far_side.answer(200, b'"a "word""'))
+        server.script(far_side.respond(200, error), far_side.respond(200, b'"a "word""'))
         assert client._call("get", "T", None) == error
         assert failure(client).code == "DESERIALIZATION_FAILED"
 

@@ -16,8 +16,8 @@ from support import fault_server as fault
 from support.certificates import ca_bundle
 from support.fault_server import FaultServer, Step
 from support.proxy import Proxy
-from support.responses import BODY, CLOSED, ERRORS, FRAMED, Sample
-from support.sockets import keepalive_of, socket_to
+from support.responses import BODY, CLOSE_DELIMITED, ERRORS, FRAMED, Sample
+from support.sockets import keepalive_settings, socket_to
 
 from pip_services4_serverless._wire.connection import Connection
 from pip_services4_serverless._wire.connection_pool import ConnectionPool
@@ -79,13 +79,13 @@ def test_over_tls_a_body_without_length_ends_with_tls_and_not_with_the_connectio
     """Anybody on the way can end a TCP connection: without TLS's own end the body may be cut."""
 
     def says_goodbye(connection: fault.Connection) -> None:
-        connection.send(CLOSED.data)
+        connection.send(CLOSE_DELIMITED.data)
         with contextlib.suppress(OSError):
             connection._socket.unwrap()  # type: ignore[attr-defined]
         connection.close()
 
     with FaultServer("good") as server, pool_of(server.url, bundle) as pool:
-        server.script(fault.raw(CLOSED.data, then="close"), Step("says_goodbye", says_goodbye))
+        server.script(fault.raw(CLOSE_DELIMITED.data, then="close"), Step("says_goodbye", says_goodbye))
         with pytest.raises(ConnectionLostError):
             call(pool)
         assert call(pool).body == BODY
@@ -95,7 +95,7 @@ def test_over_tls_a_body_without_length_ends_with_tls_and_not_with_the_connectio
 def test_in_plain_text_a_body_without_length_ends_with_the_connection(bundle: str) -> None:
     """There it is all that there is; a reset is no end."""
     with FaultServer() as server, pool_of(server.url, bundle) as pool:
-        server.script(fault.raw(CLOSED.data, then="close"), fault.raw(CLOSED.data[:-3], then="reset"))
+        server.script(fault.raw(CLOSE_DELIMITED.data, then="close"), fault.raw(CLOSE_DELIMITED.data[:-3], then="reset"))
         assert call(pool).body == BODY
         with pytest.raises(ConnectionLostError):
             call(pool)
@@ -113,11 +113,11 @@ def test_bytes_behind_a_response_reach_no_other_call(tls: str | None, size: int,
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for offset in (-len(SECOND) - 1, -len(SECOND), -len(SECOND) + 1, -2, -1, 0, 1, 2):
             for behind in (SECOND, b"\r\n", b"x"):
-                head = fault.wire(body=b"", length=size)[0]
-                first = fault.wire(body=b'"%b"' % (b"x" * (size + offset - len(head) - 2)))
+                head = fault.response_bytes(body=b"", length=size)[0]
+                first = fault.response_bytes(body=b'"%b"' % (b"x" * (size + offset - len(head) - 2)))
                 before = server.connections
-                step, is_sent = fault.sent(b"".join(first) + behind)
-                server.script(step, fault.answer(body=b"1"))
+                step, is_sent = fault.send_and_signal(b"".join(first) + behind)
+                server.script(step, fault.respond(body=b"1"))
                 assert len(call(pool).body) == len(first[1])
                 assert is_sent.wait(30)
                 assert call(pool).body == b"1"
@@ -133,13 +133,13 @@ def test_bytes_that_come_after_a_response_reach_no_other_call(tls: str | None, b
     returned, sent = threading.Event(), threading.Event()
 
     def act(connection: fault.Connection) -> None:
-        connection.send(b"".join(fault.wire(body=b"0")))
+        connection.send(b"".join(fault.response_bytes(body=b"0")))
         returned.wait(30)
         connection.send(behind)
         sent.set()
 
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
-        server.script(Step("late excess", act), fault.answer(body=b"1"))
+        server.script(Step("late excess", act), fault.respond(body=b"1"))
         assert call(pool).body == b"0"
         returned.set()
         assert sent.wait(30)
@@ -154,7 +154,7 @@ def test_a_body_that_must_not_be_there_reaches_no_other_call(tls: str | None, st
     head = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n" % (status, len(SECOND))
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for chunks in ((head + SECOND,), (head, SECOND)):
-            server.script(fault.raw(*chunks), fault.answer(body=b"1"))
+            server.script(fault.raw(*chunks), fault.respond(body=b"1"))
             assert (call(pool).status, call(pool).body) == (status, b"1")
 
 
@@ -179,7 +179,7 @@ BIG = b"x" * 50_000_000
 @pytest.mark.parametrize("then", ["close", "linger", "hold"])
 def test_an_early_refusal_of_a_long_request_is_seen(tls: str | None, then: str, bundle: str) -> None:
     """Eight of eight: the server answers after the head, and closes, half-closes, or stays without reading."""
-    response = b"".join(fault.wire(413))
+    response = b"".join(fault.response_bytes(413))
 
     def act(connection: fault.Connection) -> None:
         connection.send(response)
@@ -221,7 +221,7 @@ def test_an_interim_response_does_not_end_the_request(tls: str | None, bundle: s
             connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             assert connection.request
             connection.read_body(connection.request)
-            connection.send(b"".join(fault.wire(body=b"%d" % len(connection.request.body))))
+            connection.send(b"".join(fault.response_bytes(body=b"%d" % len(connection.request.body))))
             connection.linger()
 
         server.default = Step("continue", act, at="head")
@@ -416,7 +416,7 @@ def test_keepalive_is_set_on_the_socket(keepalive: float, idle: int | None, thro
         pool = resources.enter_context(pool_of(server.url, bundle, proxy.url if proxy else None, keepalive=keepalive))
         call(pool)
         with socket_to(proxy.port if proxy else server.port) as sock:
-            probes, first, between = keepalive_of(sock)
+            probes, first, between = keepalive_settings(sock)
         assert probes == (idle is not None)
         if idle is not None:
             assert (first, between) == (idle, idle)
@@ -453,7 +453,7 @@ def test_an_interrupt_in_an_exchange_closes_its_connection(bundle: str) -> None:
     before = signal.signal(signal.SIGUSR1, stop)
     try:
         with FaultServer() as server, pool_of(server.url, bundle) as pool:
-            server.script(fault.answer(), Step("interrupts", waiting), fault.answer(body=b"1"))
+            server.script(fault.respond(), Step("interrupts", waiting), fault.respond(body=b"1"))
             call(pool)
             with pytest.raises(Stop):
                 call(pool)

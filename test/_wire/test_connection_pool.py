@@ -42,7 +42,7 @@ class Meeting:
 
     def act(self, connection: fault.Connection) -> None:
         self._barrier.wait(30)
-        connection.send(b"".join(fault.wire(body=b"[1]")))
+        connection.send(b"".join(fault.response_bytes(body=b"[1]")))
 
 
 def test_connections_beyond_what_is_kept_are_closed_quietly() -> None:
@@ -79,7 +79,7 @@ def test_an_idle_connection_that_is_too_old_is_closed_and_not_used() -> None:
         assert (server.connections, server.executions) == (2, 2)
 
 
-@pytest.mark.parametrize("step", [fault.idle_close(), fault.raw(b"".join(fault.wire()), then="reset")])
+@pytest.mark.parametrize("step", [fault.idle_close(), fault.raw(b"".join(fault.response_bytes()), then="reset")])
 def test_a_connection_that_was_closed_meanwhile_is_not_used(step: Step) -> None:
     """By a FIN or by a reset; all of them are passed over until there is one that is good, or a new one is made."""
     with FaultServer() as server, pool_of(server.url) as pool:
@@ -115,7 +115,7 @@ def test_a_pool_that_is_closed_during_a_call_keeps_nothing() -> None:
 
         def act(connection: fault.Connection) -> None:
             pool.close()
-            connection.send(b"".join(fault.wire(body=b"[1]")))
+            connection.send(b"".join(fault.response_bytes(body=b"[1]")))
 
         server.script(Step("closes", act))
         assert call(pool) == b"[1]"
@@ -154,8 +154,8 @@ def test_a_pool_that_nobody_closed_leaves_no_warning() -> None:
         fault.bad_status_line(),
         fault.silent(),
         fault.broken_gzip(),
-        fault.answer(close=True),
-        fault.big(2 << 20),
+        fault.respond(close=True),
+        fault.large(2 << 20),
     ],
     ids=lambda step: step.name,
 )

@@ -152,7 +152,7 @@ def test_proxies_carry_large_bodies_both_ways(target: str | None, proxy_tls: str
             assert call(pool, content) == content
         assert server.connections == 1
         address = f"127.0.0.1:{server.port}"
-        assert proxy.asked == [f"CONNECT {address}" if target else f"POST http://{address}/api"]
+        assert proxy.request_lines == [f"CONNECT {address}" if target else f"POST http://{address}/api"]
         # What goes through the tunnel must not bring the proxy's password along.
         assert all(request.headers["Proxy-Authorization"] is None for request in server.requests) == bool(target)
 
@@ -164,7 +164,7 @@ def test_an_https_proxy_is_verified_as_the_target_is(target: str | None, proxy_t
     with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
             call(pool)
-        assert (proxy.seen, server.connections) == (b"", 0)
+        assert (proxy.received, server.connections) == (b"", 0)
 
 
 @pytest.mark.parametrize("target", ["unknown_ca", "wrong_host", "expired"])
@@ -211,7 +211,7 @@ def test_a_tunnel_stands_whatever_its_head_says_of_a_body(established: bytes, bu
     with FaultServer("good") as server, Proxy(established=established) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool:
             assert [call(pool), call(pool)] == [b"{}", b"{}"]
-        assert len(proxy.asked) == 1
+        assert len(proxy.request_lines) == 1
 
 
 @pytest.mark.timing
@@ -222,7 +222,7 @@ def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: st
 
     def act(connection: fault.Connection) -> None:
         connection.stopping.wait(0.3)  # until all that is between is full
-        connection.send(b"".join(fault.wire(413)))
+        connection.send(b"".join(fault.response_bytes(413)))
         connection.stopping.wait() if then == "hold" else connection.linger()
 
     with FaultServer("good") as server, Proxy(tls=proxy_tls) as proxy, pool_of(server.url, bundle, proxy.url) as pool:
@@ -259,7 +259,7 @@ def test_an_ipv6_literal_is_called_and_named_in_brackets(bundle: str) -> None:
     with FaultServer("good") as server, Proxy() as proxy:
         with pool_of(f"https://[::1]:{server.port}", bundle, proxy.url) as pool:
             assert call(pool) == b"{}"
-        assert proxy.asked == [f"CONNECT [::1]:{server.port}"]
+        assert proxy.request_lines == [f"CONNECT [::1]:{server.port}"]
         assert server.requests[0].headers["Host"] == f"[::1]:{server.port}"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from httptools import HttpParserError, HttpResponseParser
 from support.interrupts import untraced
-from support.responses import BODY, CLOSED, ERRORS, EVERY, FRAMED, Sample
+from support.responses import ALL, BODY, CLOSE_DELIMITED, ERRORS, FRAMED, Sample
 
 from pip_services4_serverless._wire.errors import (
     ConnectionLostError,
@@ -32,7 +32,7 @@ TWO = OK + b"Content-Length: 2\r\n\r\n{}"
 # `WIRE_FUZZ=100000` is the long run; the short one is for every day.
 FUZZ = int(os.environ.get("WIRE_FUZZ", "20000"))
 
-named = pytest.mark.parametrize("sample", EVERY, ids=lambda sample: sample.name)
+named = pytest.mark.parametrize("sample", ALL, ids=lambda sample: sample.name)
 framed = pytest.mark.parametrize("sample", FRAMED, ids=lambda sample: sample.name)
 
 
@@ -83,10 +83,10 @@ def test_no_prefix_is_a_response(sample: Sample) -> None:
 
 def test_a_response_that_ends_with_its_connection_needs_its_whole_head() -> None:
     """Cut within the head it is lost; its body ends wherever the connection does."""
-    for end in range(CLOSED.head):
+    for end in range(CLOSE_DELIMITED.head):
         with pytest.raises(ConnectionLostError):
-            fed(CLOSED.data[:end]).end()
-    assert read(CLOSED.data[: CLOSED.head + 5]).body == BODY[:5]
+            fed(CLOSE_DELIMITED.data[:end]).end()
+    assert read(CLOSE_DELIMITED.data[: CLOSE_DELIMITED.head + 5]).body == BODY[:5]
 
 
 @pytest.mark.parametrize("sample", ERRORS, ids=lambda sample: sample.name)
@@ -202,7 +202,7 @@ def outcome(pieces: list[bytes]) -> tuple[Any, ...]:
 
 
 def mutated(random_: random.Random) -> bytes:
-    data = bytearray(random_.choice((*EVERY, *ERRORS)).data)
+    data = bytearray(random_.choice((*ALL, *ERRORS)).data)
     for _ in range(random_.choice((0, 1, 1, 2, 5))):
         at = random_.randrange(len(data))
         match random_.randrange(5):

@@ -12,7 +12,7 @@ import pytest
 from pip_services4_components.build import CompositeFactory, IFactory
 from pip_services4_components.refer import Descriptor
 from support.clients import CLIENTS, config_for
-from support.fault_server import FaultServer, answer
+from support.fault_server import FaultServer, respond
 
 from pip_services4_serverless.build import DefaultServerlessFactory
 from pip_services4_serverless.clients import (
@@ -146,7 +146,7 @@ def page() -> dict[str, Any]:
 def test_a_factory_of_ones_own(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
     """The recipe's: it creates the subclass of each provider, and the same calls work on all."""
     client = page["ShopFactory"]().create(Descriptor("shop", "client", kind, "stock", "1.0"))
-    server.script(answer(body={"left": 3}))
+    server.script(respond(body={"left": 3}))
     client.configure(config_for(provider, server.url))
     client.open("test")
     assert client.take("T", "tea", 2) == 3
@@ -159,7 +159,7 @@ def test_defaults_of_ones_own(page: dict[str, Any], server: FaultServer) -> None
     client = page["SlowStockClient"]()
     client.configure(config_for("azure", server.url))
     client.open("test")
-    server.script(answer(500), answer(body={"left": 3}))
+    server.script(respond(500), respond(body={"left": 3}))
     assert client.take("T", "tea", 2) == 3
     client.close("test")
     assert server.requests[-1].headers["x-tenant"] == "north"

@@ -111,7 +111,7 @@ def test_any_answer_is_a_value_or_an_application_exception(
     chunk_size: int,
 ) -> None:
     """Any status, headers and body."""
-    check(both, server.answer(status, body, headers=headers, chunk_size=chunk_size, close=True))
+    check(both, server.respond(status, body, headers=headers, chunk_size=chunk_size, close=True))
 
 
 @QUICK
@@ -122,13 +122,13 @@ def test_any_error_of_the_provider_is_an_application_exception(
     """Whatever name it has in its header, and whatever its body says."""
     body = {"message": message, "Message": message, "__type": name, "code": code}
     headers = {"x-amzn-errortype": name}
-    check(both, server.answer(status, json.dumps(body).encode(), headers=headers, close=True))
+    check(both, server.respond(status, json.dumps(body).encode(), headers=headers, close=True))
 
 
 @pytest.mark.parametrize("name", ["message", "Message", "errorMessage", "code", "__type"])
 def test_half_a_pair_of_surrogates_in_an_error(both: tuple[FaultServer, dict[str, Any]], name: str) -> None:
     """It is valid JSON, and nothing that UTF-8 can write."""
-    check(both, server.answer(500, b'{"%b":"\\ud800"}' % name.encode()))
+    check(both, server.respond(500, b'{"%b":"\\ud800"}' % name.encode()))
 
 
 @QUICK
@@ -147,7 +147,7 @@ def test_any_function_error_is_an_application_exception(
 ) -> None:
     """Of a Lambda `FunctionError` nothing can be relied upon but that it is one."""
     far_side, clients = both
-    far_side.default = server.answer(status, body, headers={"X-Amz-Function-Error": function_error})
+    far_side.default = server.respond(status, body, headers={"X-Amz-Function-Error": function_error})
     with pytest.raises(ApplicationException) as caught:
         clients["lambda"]._call("act", "test")
     assert is_whole(caught.value)

@@ -147,7 +147,7 @@ def test_close_from_another_thread(provider: str, run: Run) -> None:
 
     async def main() -> None:
         await ask_many(client, 3)
-        far_side.default = server.answer(429, headers={"Retry-After": "19"})
+        far_side.default = server.respond(429, headers={"Retry-After": "19"})
         call = asyncio.create_task(code_of(client._call("act", "test")))
         await asyncio.to_thread(far_side.wait_for, executions=4)
         await asyncio.sleep(0.1)
@@ -168,7 +168,7 @@ def test_close_while_calls_are_in_flight(provider: str, run: Run) -> None:
 
     def act(connection: server.Connection) -> None:
         assert opened.wait(30)
-        server.answer(body=b"1").act(connection)
+        server.respond(body=b"1").act(connection)
 
     async def main() -> None:
         calls = [asyncio.create_task(client._call("act", "test")) for _ in range(8)]
@@ -296,7 +296,7 @@ PHASES = {
     "sending": Phase(server.never_reads(), 0, 5_900_000),
     "waiting": Phase(server.silent(), 1),
     "reading": Phase(server.drip("body"), 1),
-    "between attempts": Phase(server.answer(429, headers={"Retry-After": "19"}), 1, connects=True),
+    "between attempts": Phase(server.respond(429, headers={"Retry-After": "19"}), 1, connects=True),
 }
 
 
@@ -368,7 +368,7 @@ def test_cancelling_at_random(provider: str) -> None:
     gc.collect()
     assert load.calls == 1500
     assert load.cancelled > 200
-    assert (load.lost(executed), load.doubled(executed), load.mixed_up, load.raw) == (0, 0, 0, [])
+    assert (load.lost(executed), load.executed_twice(executed), load.mixed_up, load.raw) == (0, 0, 0, [])
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
@@ -700,7 +700,7 @@ def test_headers_of_each_attempt(kind: type[Any], run: Run) -> None:
             return {"x-attempt": str(len(asked))}
 
     with FaultServer() as far_side, open_client(provider, far_side.url, Client) as client:
-        far_side.script(server.answer(429, headers={"Retry-After": "0"}))
+        far_side.script(server.respond(429, headers={"Retry-After": "0"}))
         run(client._call("act", Context.from_trace_id("one")))
         run(client._call("act", "two"))
         assert [request.headers["x-attempt"] for request in far_side.requests] == ["1", "2", "3"]

@@ -19,7 +19,7 @@ from pip_services4_commons.errors import (
 from pip_services4_components.config import ConfigParams
 from pip_services4_observability.log import LogLevel
 from support.clients import AUTH_CODE, config_for, failure, open_client
-from support.fault_server import FaultServer, Request, answer, gzip_answer
+from support.fault_server import FaultServer, Request, gzip_response, respond
 from support.recorders import RecordingLogger, references_to
 
 from pip_services4_serverless.clients import AzureFunctionClient
@@ -63,7 +63,7 @@ def test_the_body_has_a_length(size: int) -> None:
 def test_a_request_of_which_a_copy_is_sent_has_each_header_once() -> None:
     """Also in the second call, and in the second attempt of a call."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(429))
+        server.script(respond(429))
         client.call_command("get", "T", {"text": "long"})
         client.call_command("get", "T")
 
@@ -145,7 +145,7 @@ def test_a_netrc_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_cookies_are_not_kept() -> None:
     """A function's client is no browser: calls do not depend on each other."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(headers={"Set-Cookie": "session=1; Path=/"}))
+        server.script(respond(headers={"Set-Cookie": "session=1; Path=/"}))
         client.call_command("get", "T")
         client.call_command("get", "T")
 
@@ -190,7 +190,7 @@ def test_app_and_function_name_make_the_url() -> None:
 def test_connections_are_used_again() -> None:
     """A call does not pay for connecting each time."""
     with FaultServer() as server, open_client("azure", server.url, retries=0) as client:
-        server.script(answer(204, b""), answer(body={"id": "7"}, chunk_size=3), answer(500, b"<html>"), answer(404))
+        server.script(respond(204, b""), respond(body={"id": "7"}, chunk_size=3), respond(500, b"<html>"), respond(404))
         for _ in range(2):
             client.call_command("get", "T")
         for _ in range(2):
@@ -208,7 +208,7 @@ def test_connections_are_used_again() -> None:
 def test_a_redirect_is_not_followed(status: int) -> None:
     """The key stays at home, and so does the call."""
     with FaultServer() as elsewhere, FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(status, headers={"Location": f"{elsewhere.url}/api/f"}))
+        server.script(respond(status, headers={"Location": f"{elsewhere.url}/api/f"}))
         error = failure(client)
 
         assert isinstance(error, InvocationException)
@@ -222,15 +222,15 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 @pytest.mark.parametrize(
     ("step", "result"),
     [
-        (answer(204), None),
-        (answer(200, b""), None),
-        (answer(200, b'{"id": "7"}', content_type="text/plain; charset=utf-8"), {"id": "7"}),
-        (answer(200, b'"{\\"id\\": \\"1\\"}"', content_type="text/plain"), '{"id": "1"}'),
-        (answer(202, b"[1, 2]", content_type=""), [1, 2]),
-        (answer(200, b"created", content_type="text/plain"), "created"),
-        (answer(200, "žluť".encode("cp1250"), content_type="text/plain; charset=windows-1250"), "žluť"),
-        (answer(200, {"data": "x" * 300_000}, chunk_size=1000), {"data": "x" * 300_000}),
-        (gzip_answer(body=b'{"zipped": true}'), {"zipped": True}),
+        (respond(204), None),
+        (respond(200, b""), None),
+        (respond(200, b'{"id": "7"}', content_type="text/plain; charset=utf-8"), {"id": "7"}),
+        (respond(200, b'"{\\"id\\": \\"1\\"}"', content_type="text/plain"), '{"id": "1"}'),
+        (respond(202, b"[1, 2]", content_type=""), [1, 2]),
+        (respond(200, b"created", content_type="text/plain"), "created"),
+        (respond(200, "žluť".encode("cp1250"), content_type="text/plain; charset=windows-1250"), "žluť"),
+        (respond(200, {"data": "x" * 300_000}, chunk_size=1000), {"data": "x" * 300_000}),
+        (gzip_response(body=b'{"zipped": true}'), {"zipped": True}),
     ],
     ids=["204", "empty", "JSON as text", "JSON twice", "no type", "text", "text in cp1250", "chunks", "gzip"],
 )
@@ -245,7 +245,7 @@ def test_an_answer_is_read_as(step: Any, result: Any) -> None:
 def test_an_answer_that_is_of_no_use_is_an_error() -> None:
     """HTML with status 200 is no result."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(200, b"<html>", content_type="text/html"))
+        server.script(respond(200, b"<html>", content_type="text/html"))
         error = failure(client)
 
         assert isinstance(error, InvocationException)
@@ -265,7 +265,7 @@ PUBLISHED = (
 def test_an_error_of_a_published_service_is_restored() -> None:
     """With the body's status before HTTP's, and its misspelt stack trace."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(400, PUBLISHED, content_type="text/plain; charset=utf-8"))
+        server.script(respond(400, PUBLISHED, content_type="text/plain; charset=utf-8"))
         error = failure(client)
 
         assert type(error) is NotFoundException
@@ -297,7 +297,7 @@ def test_an_error_body_in_part(
 ) -> None:
     """Each becomes the best exception that can be made of it."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(400, body))
+        server.script(respond(400, body))
         error = failure(client)
 
         assert type(error) is exception
@@ -357,7 +357,7 @@ def test_a_key_that_is_no_header_is_refused_unseen(key: str) -> None:
 def test_a_secret_that_comes_back_is_masked() -> None:
     """Error pages quote what they were sent."""
     with FaultServer() as server, open_client("azure", server.url) as client:
-        server.script(answer(400, f"bad key {AUTH_CODE}".encode()))
+        server.script(respond(400, f"bad key {AUTH_CODE}".encode()))
         error = failure(client)
 
         assert "bad key" in error.message

@@ -37,7 +37,7 @@ from support.clients import (
     every_kind,
     open_client,
 )
-from support.fault_server import FaultServer, Request, answer, close_after_read, echo, silent
+from support.fault_server import FaultServer, Request, close_after_read, echo, respond, silent
 from support.recorders import RecordingLogger, references_to
 
 from pip_services4_serverless._rules.options import CALL_OPTIONS, TENANT_OPTIONS
@@ -97,7 +97,7 @@ def test_an_action_is_idempotent_by_keyword(provider: str) -> None:
 def test_retries_by_keyword(provider: str) -> None:
     """More or fewer than configured."""
     with FaultServer() as server, open_client(provider, server.url, retries=1) as client:
-        server.default = answer(429)
+        server.default = respond(429)
         for retries in (0, 2):
             before = server.executions
             with pytest.raises(InvocationException) as caught:
@@ -381,7 +381,7 @@ def test_a_tenant_is_sent(kind: Kind) -> None:
     """By every method, in the header of the service's model, and with each attempt; of this call alone."""
     with FaultServer() as server, open_own(kind, server.url) as client:
         for enter in entries(kind, client).values():
-            server.script(answer(429))
+            server.script(respond(429))
             enter(tenant_id="blue/1")
             enter()
             sent = [request.headers["x-amz-tenant-id"] for request in server.requests]

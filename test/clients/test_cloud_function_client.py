@@ -18,7 +18,7 @@ from pip_services4_commons.errors import (
 from pip_services4_components.config import ConfigParams
 from pip_services4_observability.log import LogLevel
 from support.clients import AUTH_TOKEN, BARE_CLIENTS, CLIENTS, KINDS, Kind, config_for, failure, open_client
-from support.fault_server import FaultServer, Request, Step, answer
+from support.fault_server import FaultServer, Request, Step, respond
 from support.recorders import RecordingLogger, references_to
 
 from pip_services4_serverless.clients import CloudFunctionClient
@@ -145,7 +145,7 @@ def test_a_timeout_that_google_cuts_short_is_warned_of(google: Kind, timeout: in
 def test_the_timeout_is_not_a_wait_between_attempts(google: Kind) -> None:
     """The toolkit's client takes it for the factor of its back-off: 60 s after the first retry."""
     with FaultServer() as server, open_client(google, server.url, retries=2) as client:
-        server.script(answer(429), answer(429))
+        server.script(respond(429), respond(429))
         client._call("get", "T")
 
         times = [request.time for request in server.requests]
@@ -175,28 +175,28 @@ def html(status: int, title: str, text: str = "") -> Step:
         f"<title>{status} {title}</title>\n</head>\n<body text=#000000 bgcolor=#ffffff>\n<h1>Error: {title}</h1>\n"
         f"<h2>{text}</h2>\n<h2></h2>\n</body></html>\n"
     )
-    return answer(status, page.encode(), content_type="text/html; charset=UTF-8")
+    return respond(status, page.encode(), content_type="text/html; charset=UTF-8")
 
 
 def status_of(code: int, status: str, message: str, **of: Any) -> Step:
     """An error as Google's APIs write it."""
-    return answer(code, {"error": {"code": code, "message": message, "status": status}}, **of)
+    return respond(code, {"error": {"code": code, "message": message, "status": status}}, **of)
 
 
 EXHAUSTED = status_of(429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Invocations'")
-NO_INSTANCE = answer(429, b"Rate exceeded.", content_type="text/plain")
+NO_INSTANCE = respond(429, b"Rate exceeded.", content_type="text/plain")
 CRASHED = html(
     500, "Server Error", "The server encountered an error and could not complete your request.<p>Please try again"
 )
-CRASHED_IN_FRAMEWORK = answer(
+CRASHED_IN_FRAMEWORK = respond(
     500, b"'order'", content_type="text/html; charset=utf-8", headers={"X-Google-Status": "crash"}
 )
-NOT_READY = answer(503, b"Service Unavailable", content_type="text/plain")
+NOT_READY = respond(503, b"Service Unavailable", content_type="text/plain")
 UNAVAILABLE = status_of(503, "UNAVAILABLE", "The service is currently unavailable", headers={"Retry-After": "0"})
-MALFORMED = answer(
+MALFORMED = respond(
     503, b"upstream connect error or disconnect/reset before headers", content_type="text/plain; charset=utf-8"
 )
-TIMED_OUT = answer(504, b"upstream request timeout", content_type="text/plain")
+TIMED_OUT = respond(504, b"upstream request timeout", content_type="text/plain")
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
@@ -236,7 +236,7 @@ def test_a_failure_of_google_is_retried_as_the_table_says(
         (status_of(400, "INVALID_ARGUMENT", "Bad"), BadRequestException, "BAD_REQUEST"),
         (html(413, "Request Entity Too Large"), BadRequestException, "PAYLOAD_TOO_LARGE"),
         (html(405, "Method Not Allowed"), InvocationException, "CALL_FAILED"),
-        (answer(200, {"code": "NO_ACTION"}), None, ""),
+        (respond(200, {"code": "NO_ACTION"}), None, ""),
     ],
     ids=["401", "403", "404", "400", "413", "405", "an error with 200"],
 )
@@ -278,7 +278,7 @@ def test_a_token_that_comes_back_is_masked(google: Kind, caplog: pytest.LogCaptu
     """With and without `Bearer`: error pages quote what they were sent."""
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server, open_client(google, server.url) as client:
-        server.default = answer(400, f"bad {AUTH_TOKEN}; Authorization: Bearer {AUTH_TOKEN}".encode())
+        server.default = respond(400, f"bad {AUTH_TOKEN}; Authorization: Bearer {AUTH_TOKEN}".encode())
         error = failure(client)
 
         assert "bad ***; Authorization: Bearer ***" in error.message

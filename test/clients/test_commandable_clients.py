@@ -10,7 +10,7 @@ from pip_services4_commons.errors import ConfigException, NotFoundException, Unk
 from pip_services4_components.context import Context
 from pip_services4_components.refer import Descriptor
 from support.clients import CLIENTS, PROVIDERS, config_for, every_kind, open_client
-from support.fault_server import FaultServer, answer
+from support.fault_server import FaultServer, respond
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
 
 provider = every_kind
@@ -164,7 +164,7 @@ def test_a_wrong_flag_is_refused_by_name(provider: str) -> None:
 def test_an_error_is_raised(provider: str) -> None:
     """And not returned."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        server.script(answer(404))
+        server.script(respond(404))
         with pytest.raises(NotFoundException):
             client.call_command("get", "T")
 

@@ -57,7 +57,7 @@ def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idemp
     with stage(fault, provider, idempotent, prepare) as staged:
         for variant in fault.variants or (Variant(()),):
             if variant.steps:
-                staged.meet(variant)
+                staged.respond_with(variant)
             executed, made = staged.executed(), len(staged.attempts)
             started = time.monotonic()
             if expected.error is None:
@@ -73,7 +73,7 @@ def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idemp
             assert len(staged.attempts) - made == expected.attempts
             check_time(seconds, fault, expected)
         if staged.server and fault.variants:
-            staged.server.default = server.answer(body=b"1")
+            staged.server.default = server.respond(body=b"1")
             assert is_answered(staged.client)
         watch.note_client(staged.client)
         if staged.server and staged.server.requests:
@@ -111,7 +111,7 @@ def is_answered(client: FunctionClient) -> bool:
 
 def test_a_decompression_bomb_fills_no_memory(provider: str) -> None:
     """400 MiB in 2 MB: reading it ends at the bound, and never holds much more."""
-    bomb = server.bomb(400 << 20)
+    bomb = server.gzip_bomb(400 << 20)
     with FaultServer() as far_side, open_client(provider, far_side.url) as client:
         far_side.default = bomb
         Path("/proc/self/clear_refs").write_text("5")  # from here on the peak is counted anew

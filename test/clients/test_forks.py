@@ -18,7 +18,7 @@ from pip_services4_components.refer import Descriptor, References
 from pip_services4_config.connect import ConnectionParams, MemoryDiscovery
 from support.clients import CLIENTS, config_for
 from support.fault_server import FaultServer
-from support.forks import CHILDREN, fork_under_load
+from support.forks import FIRST_CHILD, fork_under_load
 from support.load import load_server
 
 from pip_services4_serverless.clients import LambdaClient
@@ -32,7 +32,7 @@ def test_forks_under_load(provider: str) -> None:
         seen = fork_under_load(provider, server.url, FORKS, 60)
         executed = server.executed()
     assert (seen.children, seen.failed, seen.hung, seen.wrong) == (FORKS, 0, 0, 0)
-    assert [executed.get(CHILDREN + number) for number in range(FORKS)] == [1] * FORKS
+    assert [executed.get(FIRST_CHILD + number) for number in range(FORKS)] == [1] * FORKS
     assert set(executed.values()) == {1}
     assert len(executed) == FORKS + seen.calls + 1
     assert seen.calls > 0

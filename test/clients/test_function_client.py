@@ -50,13 +50,13 @@ from support.fault_server import (
     Connection,
     FaultServer,
     Step,
-    answer,
     close_after_read,
     refused_port,
     reset_after_read,
+    respond,
+    response_bytes,
     silent,
     truncated,
-    wire,
 )
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
 
@@ -71,7 +71,7 @@ def gate() -> tuple[Step, threading.Event]:
 
     def act(connection: Connection) -> None:
         event.wait(30)
-        connection.send(b"".join(wire(body={"gate": "open"})))
+        connection.send(b"".join(response_bytes(body={"gate": "open"})))
 
     return Step("gate", act), event
 
@@ -210,7 +210,7 @@ def test_configuring_again_replaces_all_options(provider: str) -> None:
         client.configure(config_for(provider, server.url, retries=0, prefix_commands=False))
         client.configure(config_for(provider, server.url))
         client.open("T")
-        server.script(answer(429))
+        server.script(respond(429))
 
         assert client.call_command("get", "T")["cmd"] == "dummies.get"
         assert server.executions == 2
@@ -349,7 +349,7 @@ def test_the_trace_id_travels_as_a_string(provider: str, context: Any) -> None:
 def test_an_exception_has_the_trace_id_as_a_string(provider: str, context: Any) -> None:
     """So that it can be written down and passed on."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        server.script(answer(400))
+        server.script(respond(400))
         error = failure(client, context=context)
 
         assert error.trace_id == "T"
@@ -360,7 +360,7 @@ def test_without_a_context_a_call_has_a_trace_id_of_its_own(provider: str) -> No
     """Its exception tells which, and the next call has another."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.call_command("get", None)
-        server.script(answer(400))
+        server.script(respond(400))
         error = failure(client, context=None)
 
         first, second = (request.json()["trace_id"] for request in server.requests)
@@ -412,7 +412,7 @@ def test_the_callers_parameters_stay_as_they_are(provider: str) -> None:
     """Also when the call is made again."""
     params = Untouchable(order=Untouchable(id="7", text="ž"))
     with FaultServer() as server, open_client(provider, server.url) as client:
-        server.script(answer(429))
+        server.script(respond(429))
         client.call_command("get", "T", params)
 
         assert params == {"order": {"id": "7", "text": "ž"}}
@@ -456,7 +456,7 @@ def test_who_is_refused_tries_again(provider: str) -> None:
 def test_there_are_so_many_attempts(provider: str, options: dict[str, Any], attempts: int) -> None:
     """`options.retries` after the first, three by default; the error is the last one's."""
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
-        server.default = answer(429)
+        server.default = respond(429)
         error = failure(client)
 
         assert (error.code, error.status) == ("TOO_MANY_REQUESTS", 429)
@@ -468,7 +468,7 @@ def test_there_are_so_many_attempts(provider: str, options: dict[str, Any], atte
 def test_the_wait_has_nothing_to_do_with_the_timeout(provider: str) -> None:
     """The first is 100 ms at most."""
     with FaultServer() as server, open_client(provider, server.url, timeout=20000, retries=1) as client:
-        server.script(answer(429))
+        server.script(respond(429))
         client.call_command("get", "T")
 
         first, second = server.requests
@@ -481,7 +481,7 @@ def test_the_wait_has_nothing_to_do_with_the_timeout(provider: str) -> None:
 def test_a_retry_after_is_waited_for(provider: str) -> None:
     """The far side knows best when it is ready."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        server.script(answer(429, headers={"Retry-After": "1"}))
+        server.script(respond(429, headers={"Retry-After": "1"}))
         client.call_command("get", "T")
 
         first, second = server.requests
@@ -495,7 +495,7 @@ def test_a_retry_after_is_waited_for(provider: str) -> None:
 def test_a_retry_after_that_is_too_long_ends_the_call(provider: str, retry_after: str, options: dict[str, Any]) -> None:
     """At once, with the error that asked for it."""
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
-        server.default = answer(503, headers={"Retry-After": retry_after})
+        server.default = respond(503, headers={"Retry-After": retry_after})
         start = monotonic()
         error = failure(client)
 
@@ -540,7 +540,7 @@ def test_the_total_bounds_an_attempt(provider: str) -> None:
 def test_the_total_bounds_all_attempts(provider: str) -> None:
     """However many are left."""
     with FaultServer() as server, open_client(provider, server.url, total_timeout=1000, retries=1000) as client:
-        server.default = answer(429)
+        server.default = respond(429)
         start = monotonic()
 
         assert failure(client).code == "TOO_MANY_REQUESTS"
@@ -563,7 +563,7 @@ def test_close_ends_a_wait(provider: str) -> None:
         open_client(provider, server.url) as client,
         ThreadPoolExecutor(1) as pool,
     ):
-        server.default = answer(429, headers={"Retry-After": "15"})
+        server.default = respond(429, headers={"Retry-After": "15"})
         call = pool.submit(failure, client)
         server.wait_for(executions=1)
         client.close("T")
@@ -620,7 +620,7 @@ def test_an_interrupt_ends_a_wait(provider: str) -> None:
 
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.set_references(references_to(logger=Interrupting()))
-        server.default = answer(429, headers={"Retry-After": "15"})
+        server.default = respond(429, headers={"Retry-After": "15"})
         start = monotonic()
         with pytest.raises(KeyboardInterrupt):
             client.call_command("get", "T")
@@ -680,7 +680,7 @@ def test_a_status_has_its_exception(
     """Whatever the body is, so long as it describes no error of pip-services."""
     with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
         for body in (b"", b"<html>Bad gateway</html>", b"[1]", b'"text"', b"{}", b"\xff\xfe"):
-            server.script(answer(status, body, content_type="text/html"))
+            server.script(respond(status, body, content_type="text/html"))
             error = failure(client)
 
             assert type(error) is exception
@@ -779,7 +779,7 @@ def test_a_failed_call_is_counted_traced_and_logged_as_an_error_once(provider: s
     logger, counters, tracer = RecordingLogger(), RecordingCounters(), RecordingTracer()
     with FaultServer() as server, open_client(provider, server.url, retries=1) as client:
         client.set_references(references_to(logger=logger, counters=counters, tracer=tracer))
-        server.default = answer(429)
+        server.default = respond(429)
         with pytest.raises(InvocationException) as caught:
             client.call_command("get", "T")
 
@@ -851,7 +851,7 @@ def test_the_toolkits_own_observers_work(
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.set_references(references)
         client.call_command("get", context)
-        server.script(answer(404), reset_after_read())
+        server.script(respond(404), reset_after_read())
         for exception in (NotFoundException, ConnectionException):
             with pytest.raises(exception):
                 client.call_command("get", context)
@@ -882,7 +882,7 @@ def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
             client.configure(config_for(provider, server.url, **options))
             assert client._timeout == timeout
         client.open("T")
-        server.script(silent(), answer(429))
+        server.script(silent(), respond(429))
 
         assert failure(client).code == "CALL_TIMEOUT"
         assert failure(client).code == "TOO_MANY_REQUESTS"

@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 from pip_services4_commons.errors import ConfigException, UnauthorizedException
+from support.blocking import background_loop
 from support.clients import AUTH_CODE, CLIENTS, KINDS, Kind, config_for, failure, open_client
-from support.driven import background_loop
-from support.fault_server import Connection, FaultServer, Request, Step, answer, echo, raw
+from support.fault_server import Connection, FaultServer, Request, Step, echo, raw, respond
 from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
 from support.issuers import HEADER, SCOPE, Issuer, client_with_identity, running_issuer
 from support.load import load_server
@@ -136,14 +136,14 @@ def call_at_once(client: Any, count: int = MANY) -> list[Any]:
 def test_a_call_carries_the_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """Of the platform's identity, for the scope or the function's URL."""
     with client_with_identity(kind, function.url) as client:
-        assert issuer.executions == issuer.connections == 0 or not issuer.asked
+        assert issuer.executions == issuer.connections == 0 or not issuer.token_requests
         client._call("get", "T", {})
     assert sent_tokens(function) == issuer.issued
     if kind == "azure":
-        assert issuer.asked[0]["resource"] == SCOPE.removesuffix("/.default")
-        assert "client_id" not in issuer.asked[0]
+        assert issuer.token_requests[0]["resource"] == SCOPE.removesuffix("/.default")
+        assert "client_id" not in issuer.token_requests[0]
     else:
-        assert issuer.asked[0]["audience"] == f"{function.url}/dummies"
+        assert issuer.token_requests[0]["audience"] == f"{function.url}/dummies"
 
 
 def test_opening_asks_nobody(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
@@ -160,7 +160,7 @@ def test_a_thousand_calls_ask_once(kind: Kind, issuer: Issuer, function: FaultSe
         for number in range(1000):
             assert client._call("get", "T", {"number": number})["number"] == number
     assert set(sent_tokens(function)) == set(issuer.issued)
-    assert (function.executions, len(issuer.asked)) == (1000, 1)
+    assert (function.executions, len(issuer.token_requests)) == (1000, 1)
 
 
 def test_the_key_is_sent_as_well(issuer: Issuer, function: FaultServer) -> None:
@@ -178,8 +178,8 @@ def test_what_the_token_is_for(issuer: Issuer, function: FaultServer) -> None:
         client._call("get", "T", {})
     with client_with_identity(Kind("google"), function.url, {"audience": "https://orders.example"}) as client:
         client._call("get", "T", {})
-    assert issuer.asked[0]["client_id"] == "99999999-8888"
-    assert issuer.asked[1]["audience"] == "https://orders.example"
+    assert issuer.token_requests[0]["client_id"] == "99999999-8888"
+    assert issuer.token_requests[1]["audience"] == "https://orders.example"
 
 
 def test_the_query_is_no_part_of_the_audience(issuer: Issuer, function: FaultServer) -> None:
@@ -189,7 +189,7 @@ def test_the_query_is_no_part_of_the_audience(issuer: Issuer, function: FaultSer
         client.configure({"connection.uri": f"{function.url}/orders?v=1", "credential.identity": "default"})
         client.open()
         client._call("get", "T", {})
-    assert issuer.asked[0]["audience"] == f"{function.url}/orders"
+    assert issuer.token_requests[0]["audience"] == f"{function.url}/orders"
 
 
 def test_a_service_account_file(
@@ -208,7 +208,7 @@ def test_a_service_account_file(
     account = {"type": "service_account", "client_email": "a@shop.iam.gserviceaccount.com", "private_key_id": "1"}
     file.write_text(json.dumps({**account, "private_key": key.decode(), "token_uri": f"{issuer.url}/msi/token"}))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    issuer.instead = answer(200, {"id_token": issuer.token()})
+    issuer.instead_of_token = respond(200, {"id_token": issuer.token()})
     with client_with_identity(Kind("google"), function.url) as client:
         client._call("get", "T", {})
     assert sent_tokens(function) == issuer.issued
@@ -219,10 +219,10 @@ def test_a_service_account_file(
 
 def test_all_wait_for_the_first_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """However many calls begin at once, one request is made for them."""
-    issuer.before = lambda: time.sleep(0.3)  # the others come meanwhile
+    issuer.before_token = lambda: time.sleep(0.3)  # the others come meanwhile
     with client_with_identity(kind, function.url, timeout=5000) as client:
         assert call_at_once(client) == list(range(MANY))
-    assert len(issuer.asked) == 1
+    assert len(issuer.token_requests) == 1
     assert set(sent_tokens(function)) == set(issuer.issued)
 
 
@@ -235,14 +235,14 @@ def test_a_token_is_renewed_before_it_ends(
     with client_with_identity(kind, function.url, timeout=1000) as client:
         client._call("get", "T", {})
         later(3600 - 200)
-        issuer.before = lambda: go_on.wait(10)
+        issuer.before_token = lambda: go_on.wait(10)
         assert call_at_once(client) == list(range(MANY))
-        until(lambda: len(issuer.asked) == 2)
+        until(lambda: len(issuer.token_requests) == 2)
         assert set(sent_tokens(function)) == {issuer.issued[0]}
         go_on.set()
         until(lambda: not renewals_of(client))
         assert call_at_once(client) == list(range(MANY))
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
     assert sent_tokens(function)[-MANY:] == [issuer.issued[1]] * MANY
 
 
@@ -253,9 +253,9 @@ def test_a_token_that_has_ended_is_not_sent(
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         later(3601)
-        issuer.life = 7200
+        issuer.lifetime = 7200
         assert call_at_once(client) == list(range(MANY))
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
     assert sent_tokens(function)[1:] == [issuer.issued[1]] * MANY
 
 
@@ -265,17 +265,17 @@ def test_an_issuer_that_is_down_does_not_matter_yet(
     """While the token holds, and it is not asked again with each call."""
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
-        issuer.instead = REFUSED
+        issuer.instead_of_token = REFUSED
         later(3600 - 200)
         client._call("get", "T", {})
-        until(lambda: len(issuer.asked) == 2)
+        until(lambda: len(issuer.token_requests) == 2)
         until(lambda: not renewals_of(client))
         for _ in range(20):
             client._call("get", "T", {})
-        assert len(issuer.asked) == 2
+        assert len(issuer.token_requests) == 2
         later(3600 - 150)
         client._call("get", "T", {})
-        until(lambda: len(issuer.asked) == 3)
+        until(lambda: len(issuer.token_requests) == 3)
     assert set(sent_tokens(function)) == {issuer.issued[0]}
 
 
@@ -286,37 +286,37 @@ def test_a_token_that_has_ended_is_not_sent_when_the_issuer_is_down(
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         later(3601)
-        issuer.instead = REFUSED
+        issuer.instead_of_token = REFUSED
         for _ in range(3):
             assert failure(client).code == "NO_CREDENTIALS"
-    assert (function.executions, len(issuer.asked)) == (1, 4)
+    assert (function.executions, len(issuer.token_requests)) == (1, 4)
 
 
 def test_tokens_that_end_soon(issuer: Issuer, function: FaultServer) -> None:
     """A token with less than the usual time is used for half of it, before another is asked for."""
-    issuer.life = 60
+    issuer.lifetime = 60
     with client_with_identity(Kind("azure"), function.url) as client:
         for _ in range(20):
             client._call("get", "T", {})
-    assert len(issuer.asked) == 1
+    assert len(issuer.token_requests) == 1
 
 
 # --- Issuers that give none ---
 
 
-HTML = answer(200, b"<html>Sign in</html>", content_type="text/html")
-WITHOUT_END = answer(200, {"access_token": "Opaque-hunter2-token"})
-WITHOUT_TYPE = answer(200, b"hunter", content_type="")
-NO_NUMBER = answer(200, {"access_token": "Opaque-hunter2-token", "expires_on": "soon"})
-REFUSED = answer(400, {"statusCode": 400, "message": "There is no identity"})
-CUT = answer(200, b'{"access_token": "Opaque-hunter2-token", "expires_')
-CUT_TOKEN = answer(200, b"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQodd.hunter2", content_type="text/html")
+HTML = respond(200, b"<html>Sign in</html>", content_type="text/html")
+WITHOUT_END = respond(200, {"access_token": "Opaque-hunter2-token"})
+WITHOUT_TYPE = respond(200, b"hunter", content_type="")
+NO_NUMBER = respond(200, {"access_token": "Opaque-hunter2-token", "expires_on": "soon"})
+REFUSED = respond(400, {"statusCode": 400, "message": "There is no identity"})
+CUT = respond(200, b'{"access_token": "Opaque-hunter2-token", "expires_')
+CUT_TOKEN = respond(200, b"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQodd.hunter2", content_type="text/html")
 
 
 @pytest.mark.parametrize("instead", [HTML, WITHOUT_END, WITHOUT_TYPE, NO_NUMBER, REFUSED, CUT, CUT_TOKEN])
 def test_an_odd_issuer(kind: Kind, instead: Step, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
     """The error has the library's as its cause, no token is shown, nothing is sent. The next call asks again."""
-    issuer.instead = instead
+    issuer.instead_of_token = instead
     with client_with_identity(kind, function.url) as client:
         client.set_references(watch.references())
         error = failure(client)
@@ -325,14 +325,14 @@ def test_an_odd_issuer(kind: Kind, instead: Step, issuer: Issuer, function: Faul
         assert error.__cause__.__cause__ is not None
         watch.note(error)
         assert function.connections == 0
-        issuer.instead = None
+        issuer.instead_of_token = None
         assert client._call("get", "T", {"a": 1})["a"] == 1
     assert watch.leaks() == []
 
 
 def test_a_key_error_of_the_library(issuer: Issuer, function: FaultServer) -> None:
     """It is the cause, like any other: google-auth looks up a header without asking whether it is there."""
-    issuer.instead = WITHOUT_TYPE
+    issuer.instead_of_token = WITHOUT_TYPE
     with client_with_identity(Kind("google"), function.url) as client:
         assert isinstance(failure(client).__cause__.__cause__, KeyError)
 
@@ -361,7 +361,7 @@ def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultS
     """All calls end in their time, with one request between them; when the token comes, the next call has it."""
     go_on = threading.Event()
 
-    issuer.before = lambda: go_on.wait(10)
+    issuer.before_token = lambda: go_on.wait(10)
     options: dict[str, Any] = {option: 400}
     with client_with_identity(kind, function.url, **options) as client:
         began = time.monotonic()
@@ -372,13 +372,13 @@ def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultS
         go_on.set()
         until(lambda: len(issuer.issued) == 1)
         assert client._call("get", "T", {"a": 1})["a"] == 1
-    assert len(issuer.asked) == 1
+    assert len(issuer.token_requests) == 1
 
 
 @pytest.mark.timing
 def test_a_token_comes_out_of_the_attempts_time(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """The function has what is left."""
-    issuer.before = lambda: time.sleep(0.5)
+    issuer.before_token = lambda: time.sleep(0.5)
     function.default = Step("hold", Connection.hold)
     with client_with_identity(kind, function.url, timeout=900) as client:
         began = time.monotonic()
@@ -391,21 +391,21 @@ def test_a_renewal_that_hangs_is_given_up(
 ) -> None:
     """Another one is begun after a while."""
     go_on = threading.Event()
-    issuer.before = lambda: go_on.wait(10)
+    issuer.before_token = lambda: go_on.wait(10)
     with client_with_identity(Kind("azure"), function.url, timeout=300) as client:
         assert failure(client).code == "NO_CREDENTIALS"
         monkeypatch.setattr(_identity, "_RENEWAL_TIMEOUT", 0)
-        issuer.before = lambda: None
+        issuer.before_token = lambda: None
         assert client._call("get", "T", {"a": 1})["a"] == 1
         go_on.set()
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
 
 
 @pytest.mark.timing
 def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """At once, as it ends other waits; and of a call that comes too late to be seen by it."""
     asked, go_on = threading.Event(), threading.Event()
-    issuer.before = lambda: asked.set() or go_on.wait(10)  # type: ignore[func-returns-value]
+    issuer.before_token = lambda: asked.set() or go_on.wait(10)  # type: ignore[func-returns-value]
     with client_with_identity(kind, function.url) as client, ThreadPoolExecutor(2) as pool:
         identity = client._state.transport.handle.identity
         calls = [pool.submit(failure, client) for _ in range(2)]
@@ -423,7 +423,7 @@ def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function
     for error in errors:
         assert (error.code, error.details.get_as_string("attempts")) == ("NOT_OPENED", "1")
         assert "The client was closed while a call waited for a token of " in error.message
-    assert (len(issuer.asked), function.connections) == (1, 0)
+    assert (len(issuer.token_requests), function.connections) == (1, 0)
 
 
 def test_an_error_whose_text_cannot_be_read(capfd: pytest.CaptureFixture[str]) -> None:
@@ -504,40 +504,40 @@ def test_a_token_that_cannot_be_sent(fetched: Any, watch: Watch) -> None:
 
 def test_a_refused_token_is_renewed_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """The call is made again with another token, for it was refused before the function ran."""
-    function.script(answer(200, {"a": 0}), answer(401, b"", headers=CHALLENGE))
+    function.script(respond(200, {"a": 0}), respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         assert client._call("get", "T", {"a": 1})["a"] == 1
     assert sent_tokens(function) == [issuer.issued[0], issuer.issued[0], issuer.issued[1]]
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
 
 
 def test_a_call_is_not_repeated_without_end(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
     """One renewal and one repetition; then the refusal is the error. The issuer is left alone for a while."""
-    function.default = answer(401, b"who are you?", headers=CHALLENGE, content_type="text/html")
+    function.default = respond(401, b"who are you?", headers=CHALLENGE, content_type="text/html")
     with client_with_identity(kind, function.url, retries=5, idempotent=True) as client:
         error = failure(client)
         assert isinstance(error, UnauthorizedException)
         assert (error.status, error.details.get_as_string("attempts")) == (401, "2")
         assert "token of its identity" in error.message or "an ID token was sent" in error.message
-        assert (function.executions, len(issuer.asked)) == (2, 2)
+        assert (function.executions, len(issuer.token_requests)) == (2, 2)
         failure(client)
-        assert (function.executions, len(issuer.asked)) == (3, 2)
+        assert (function.executions, len(issuer.token_requests)) == (3, 2)
         later(61)
         failure(client)
-        assert (function.executions, len(issuer.asked)) == (5, 3)
+        assert (function.executions, len(issuer.token_requests)) == (5, 3)
 
 
 @pytest.mark.parametrize(
     "step",
     [
-        answer(401, b"no"),
-        answer(401, b"no", headers={"WWW-Authenticate": 'Basic realm="shop"'}),
-        answer(401, b"no", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
-        answer(401, {"code": "NOT_SIGNED", "message": "no"}, headers=CHALLENGE),
-        answer(403, b"no", headers=CHALLENGE),
+        respond(401, b"no"),
+        respond(401, b"no", headers={"WWW-Authenticate": 'Basic realm="shop"'}),
+        respond(401, b"no", headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'}),
+        respond(401, {"code": "NOT_SIGNED", "message": "no"}, headers=CHALLENGE),
+        respond(403, b"no", headers=CHALLENGE),
     ],
     ids=["no challenge", "another scheme", "another error", "an error of pip-services", "403"],
 )
@@ -546,12 +546,12 @@ def test_what_is_not_repeated(kind: Kind, step: Step, issuer: Issuer, function: 
     function.default = step
     with client_with_identity(kind, function.url, idempotent=True) as client:
         assert failure(client).status in (401, 403)
-    assert (function.executions, len(issuer.asked)) == (1, 1)
+    assert (function.executions, len(issuer.token_requests)) == (1, 1)
 
 
 def test_no_retries_is_no_repetition(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """`options.retries` bounds this attempt too. The next call has a new token."""
-    function.script(answer(401, b"", headers=CHALLENGE))
+    function.script(respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url, retries=0) as client:
         assert failure(client).code == "UNAUTHORIZED"
         assert client._call("get", "T", {"a": 1})["a"] == 1
@@ -561,7 +561,7 @@ def test_no_retries_is_no_repetition(kind: Kind, issuer: Issuer, function: Fault
 
 def test_a_static_key_is_not_repeated(kind: Kind, function: FaultServer) -> None:
     """There is no other one."""
-    function.default = answer(401, b"", headers=CHALLENGE)
+    function.default = respond(401, b"", headers=CHALLENGE)
     with open_client(kind, function.url, idempotent=True) as client:
         assert failure(client).code == "UNAUTHORIZED"
     assert function.executions == 1
@@ -574,19 +574,19 @@ def test_many_calls_that_are_refused_at_once(kind: Kind, issuer: Issuer, functio
         old = issuer.issued[0]
 
         def step(request: Request) -> Step:
-            return answer(401, b"", headers=CHALLENGE) if old.encode() in request.head else echo()
+            return respond(401, b"", headers=CHALLENGE) if old.encode() in request.head else echo()
 
         function.default = step
         assert call_at_once(client) == list(range(MANY))
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
 
 
 def test_a_refused_token_and_an_issuer_that_is_down(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
     """The call says what is missing. Later ones use the old token until there is another: others may accept it."""
-    function.script(answer(200, {}), answer(401, b"", headers=CHALLENGE))
+    function.script(respond(200, {}), respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
-        issuer.instead = REFUSED
+        issuer.instead_of_token = REFUSED
         assert failure(client).code == "NO_CREDENTIALS"
         assert client._call("get", "T", {"a": 1})["a"] == 1
     assert set(sent_tokens(function)) == set(issuer.issued)
@@ -594,7 +594,7 @@ def test_a_refused_token_and_an_issuer_that_is_down(kind: Kind, issuer: Issuer, 
 
 def test_errors_say_what_was_sent(function: FaultServer, issuer: Issuer) -> None:
     """The key, the token, both or nothing."""
-    function.default = answer(401, b"no")
+    function.default = respond(401, b"no")
     said = []
     for credential in ({}, {"auth_code": AUTH_CODE}):
         with client_with_identity(Kind("azure"), function.url, credential) as client:
@@ -669,13 +669,13 @@ def test_no_token_is_shown(kind: Kind, issuer: Issuer, function: FaultServer, wa
         with client_with_identity(kind, function.url) as client:
             client.set_references(watch.references())
             client._call("get", "T", {})
-            function.script(answer(401, b"", headers=CHALLENGE))
+            function.script(respond(401, b"", headers=CHALLENGE))
             client._call("get", "T", {})
             tokens = ", ".join(issuer.issued)
             for status in (400, 401, 500):
-                function.script(answer(status, {"message": f"not {tokens}"}))
+                function.script(respond(status, {"message": f"not {tokens}"}))
                 watch.note(failure(client))
-            function.script(answer(500, {"code": "OUCH", "message": tokens, "details": {tokens: [tokens]}}))
+            function.script(respond(500, {"code": "OUCH", "message": tokens, "details": {tokens: [tokens]}}))
             watch.note(failure(client))
             logging.getLogger("urllib3.connectionpool").debug("sent %s", tokens)
             watch.note_client(client)
@@ -742,9 +742,9 @@ def test_interrupts_at_random_moments(
         seen = interrupt_calls(client, 300, 8, kind_of_interrupt)
         executed = server.executed()
     gc.collect()
-    assert (seen.hangs, seen.mixed_up, seen.others) == (0, 0, [])
-    assert (seen.lost(executed), seen.doubled(executed)) == (0, 0)
-    assert seen.fired > 50
+    assert (seen.hung, seen.mixed_up, seen.others) == (0, 0, [])
+    assert (seen.lost(executed), seen.executed_twice(executed)) == (0, 0)
+    assert seen.raised > 50
     assert fetched > 100
 
 
@@ -782,7 +782,7 @@ def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function
             asked.set()
             assert go_on.wait(20)
 
-    issuer.before = hold_the_first
+    issuer.before_token = hold_the_first
     code = FORK.format(tests=str(Path(__file__).parents[1]), kind=provider, url=function.url)
     environment = {name: value for name, value in os.environ.items() if name != "COVERAGE_PROCESS_START"}
     with subprocess.Popen(
@@ -796,7 +796,7 @@ def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function
         assert program.stdout.readline() == "0\n"
         go_on.set()
         assert program.wait(20) == 0
-    assert len(issuer.asked) == 2
+    assert len(issuer.token_requests) == 2
     assert function.executions == 2
 
 
@@ -808,7 +808,7 @@ def test_cancelling_a_call_that_waits(issuer: Issuer, function: FaultServer) -> 
         asked.set()
         assert go_on.wait(10)
 
-    issuer.before = held
+    issuer.before_token = held
 
     async def main(client: Any) -> Any:
         calls = [asyncio.create_task(client._call("get", "T", {"number": number})) for number in range(4)]
@@ -821,7 +821,7 @@ def test_cancelling_a_call_that_waits(issuer: Issuer, function: FaultServer) -> 
         done = asyncio.run(main(client.client))
     assert isinstance(done[0], asyncio.CancelledError)
     assert [each["number"] for each in done[1:]] == [1, 2, 3]
-    assert len(issuer.asked) == 1
+    assert len(issuer.token_requests) == 1
 
 
 # --- What is configured ---

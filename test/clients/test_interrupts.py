@@ -31,11 +31,11 @@ def test_interrupts_at_random_moments(provider: str, kind: type[BaseException]) 
             seen = interrupt_calls(client, INTERRUPTS, SECONDS, kind)
         executed = server.executed()
     gc.collect()
-    assert (seen.hangs, seen.mixed_up, seen.others) == (0, 0, [])
-    assert (seen.lost(executed), seen.doubled(executed)) == (0, 0)
-    assert 0 <= seen.swallowed < 0.02 * seen.fired
+    assert (seen.hung, seen.mixed_up, seen.others) == (0, 0, [])
+    assert (seen.lost(executed), seen.executed_twice(executed)) == (0, 0)
+    assert 0 <= seen.suppressed < 0.02 * seen.raised
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
-    assert seen.fired > 100
+    assert seen.raised > 100
 
 
 @pytest.mark.parametrize("failures", [failures_of_requests, failures_of_botocore])

@@ -26,8 +26,8 @@ from pip_services4_commons.errors import (
     UnauthorizedException,
 )
 from pip_services4_components.config import ConfigParams
-from support.clients import ACCESS_ID, ACCESS_KEY, ARN, SESSION_TOKEN, config_for, failure, open_client, words
-from support.fault_server import FaultServer, Request, answer, close_after_read
+from support.clients import ACCESS_ID, ACCESS_KEY, ARN, SESSION_TOKEN, config_for, failure, open_client, short_message
+from support.fault_server import FaultServer, Request, close_after_read, respond
 
 from pip_services4_serverless.clients import LambdaClient
 
@@ -316,7 +316,7 @@ def test_a_roles_keys_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """For which the chain asks another service of AWS."""
     with FaultServer() as sts, FaultServer() as server:
         role(monkeypatch, tmp_path, sts)
-        sts.script(answer(200, GIVEN, content_type="text/xml"))
+        sts.script(respond(200, GIVEN, content_type="text/xml"))
         request = called(server, "connection.arn", ARN)
 
         assert "Credential=ROLES/" in request.headers["authorization"]
@@ -328,7 +328,7 @@ def test_a_role_that_is_denied_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path
     denied = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
     with FaultServer() as sts:
         role(monkeypatch, tmp_path, sts)
-        sts.script(answer(403, denied, content_type="text/xml"))
+        sts.script(respond(403, denied, content_type="text/xml"))
         error = refused("connection.arn", ARN)
 
         assert error.code == "NO_CREDENTIALS"
@@ -367,8 +367,8 @@ def test_renewed_keys_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         client = opened("connection.uri", server.url, "connection.arn", ARN)
         for token in ("first-token", "second-token", "third-token"):
             write_keys(keys, token)
-            server.script(answer(403, {"Message": "no: first-token second-token third-token"}))
-            message = words(failure(client))
+            server.script(respond(403, {"Message": "no: first-token second-token third-token"}))
+            message = short_message(failure(client))
             assert server.requests[-1].headers["x-amz-security-token"] == token
             assert token not in message
         client.close("T")
@@ -418,7 +418,7 @@ def test_the_session_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> Non
 def test_a_secret_that_comes_back_is_masked() -> None:
     """Error answers quote what they were sent."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(400, {"Message": f"bad token {SESSION_TOKEN}"}))
+        server.script(respond(400, {"Message": f"bad token {SESSION_TOKEN}"}))
         error = failure(client)
 
         assert "bad token" in error.message
@@ -432,7 +432,7 @@ def test_a_secret_that_comes_back_is_masked() -> None:
 def test_nothing_is_none(body: bytes) -> None:
     """A function that returns None answers with either."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(200, body))
+        server.script(respond(200, body))
 
         assert client.call_command("get", "T") is None
 
@@ -441,7 +441,7 @@ def test_nothing_is_none(body: bytes) -> None:
 def test_a_value_is_read(value: Any) -> None:
     """Of every kind and size."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(200, value))
+        server.script(respond(200, value))
 
         assert client.call_command("get", "T") == value
 
@@ -450,10 +450,10 @@ def test_connections_are_used_again() -> None:
     """A call does not pay for connecting each time, nor after an error."""
     with FaultServer() as server, open_client("lambda", server.url, retries=0) as client:
         server.script(
-            answer(200, b""),
-            answer(202, b""),
-            answer(500, b"<html>"),
-            answer(200, {"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"}),
+            respond(200, b""),
+            respond(202, b""),
+            respond(500, b"<html>"),
+            respond(200, {"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"}),
         )
         client.call_command("get", "T")
         client.call_one_way("get", "T")
@@ -473,7 +473,7 @@ def test_connections_are_used_again() -> None:
 def test_a_one_way_call_returns_none(method: str, body: bytes) -> None:
     """As soon as Lambda has taken it, whatever its answer holds."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(202, body))
+        server.script(respond(202, body))
         assert getattr(client, method)("get", "T", {"id": "7"}) is None
 
         (request,) = server.requests
@@ -485,11 +485,11 @@ def test_a_one_way_call_returns_none(method: str, body: bytes) -> None:
 def test_a_one_way_call_that_failed_is_an_error() -> None:
     """Emulators run it at once, and say so with a 202."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(202, {"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"}))
+        server.script(respond(202, {"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"}))
         with pytest.raises(InvocationException) as caught:
             client.call_one_way("get", "T")
 
-        assert (caught.value.code, words(caught.value)) == ("FUNCTION_ERROR", "no")
+        assert (caught.value.code, short_message(caught.value)) == ("FUNCTION_ERROR", "no")
 
 
 @pytest.mark.parametrize(("one_way", "limit"), [(False, 6 * MIB), (True, MIB)])
@@ -497,7 +497,7 @@ def test_a_payload_has_a_limit(one_way: bool, limit: int) -> None:
     """At it the call is made, over it nothing is sent."""
     frame = len(json.dumps({"text": "", "cmd": "get", "trace_id": "T"}))
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.default = answer(202 if one_way else 200, b"")
+        server.default = respond(202 if one_way else 200, b"")
         call = client.call_one_way if one_way else client._call
         call("get", "T", {"text": "x" * (limit - frame)})
         assert len(server.requests[0].body) == limit
@@ -576,12 +576,12 @@ def test_a_functions_error_is_raised(
 ) -> None:
     """And never returned, nor sent again: the function ran."""
     with FaultServer() as server, open_client("lambda", server.url, idempotent=True) as client:
-        server.script(answer(status, body, headers={"X-Amz-Function-Error": "Unhandled"}))
+        server.script(respond(status, body, headers={"X-Amz-Function-Error": "Unhandled"}))
         error = failure(client)
 
         assert type(error) is exception
         assert (error.code, error.status, error.trace_id) == (code, error_status, "T")
-        assert message in (None, words(error))
+        assert message in (None, short_message(error))
         if isinstance(body, dict) and "ValueError" in body.values():
             assert error.details["error_type"] == "ValueError"
             assert error.details["stack_trace"] == "a\nb"
@@ -624,7 +624,7 @@ def test_an_error_of_aws_has_its_exception(
     """It is named by a header; by default only what was not started is sent again."""
     monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
     with FaultServer() as server, open_client("lambda", server.url, retries=1, idempotent=idempotent) as client:
-        server.default = answer(status, {"Message": "it says why"}, headers={"x-amzn-errortype": f"{name}:http://x/"})
+        server.default = respond(status, {"Message": "it says why"}, headers={"x-amzn-errortype": f"{name}:http://x/"})
         error = failure(client)
 
         assert type(error) is exception
@@ -652,12 +652,12 @@ def test_an_error_of_aws_has_its_exception(
 def test_the_words_of_any_error_body_are_kept(body: Any, said: str) -> None:
     """An emulator's too, and those of a proxy before Lambda: the body is quoted where no known field has any."""
     with FaultServer() as server:
-        server.default = answer(502, body)
+        server.default = respond(502, body)
         client = opened("connection.uri", server.url, "connection.arn", ARN, *KEYS)
         error = failure(client)
         client.close("T")
 
-    assert (error.code, words(error)) == ("CALL_FAILED", f"The response has status 502: {said}")
+    assert (error.code, short_message(error)) == ("CALL_FAILED", f"The response has status 502: {said}")
 
 
 @pytest.mark.defect(26)
@@ -670,7 +670,7 @@ def test_the_words_of_any_error_body_are_kept(body: Any, said: str) -> None:
 def test_an_error_body_of_any_kind_leaves_the_status(body: bytes, headers: dict[str, str]) -> None:
     """botocore's parser alone would raise its own on most of them."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(answer(500, body, headers=headers))
+        server.script(respond(500, body, headers=headers))
         error = failure(client)
 
         assert type(error) is InvocationException
@@ -688,7 +688,7 @@ def test_aws_own_retries_are_off(monkeypatch: pytest.MonkeyPatch, mode: str) -> 
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     monkeypatch.setenv("AWS_RETRY_MODE", mode)
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.default = answer(500)
+        server.default = respond(500)
         failure(client)
         server.script(close_after_read())
         failure(client)

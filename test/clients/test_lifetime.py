@@ -31,7 +31,7 @@ class Gate:
 
     def _act(self, connection: server.Connection) -> None:
         assert self.opened.wait(30)
-        server.answer(body=b"1").act(connection)
+        server.respond(body=b"1").act(connection)
 
 
 def outcome(call: Callable[[], Any]) -> object:
@@ -60,10 +60,10 @@ def test_calls_in_flight_end_with_their_result(provider: str) -> None:
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("answer", [server.answer(429, headers={"Retry-After": "19"}), server.reset_after_read()])
+@pytest.mark.parametrize("answer", [server.respond(429, headers={"Retry-After": "19"}), server.reset_after_read()])
 def test_close_ends_a_wait_for_the_next_attempt(provider: str, answer: Step) -> None:
     """A call that waits to be sent again is told `NOT_OPENED`, at once, and is not sent again."""
-    waits = answer.name == "answer"
+    waits = answer.name == "respond"
     with FaultServer() as far_side, ThreadPoolExecutor(1) as threads:
         far_side.default = answer
         with open_client(provider, far_side.url, idempotent=True, retries=1000) as client:
@@ -162,7 +162,7 @@ def test_close_frees_connections_at_once(provider: str) -> None:
     try:
         with FaultServer() as far_side:
             with open_client(provider, far_side.url, retries=0, timeout=500) as client:
-                far_side.script(server.answer(500), server.truncated(), server.silent(), server.reset_after_read())
+                far_side.script(server.respond(500), server.truncated(), server.silent(), server.reset_after_read())
                 codes = [outcome(lambda: client._call("act", "test")) for _ in range(4)]
                 assert codes == ["CALL_FAILED", "NO_RESPONSE", "CALL_TIMEOUT", "NO_RESPONSE"]
                 client._call("act", "test")
@@ -175,7 +175,7 @@ def test_close_frees_connections_at_once(provider: str) -> None:
 def test_a_failed_call_leaves_no_cycle(provider: str) -> None:
     """An error that its caller is done with frees the call's frames and payload: nothing waits for the collector."""
     with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        far_side.default = server.answer(400)
+        far_side.default = server.respond(400)
         outcome(lambda: client._call("act", "test"))
         gc.collect()
         gc.disable()

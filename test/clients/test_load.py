@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.clients import open_client
-from support.load import TIMEOUT, Resources, Told, load_server, run
+from support.load import TIMEOUT, Resources, Result, load_server, run
 
 CALLS = 1000
 
@@ -17,12 +17,12 @@ def test_nothing_is_lost_doubled_mixed_up_or_leaked(provider: str) -> None:
         executed = server.executed()
     leaked = Resources().more_than(before)
     assert (load.raw, load.calls) == ([], CALLS)
-    assert (load.lost(executed), load.doubled(executed), load.count(Told.MIXED_UP)) == (0, 0, 0)
-    said = load.count(Told.ANSWER) + load.count(Told.FAILED)
-    assert said <= sum(executed.values()) <= said + load.count(Told.ANSWER_LOST)
+    assert (load.lost(executed), load.executed_twice(executed), load.count(Result.MIXED_UP)) == (0, 0, 0)
+    said = load.count(Result.RETURNED) + load.count(Result.FAILED)
+    assert said <= sum(executed.values()) <= said + load.count(Result.RESPONSE_LOST)
     assert leaked == {"threads": 0, "sockets": 0, "descriptors": 0}
-    assert load.count(Told.ANSWER) > 0.8 * CALLS
-    assert min(load.count(Told.FAILED), load.count(Told.ANSWER_LOST)) > 0
+    assert load.count(Result.RETURNED) > 0.8 * CALLS
+    assert min(load.count(Result.FAILED), load.count(Result.RESPONSE_LOST)) > 0
 
 
 def test_an_idempotent_load_executes_more_and_loses_less(provider: str) -> None:
@@ -31,6 +31,6 @@ def test_an_idempotent_load_executes_more_and_loses_less(provider: str) -> None:
         with open_client(provider, server.url, timeout=TIMEOUT, idempotent=True) as client:
             load = run(client, CALLS // 5)
         executed = server.executed()
-    assert (load.lost(executed, idempotent=True), load.count(Told.MIXED_UP)) == (0, 0)
-    assert load.doubled(executed) > 0
-    assert load.count(Told.ANSWER_LOST) < CALLS // 5 / 100
+    assert (load.lost(executed, idempotent=True), load.count(Result.MIXED_UP)) == (0, 0)
+    assert load.executed_twice(executed) > 0
+    assert load.count(Result.RESPONSE_LOST) < CALLS // 5 / 100

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pip_services4_commons.errors import BadRequestException, ConfigException
 from pip_services4_components.context import Context
+from support.blocking import BlockingFacade
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, CLIENTS, config_for, every_kind, open_client
-from support.driven import Driven
 from support.fault_server import FaultServer
 
 import pip_services4_serverless as package
@@ -134,6 +134,6 @@ def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str,
 def test_a_context_is_taken(provider: str, context: Any) -> None:
     """An `IContext`, a trace id, or none."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        assert isinstance(client, Driven) or client.is_open()
+        assert isinstance(client, BlockingFacade) or client.is_open()
         client.call("get", context)
         assert server.requests[0].json()["trace_id"] or not context

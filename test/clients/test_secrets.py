@@ -124,26 +124,26 @@ def repeat(told: str, how: str) -> Step:
         "chunk size": lambda: server.raw(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + header + b"\r\n{}\r\n", then="close"
         ),
-        "content type": lambda: server.answer(200, b"<p>", content_type=told),
-        "content type of an error": lambda: server.answer(500, b"<p>", content_type=told),
-        "error's name": lambda: server.answer(500, b"", headers={"x-amzn-errortype": told}),
-        "any header": lambda: server.answer(500, b"", headers={"X-Echo": told}),
+        "content type": lambda: server.respond(200, b"<p>", content_type=told),
+        "content type of an error": lambda: server.respond(500, b"<p>", content_type=told),
+        "error's name": lambda: server.respond(500, b"", headers={"x-amzn-errortype": told}),
+        "any header": lambda: server.respond(500, b"", headers={"X-Echo": told}),
         "garbage headers": lambda: server.garbage_headers(header + b" no colon here"),
-        "redirect": lambda: server.answer(302, b"", headers={"Location": f"http://127.0.0.1:9/?{told}"}),
-        "retry after": lambda: server.answer(400, b"", headers={"Retry-After": told}),
-        "page": lambda: server.answer(200, HTML.format(told).encode()),
-        "page at the cut": lambda: server.answer(500, b"x" * 195 + header),
-        "percent": lambda: server.answer(500, "".join(f"%{byte:02X}" for byte in header).encode()),
-        "bad gzip": lambda: server.answer(200, header, headers={"Content-Encoding": "gzip"}),
+        "redirect": lambda: server.respond(302, b"", headers={"Location": f"http://127.0.0.1:9/?{told}"}),
+        "retry after": lambda: server.respond(400, b"", headers={"Retry-After": told}),
+        "page": lambda: server.respond(200, HTML.format(told).encode()),
+        "page at the cut": lambda: server.respond(500, b"x" * 195 + header),
+        "percent": lambda: server.respond(500, "".join(f"%{byte:02X}" for byte in header).encode()),
+        "bad gzip": lambda: server.respond(200, header, headers={"Content-Encoding": "gzip"}),
         **{
-            f"{kind} in {encoding}": partial(server.answer, status, HTML.format(told).encode(encoding))
+            f"{kind} in {encoding}": partial(server.respond, status, HTML.format(told).encode(encoding))
             for kind, status in (("page", 200), ("error", 500))
             for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")
         },
-        "error as JSON in utf-16": lambda: server.answer(
+        "error as JSON in utf-16": lambda: server.respond(
             500, json.dumps({"message": told, told: [told]}).encode("utf-16")
         ),
-        "function's error in utf-16": lambda: server.answer(
+        "function's error in utf-16": lambda: server.respond(
             200,
             json.dumps({"errorMessage": told, "errorType": told}).encode("utf-16"),
             headers={"X-Amz-Function-Error": "Unhandled"},
@@ -221,7 +221,7 @@ def locals_below(error: BaseException) -> Iterator[str]:
 def test_local_variables_show_no_key(provider: str) -> None:
     """Where a crash report has them: of a call that ends without a response, they would have the whole request."""
     steps = (
-        server.answer(500),
+        server.respond(500),
         server.silent(),
         server.bad_status_line(),
         server.reset_after_read(),
@@ -282,7 +282,7 @@ def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
     """A call that fails while another error is handled has it behind it; it may hold the caller's own settings."""
     settings = {"key": SECRETS[provider][0]}
     with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        for step in (server.answer(500), server.bad_status_line(), server.answer(200, b"<p>")):
+        for step in (server.respond(500), server.bad_status_line(), server.respond(200, b"<p>")):
             far_side.default = step
             handled = LookupError(settings)
             behind: list[BaseException | None] = []
@@ -408,7 +408,7 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
                     client._call("act", "test")
                 except ApplicationException as error:
                     watch.note(error)
-        assert PROXY_BASIC in proxy.seen.decode()
+        assert PROXY_BASIC in proxy.received.decode()
     with (
         server.refused_port() as port,
         environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
@@ -524,7 +524,7 @@ def test_a_redirect_takes_the_key_nowhere(provider: str, to: str) -> None:
     """Not followed: the other host is not even connected to, and a loop is not entered."""
     with FaultServer() as far_side, FaultServer() as other, open_client(provider, far_side.url) as client:
         location = other.url.replace("127.0.0.1", "localhost") if to == "another host" else "/api/dummies"
-        far_side.default = server.answer(307, headers={"Location": location})
+        far_side.default = server.respond(307, headers={"Location": location})
         assert failure(client).code == "UNEXPECTED_REDIRECT"
         assert (other.connections, far_side.executions) == (0, 1)
 
@@ -551,9 +551,9 @@ def test_proxies_of_the_environment_are_used(provider: str, variable: str) -> No
                 assert client._call("act", "test", {"a": 1})["a"] == 1
         assert far_side.executions == 2
         assert far_side.connections == 1
-        (asked,) = proxy.asked
+        (asked,) = proxy.request_lines
         assert asked.startswith(f"CONNECT 127.0.0.1:{far_side.port}" if tls else f"POST {far_side.url}/")
-        assert (MARK.encode() in proxy.seen) is not bool(tls)
+        assert (MARK.encode() in proxy.received) is not bool(tls)
 
 
 def test_a_proxy_needs_no_scheme(provider: str) -> None:
@@ -565,7 +565,7 @@ def test_a_proxy_needs_no_scheme(provider: str) -> None:
         open_client(provider, far_side.url) as client,
     ):
         client._call("act", "test")
-        assert (len(proxy.asked), far_side.executions) == (1, 1)
+        assert (len(proxy.request_lines), far_side.executions) == (1, 1)
 
 
 def test_no_proxy_is_honoured(provider: str) -> None:
@@ -577,7 +577,7 @@ def test_no_proxy_is_honoured(provider: str) -> None:
         open_client(provider, far_side.url) as client,
     ):
         client._call("act", "test")
-        assert (proxy.asked, far_side.executions) == ([], 1)
+        assert (proxy.request_lines, far_side.executions) == ([], 1)
 
 
 @pytest.mark.timing

@@ -59,7 +59,7 @@ def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
     def run() -> float:
         with stage(patient, provider, idempotent=True) as staged:
             if patient.variants:
-                staged.meet(patient.variants[0])
+                staged.respond_with(patient.variants[0])
             started = time.monotonic()
             with pytest.raises(ApplicationException):
                 staged.client._call("act", "test", patient.params)
@@ -88,7 +88,7 @@ def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
 def test_a_wait_that_does_not_fit_is_not_begun(provider: str, seconds: str) -> None:
     """A `Retry-After` that `total_timeout` leaves no room for ends the call at once, with the error it came with."""
     with FaultServer() as far_side, open_client(provider, far_side.url, total_timeout=5000) as client:
-        far_side.default = server.answer(429, headers={"Retry-After": seconds})
+        far_side.default = server.respond(429, headers={"Retry-After": seconds})
         started = time.monotonic()
         with pytest.raises(ApplicationException) as caught:
             client._call("act", "test")

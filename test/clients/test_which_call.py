@@ -26,7 +26,12 @@ def address(provider: str, far_side: FaultServer) -> str:
 
 @pytest.mark.parametrize(
     "step",
-    [server.answer(500, b"<h1>No</h1>"), server.answer(404, b""), server.close_after_read(), server.answer(body=b"<")],
+    [
+        server.respond(500, b"<h1>No</h1>"),
+        server.respond(404, b""),
+        server.close_after_read(),
+        server.respond(body=b"<"),
+    ],
     ids=["500", "404", "lost", "not JSON"],
 )
 def test_message_and_details_name_the_call(provider: str, step: server.Step) -> None:
@@ -54,9 +59,9 @@ def test_a_restored_error_keeps_its_words(provider: str) -> None:
         "message": "No such order",
         "details": {"a": 1},
     }
-    step = server.answer(400, body)
+    step = server.respond(400, body)
     if provider == "lambda":
-        step = server.answer(
+        step = server.respond(
             200,
             {"errorType": "NotFoundException", "errorMessage": "No such order"},
             headers={"X-Amz-Function-Error": "Unhandled"},
@@ -72,14 +77,14 @@ def test_a_restored_error_keeps_its_words(provider: str) -> None:
 def test_attempts_are_counted(provider: str) -> None:
     """All that were made."""
     with FaultServer() as far_side, open_client(provider, far_side.url, retries=2) as client:
-        far_side.default = server.answer(429)
+        far_side.default = server.respond(429)
         error = error_of(client)
     assert (error.details["attempts"], error.message.endswith(", 3 attempts)")) == ("3", True)
 
 
 def test_a_functions_error_has_its_type() -> None:
     """`division by zero` alone says nothing."""
-    step = server.answer(
+    step = server.respond(
         200,
         {"errorType": "ZeroDivisionError", "errorMessage": "division by zero"},
         headers={"X-Amz-Function-Error": "Unhandled"},
@@ -94,7 +99,7 @@ def test_a_functions_error_has_its_type() -> None:
 def test_a_401_says_whether_a_key_was_sent(key: str) -> None:
     """By its header's name, without the key."""
     with FaultServer() as far_side:
-        far_side.default = server.answer(401, b"")
+        far_side.default = server.respond(401, b"")
         client = CLIENTS["azure"]("dummies")
         config = config_for("azure", far_side.url)
         config.put("credential.auth_code", key)
@@ -118,7 +123,7 @@ def test_a_foreign_body_is_kept(provider: str) -> None:
 def test_a_query_is_not_shown() -> None:
     """It may hold what its owner takes for a secret."""
     with FaultServer() as far_side:
-        far_side.default = server.answer(500)
+        far_side.default = server.respond(500)
         client = CLIENTS["azure"]("dummies")
         client.configure({"connection.uri": f"{far_side.url}/api/f?tenant=hunter2", "options.retries": 0})
         with client:

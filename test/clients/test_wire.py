@@ -22,7 +22,7 @@ from support.clients import ARN, every_base, failure, open_client
 from support.fault_server import FaultServer, Step
 from support.proxy import Proxy
 from support.responses import FRAMED, Sample
-from support.sockets import keepalive_of, socket_to
+from support.sockets import keepalive_settings, socket_to
 
 from pip_services4_serverless.clients import FunctionClient, LambdaClient
 
@@ -65,7 +65,9 @@ def test_no_prefix_of_a_response_is_a_result(provider: str, sample: Sample, tls:
 
 def test_of_a_function_error_no_prefix_is_a_result() -> None:
     """Lambda says in a header that the function failed: cut before it, the response is lost."""
-    head, body = fault.wire(body={"errorMessage": "No"}, headers={"X-Amz-Function-Error": "Unhandled", "X-Last": "1"})
+    head, body = fault.response_bytes(
+        body={"errorMessage": "No"}, headers={"X-Amz-Function-Error": "Unhandled", "X-Last": "1"}
+    )
     with FaultServer(keep=0) as server, open_client("lambda", server.url, retries=0) as client:
         for end in range(len(head) + len(body)):
             server.default = fault.raw((head + body)[:end], then="close")
@@ -76,7 +78,7 @@ def test_of_a_function_error_no_prefix_is_a_result() -> None:
 
 def test_of_an_error_the_status_counts_from_its_whole_head_on(provider: str) -> None:
     """Not before: then nobody knows."""
-    head, body = fault.wire(404, {"message": "No"}, headers={"x-amzn-errortype": "ResourceNotFoundException"})
+    head, body = fault.response_bytes(404, {"message": "No"}, headers={"x-amzn-errortype": "ResourceNotFoundException"})
     with FaultServer(keep=0) as server, open_client(provider, server.url, retries=0) as client:
         for end in range(len(head) + len(body)):
             server.default = fault.raw((head + body)[:end], then="close")
@@ -89,15 +91,15 @@ def test_of_an_error_the_status_counts_from_its_whole_head_on(provider: str) -> 
 @TLS
 def test_bytes_behind_a_response_answer_no_other_call(provider: str, tls: str | None, bundle: str) -> None:
     """Wherever the response ends in the reader's buffer; whatever is behind it."""
-    second = b"".join(fault.wire(body=b'"of another"'))
+    second = b"".join(fault.response_bytes(body=b'"of another"'))
     with FaultServer(tls, keep=0) as server, open_client(provider, server.url, retries=0) as client:
         for size in (100, 16 * 1024, 64 * 1024):
             for offset in (-len(second), -1, 0, 1):
                 for behind in (second, b"\r\n"):
-                    length = size + offset - len(fault.wire(body=b"", length=size)[0]) - 2
-                    first = b"".join(fault.wire(body=b'"%b"' % (b"x" * max(length, 1))))
-                    step, is_sent = fault.sent(first + behind)
-                    server.script(step, fault.answer(body=b'"mine"'))
+                    length = size + offset - len(fault.response_bytes(body=b"", length=size)[0]) - 2
+                    first = b"".join(fault.response_bytes(body=b'"%b"' % (b"x" * max(length, 1))))
+                    step, is_sent = fault.send_and_signal(first + behind)
+                    server.script(step, fault.respond(body=b'"mine"'))
                     assert set(outcome(client)) == {"x"}
                     assert is_sent.wait(30)  # what comes later than the next request cannot be told from its response
                     assert outcome(client) == "mine"
@@ -109,7 +111,7 @@ def test_bytes_behind_a_response_answer_no_other_call(provider: str, tls: str | 
 def test_a_call_in_an_except_block_ends_with_its_own_error(provider: str) -> None:
     """Not with the exception that is handled there."""
     with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
-        server.default = fault.answer(length=10**10)
+        server.default = fault.respond(length=10**10)
         try:
             raise KeyError("of the caller")
         except KeyError:
@@ -124,7 +126,7 @@ def test_an_early_refusal_is_seen_and_the_request_not_sent_again(provider: str, 
     """413 and the end of the connection, eight of eight; an idempotent client makes one attempt each."""
 
     def act(connection: fault.Connection) -> None:
-        connection.send(b"".join(fault.wire(413)))
+        connection.send(b"".join(fault.response_bytes(413)))
         connection.close()
 
     params = {"text": "x" * 5_900_000}  # more than the buffers of a connection hold
@@ -255,7 +257,7 @@ def test_calls_go_through_the_environments_proxy(
     ):
         for _ in range(2):
             assert client._call("act", "test", params)["text"] == params["text"]
-        assert (server.connections, len(proxy.asked)) == (1, 1)
+        assert (server.connections, len(proxy.request_lines)) == (1, 1)
 
 
 @pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
@@ -268,7 +270,7 @@ def test_an_https_proxy_is_verified_with_the_targets_authorities(
         open_client(provider, server.url, retries=0) as client,
     ):
         assert outcome(client) == "CANNOT_CONNECT"
-        assert (proxy.seen, server.connections) == (b"", 0)
+        assert (proxy.received, server.connections) == (b"", 0)
 
 
 def test_no_proxy_leads_past_it(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +278,7 @@ def test_no_proxy_leads_past_it(provider: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with proxied(monkeypatch, None) as (server, proxy), open_client(provider, server.url) as client:
         assert client._call("act", "test")
-        assert proxy.asked == []
+        assert proxy.request_lines == []
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4"])
@@ -307,7 +309,7 @@ def test_keepalive_is_set_as_the_option_says(
     with FaultServer(tls) as server, open_client(provider, server.url, **options) as client:
         client._call("act", "test")
         with socket_to(server.port) as sock:
-            probes, first, between = keepalive_of(sock)
+            probes, first, between = keepalive_settings(sock)
         assert probes == (seconds is not None)
         assert seconds is None or (first, between) == (seconds, seconds)
 
@@ -341,7 +343,7 @@ def test_awss_own_keepalive_setting_is_honoured(
         with opened(client):
             client._call("act", "test")
             with socket_to(server.port) as sock:
-                probes, first, _ = keepalive_of(sock)
+                probes, first, _ = keepalive_settings(sock)
         assert (probes, first if probes else None) == (seconds is not None, seconds)
 
 

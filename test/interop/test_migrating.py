@@ -112,10 +112,10 @@ def test_the_code_of_a_missing_connection(provider: str) -> None:
 
 # What the far side does, by the beginning of a row of the page's table of codes.
 ANSWERS = {
-    "status 404": far_side.answer(404, b""),
-    "status 429": far_side.answer(429, b""),
-    "status 500": far_side.answer(500, b""),
-    "the response is not valid JSON": far_side.answer(200, b"{"),
+    "status 404": far_side.respond(404, b""),
+    "status 429": far_side.respond(429, b""),
+    "status 500": far_side.respond(500, b""),
+    "the response is not valid JSON": far_side.respond(200, b"{"),
     "the connection was lost": far_side.reset_after_read(),
 }
 

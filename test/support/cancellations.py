@@ -15,7 +15,7 @@ from typing import Any
 
 from pip_services4_serverless.clients import AsyncFunctionClient
 
-from .load import Load, Told
+from .load import Load, Result
 
 
 class Cancellations(Load):
@@ -27,11 +27,11 @@ class Cancellations(Load):
 
     @property
     def cancelled(self) -> int:
-        return self.count(Told.CANCELLED)
+        return self.count(Result.CANCELLED)
 
     @property
     def mixed_up(self) -> int:
-        return self.count(Told.MIXED_UP)
+        return self.count(Result.MIXED_UP)
 
 
 def cancel_calls(
@@ -62,7 +62,7 @@ async def _run(
     async def work() -> None:
         for question in questions:
             begun = monotonic()
-            call = asyncio.create_task(result.ask_awaited(client, question))
+            call = asyncio.create_task(result.make_async_call(client, question))
             if random.random() < 0.75:  # noqa: S311
                 for _ in range(random.randint(1, 4)):  # noqa: S311 (rounds of the loop: the first begins the call)
                     await asyncio.sleep(0)

@@ -26,7 +26,7 @@ from pip_services4_serverless.clients import (
     LambdaClient,
 )
 
-from .driven import Driven, background_loop
+from .blocking import BlockingFacade, background_loop
 
 
 class Kind(str):
@@ -90,7 +90,7 @@ class _Clients(dict[str, Any]):
 
     def __getitem__(self, kind: str) -> Any:
         if isinstance(kind, Kind) and kind.is_async:
-            return lambda *args: Driven(self._asynchronous[kind](*args))
+            return lambda *args: BlockingFacade(self._asynchronous[kind](*args))
         return super().__getitem__(kind)
 
 
@@ -141,7 +141,7 @@ def open_client(provider: str, url: str, name: str = "dummies", **options: Any) 
         client.close("test")
 
 
-def words(error: ApplicationException) -> str:
+def short_message(error: ApplicationException) -> str:
     """An error's message without what it says of the call and of the type of a function's error."""
     message = str(error.message).partition(" (calling ")[0]
     error_type = str((error.details or {}).get("error_type") or "")

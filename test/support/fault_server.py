@@ -1,7 +1,7 @@
 """A scripted HTTP/1.1 server at socket level. It answers well, badly, partly, late or never, and counts what it ran.
 
     with FaultServer() as server:
-        server.script(reset_after_read(), answer(body={"ok": True}))
+        server.script(reset_after_read(), respond(body={"ok": True}))
         ...  # drive a client against server.url
         assert server.executions == 2
 
@@ -44,7 +44,7 @@ TLS_FAULTS = ("broken", "reset", "silent", "drip")
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-class Gone(Exception):  # noqa: N818 - the end of a connection, and no error
+class ConnectionEnded(Exception):  # noqa: N818 - the end of a connection, and no error
     """The client went away, or the server stops."""
 
 
@@ -88,7 +88,7 @@ class Connection:
         for position in range(len(data)):
             self.send(data[position : position + 1])
             if self.stopping.wait(interval):
-                raise Gone
+                raise ConnectionEnded
 
     def receive(self) -> bytes:
         """What has come, at least a byte."""
@@ -143,7 +143,7 @@ class Connection:
                 self.send(b"This is not TLS.\r\n" * 4)
             elif fault == "reset":
                 self.reset()
-                raise Gone
+                raise ConnectionEnded
             self.linger()
 
     def read_head(self) -> Request | None:
@@ -184,12 +184,12 @@ class Connection:
     def _line(self) -> bytes:
         line = self._reader.readline()
         if not line.endswith(b"\n"):
-            raise Gone
+            raise ConnectionEnded
         return line
 
     def _some(self, data: bytes, size: int = 1) -> bytes:
         if len(data) < size:
-            raise Gone
+            raise ConnectionEnded
         return data
 
 
@@ -325,7 +325,7 @@ class FaultServer:
                     early = step
             if early:
                 early.act(connection)
-        except (Gone, ConnectionError, ssl.SSLError):
+        except (ConnectionEnded, ConnectionError, ssl.SSLError):
             pass
         except Exception as error:
             self.errors.append(error)
@@ -362,7 +362,7 @@ class FaultServer:
             self._changed.notify_all()
 
 
-def wire(
+def response_bytes(
     status: int = 200,
     body: Any = b"{}",
     headers: Pairs = (),
@@ -412,7 +412,7 @@ def raw(*chunks: bytes, then: str = "keep", at: str = "request", name: str = "ra
     return Step(name, act, at)
 
 
-def sent(data: bytes) -> tuple[Step, threading.Event]:
+def send_and_signal(data: bytes) -> tuple[Step, threading.Event]:
     """Send these bytes and keep the connection; the event is set when all of them have left."""
     done = threading.Event()
 
@@ -423,9 +423,11 @@ def sent(data: bytes) -> tuple[Step, threading.Event]:
     return Step("raw", act), done
 
 
-def answer(status: int = 200, body: Any = b"{}", **of: Any) -> Step:
+def respond(status: int = 200, body: Any = b"{}", **of: Any) -> Step:
     """Answer, as `wire` says."""
-    return raw(b"".join(wire(status, body, **of)), then="close" if of.get("close") else "keep", name="answer")
+    return raw(
+        b"".join(response_bytes(status, body, **of)), then="close" if of.get("close") else "keep", name="respond"
+    )
 
 
 def echo(transform: Callable[[Request], tuple[int, Pairs, Any]] | None = None) -> Step:
@@ -435,14 +437,14 @@ def echo(transform: Callable[[Request], tuple[int, Pairs, Any]] | None = None) -
         request = connection.request
         assert request
         status, headers, body = transform(request) if transform else (200, (), request.body)
-        connection.send(b"".join(wire(status, body, headers)))
+        connection.send(b"".join(response_bytes(status, body, headers)))
 
     return Step("echo", act)
 
 
-def answer_early(status: int = 413, **of: Any) -> Step:
+def respond_early(status: int = 413, **of: Any) -> Step:
     """Answer while the request's body is still unread, as a front end does that refuses it; nothing is executed."""
-    return raw(b"".join(wire(status, **of)), then="linger", at="head", name="answer_early")
+    return raw(b"".join(response_bytes(status, **of)), then="linger", at="head", name="respond_early")
 
 
 def silent() -> Step:
@@ -457,7 +459,7 @@ def never_reads() -> Step:
 
 def stall_head(**of: Any) -> Step:
     """Half the head, then silence."""
-    head, _ = wire(**of)
+    head, _ = response_bytes(**of)
     return raw(head[: len(head) // 2], then="hold", name="stall_head")
 
 
@@ -478,7 +480,7 @@ def drip(what: str, interval: float = 0.02, **of: Any) -> Step:
     """
     filler: Pairs = {"head": {"x-filler": "x" * 1000}, "body": {}, "chunks": {}}[what]
     parts: dict[str, Any] = {"body": "x" * 1000, "headers": filler, "chunk_size": int(what == "chunks")}
-    head, body = wire(**parts | of)
+    head, body = response_bytes(**parts | of)
 
     def act(connection: Connection) -> None:
         if what == "head":
@@ -523,12 +525,12 @@ def close_after_read() -> Step:
 
 def idle_close(**of: Any) -> Step:
     """Answer as if the connection stayed, and close it."""
-    return raw(b"".join(wire(**of)), then="close", name="idle_close")
+    return raw(b"".join(response_bytes(**of)), then="close", name="idle_close")
 
 
 def black_hole_idle(**of: Any) -> Step:
     """Answer, and let whatever comes later on that connection vanish: unread, unexecuted, unanswered."""
-    return raw(b"".join(wire(**of)), then="hold", name="black_hole_idle")
+    return raw(b"".join(response_bytes(**of)), then="hold", name="black_hole_idle")
 
 
 def bad_status_line(line: bytes = b"HTTP/one.one OK 200") -> Step:
@@ -550,19 +552,19 @@ def transfer_encoding(coding: str) -> Step:
 def informational(*codes: int, **of: Any) -> Step:
     """Interim answers, such as 100 and 103, before the real one."""
     interim = [b"HTTP/1.1 %03d Interim\r\n\r\n" % code for code in codes]
-    return raw(*interim, b"".join(wire(**of)), name="informational")
+    return raw(*interim, b"".join(response_bytes(**of)), name="informational")
 
 
 def wrong_length(by: int, **of: Any) -> Step:
     """A Content-Length that is too long (and then the connection's end) or too short (and the connection stays)."""
-    head, body = wire(**of)
+    head, body = response_bytes(**of)
     head = head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) + by))
     return raw(head + body, then="close" if by > 0 else "keep", name="wrong_length")
 
 
-def gzip_answer(status: int = 200, body: bytes = b"{}", **of: Any) -> Step:
+def gzip_response(status: int = 200, body: bytes = b"{}", **of: Any) -> Step:
     """A compressed answer."""
-    return raw(b"".join(_zipped(gzip.compress(body), status, **of)), name="gzip_answer")
+    return raw(b"".join(_zipped(gzip.compress(body), status, **of)), name="gzip_response")
 
 
 def broken_gzip(**of: Any) -> Step:
@@ -570,23 +572,23 @@ def broken_gzip(**of: Any) -> Step:
     return raw(b"".join(_zipped(gzip.compress(b"{}")[:10] + b"\xff" * 20, **of)), name="broken_gzip")
 
 
-def bomb(size: int = 101 << 20, **of: Any) -> Step:
+def gzip_bomb(size: int = 101 << 20, **of: Any) -> Step:
     """A small gzip answer that inflates to `size` bytes of good JSON."""
-    return raw(b"".join(_zipped(_bomb(size), **of)), name="bomb")
+    return raw(b"".join(_zipped(_bomb(size), **of)), name="gzip_bomb")
 
 
-def big(size: int, **of: Any) -> Step:
+def large(size: int, **of: Any) -> Step:
     """An answer of `size` bytes: a JSON string."""
-    return raw(b"".join(wire(body=b'"%b"' % (b"x" * (size - 2)), **of)), name="big")
+    return raw(b"".join(response_bytes(body=b'"%b"' % (b"x" * (size - 2)), **of)), name="large")
 
 
 def _half(**of: Any) -> bytes:
-    head, body = wire(**of)
+    head, body = response_bytes(**of)
     return head + body[: len(body) // 2]
 
 
 def _zipped(body: bytes, status: int = 200, headers: Pairs = (), **of: Any) -> tuple[bytes, bytes]:
-    return wire(status, body, {"Content-Encoding": "gzip", **dict(headers)}, **of)
+    return response_bytes(status, body, {"Content-Encoding": "gzip", **dict(headers)}, **of)
 
 
 @functools.cache

@@ -99,7 +99,7 @@ class Stage(NamedTuple):
         """How many requests the server may have run: those that it read completely and did not reject."""
         return self.server.executions - self.server.steps["refused"] if self.server else 0
 
-    def meet(self, variant: Variant) -> None:
+    def respond_with(self, variant: Variant) -> None:
         """Make the server respond to the next call with this variant."""
         assert self.server
         self.server.script(*variant.steps[:-1])
@@ -134,7 +134,7 @@ def stage(
         resources.callback(client.close, "test")
         result = Stage(client, far_side, [])
         if fault.before:
-            result.meet(Variant((fault.before,)))
+            result.respond_with(Variant((fault.before,)))
             client._call("before", "test")
             assert far_side
             if fault.before.name == "idle_close":
@@ -197,7 +197,7 @@ THROTTLED = always_retried(InvocationException, "TOO_MANY_REQUESTS", 429)
 
 def refused(status: int, **of: Any) -> Step:
     """The response of a front end that did not run the function."""
-    return dataclasses.replace(server.answer(status, **of), name="refused")
+    return dataclasses.replace(server.respond(status, **of), name="refused")
 
 
 def one(step: Step) -> tuple[Variant, ...]:
@@ -213,16 +213,16 @@ def late(make: Callable[[], Step]) -> Step:
     return Step("late", lambda connection: make().act(connection))
 
 
-def statuses(*numbers: int, make: Callable[..., Step] = server.answer, **of: Any) -> tuple[Variant, ...]:
+def statuses(*numbers: int, make: Callable[..., Step] = server.respond, **of: Any) -> tuple[Variant, ...]:
     of = {"body": b"<h1>No</h1>", "content_type": "text/html"} | of
     return tuple(Variant((make(number, **of),), number) for number in numbers)
 
 
 def function_error(body: Any, status: int = 200) -> Step:
-    return server.answer(status, body, headers={"X-Amz-Function-Error": "Unhandled"})
+    return server.respond(status, body, headers={"X-Amz-Function-Error": "Unhandled"})
 
 
-def aws_error(status: int, name: str, make: Callable[..., Step] = server.answer) -> Variant:
+def aws_error(status: int, name: str, make: Callable[..., Step] = server.respond) -> Variant:
     return Variant((make(status, body={"message": "No"}, headers={"x-amzn-errortype": name}),), status)
 
 
@@ -259,7 +259,7 @@ def _date(seconds: float) -> str:
 
 
 def _retry_after(name: str, value: str, outcomes: Outcomes) -> Fault:
-    make = refused if outcomes.default.executed == 0 else server.answer
+    make = refused if outcomes.default.executed == 0 else server.respond
     steps = statuses(503, make=make, headers={"Retry-After": value})
     return Fault(f"503 with {name}", outcomes, outcomes, steps)
 
@@ -297,7 +297,7 @@ FAULTS: Sequence[Fault] = (
         "idle connection dropped by the network, idle for less than `idle_timeout`",
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
-        one(server.answer()),
+        one(server.respond()),
         "timeout",
         before=server.black_hole_idle(),
         options={"timeout": 3 * SHORT},  # the earlier call must not fail
@@ -306,7 +306,7 @@ FAULTS: Sequence[Fault] = (
         "idle connection dropped by the network, idle for longer than `idle_timeout`",
         returned(),
         returned(),
-        one(server.answer()),
+        one(server.respond()),
         before=server.black_hole_idle(),
         options={"idle_timeout": 1},
     ),
@@ -318,7 +318,7 @@ FAULTS: Sequence[Fault] = (
     Fault("truncated body", LOST, LOST, one(server.truncated())),
     Fault("truncated chunked body", LOST, LOST, one(server.truncated(chunk_size=1))),
     Fault("`Content-Length` too long", LOST, LOST, one(server.wrong_length(3))),
-    Fault("`Content-Length` is not a number", LOST, LOST, one(server.answer(length="two"))),
+    Fault("`Content-Length` is not a number", LOST, LOST, one(server.respond(length="two"))),
     Fault(
         "`Transfer-Encoding` other than `chunked`",
         LOST,
@@ -335,49 +335,56 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault("101 that the client did not ask for", LOST, LOST, one(server.informational(101))),
     Fault(
-        "idle connection closed by the server", returned(), returned(), one(server.answer()), before=server.idle_close()
+        "idle connection closed by the server",
+        returned(),
+        returned(),
+        one(server.respond()),
+        before=server.idle_close(),
     ),
     # Responses that can be decoded, or not
     Fault(
         "100, 102 and 103 before the response", returned(), returned(), one(server.informational(100, 102, 103, 103))
     ),
     Fault("`Content-Length` too short", NOT_DECODABLE, NOT_DECODABLE, one(server.wrong_length(-1))),
-    Fault("gzip body", returned(), returned(), one(server.gzip_answer())),
+    Fault("gzip body", returned(), returned(), one(server.gzip_response())),
     Fault("invalid gzip body", NOT_DECODABLE, NOT_DECODABLE, one(server.broken_gzip())),
-    Fault("gzip body that expands to 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.bomb))),
-    Fault("body of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.big(101 << 20)))),
+    Fault("gzip body that expands to 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.gzip_bomb))),
+    Fault("body of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.large(101 << 20)))),
     Fault(
         "body of 50 MB",
         returned(),
         returned(),
-        one(late(lambda: server.big(_BIG))),
+        one(late(lambda: server.large(_BIG))),
         check=lambda value: len(value) == _BIG - 2,
     ),
-    Fault("JSON with a byte order mark", returned(), returned(), one(server.answer(body=b"\xef\xbb\xbf{}"))),
-    Fault("JSON in Latin-1", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b'"\xe9"'))),
+    Fault("JSON with a byte order mark", returned(), returned(), one(server.respond(body=b"\xef\xbb\xbf{}"))),
+    Fault("JSON in Latin-1", NOT_DECODABLE, NOT_DECODABLE, one(server.respond(body=b'"\xe9"'))),
     Fault(
         "`text/plain; charset=latin-1`",
         returned(),
         NOT_DECODABLE,
-        one(server.answer(body=b"\xe9", content_type="text/plain; charset=latin-1")),
+        one(server.respond(body=b"\xe9", content_type="text/plain; charset=latin-1")),
         check=lambda value: value == "\xe9",
     ),
     Fault(
         "JSON with lone surrogates",
         returned(),
         returned(),
-        each(server.answer(body=rb'"\ud800"'), server.answer(body=b'"\xed\xa0\x80"')),
+        each(server.respond(body=rb'"\ud800"'), server.respond(body=b'"\xed\xa0\x80"')),
         check=lambda value: value == "\ud800",
     ),
     Fault(
-        "200 with HTML", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b"<h1>Hi</h1>", content_type="text/html"))
+        "200 with HTML",
+        NOT_DECODABLE,
+        NOT_DECODABLE,
+        one(server.respond(body=b"<h1>Hi</h1>", content_type="text/html")),
     ),
-    Fault("JSON that is nested too deeply", NOT_DECODABLE, NOT_DECODABLE, one(server.answer(body=b"[" * 200_000))),
+    Fault("JSON that is nested too deeply", NOT_DECODABLE, NOT_DECODABLE, one(server.respond(body=b"[" * 200_000))),
     Fault(
         "204 with a body",
         returned(),
         returned(),
-        each(server.answer(204), server.answer(204, chunk_size=2)),
+        each(server.respond(204), server.respond(204, chunk_size=2)),
         check=lambda value: value is None,
     ),
     Fault(
@@ -386,7 +393,7 @@ FAULTS: Sequence[Fault] = (
         never_retried(InvocationException, "UNEXPECTED_REDIRECT"),
         (*statuses(304), *statuses(304, chunk_size=2)),
     ),
-    Fault("200 with no body", returned(), returned(), one(server.answer(body=b"")), check=lambda value: value is None),
+    Fault("200 with no body", returned(), returned(), one(server.respond(body=b"")), check=lambda value: value is None),
     # Statuses
     Fault(
         "300 to 399",
@@ -428,7 +435,7 @@ FAULTS: Sequence[Fault] = (
         "413, before or after the request is read",
         never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
         never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
-        (*statuses(413, make=refused), *statuses(413, make=server.answer_early)),
+        (*statuses(413, make=refused), *statuses(413, make=server.respond_early)),
     ),
     Fault("429", THROTTLED, THROTTLED, statuses(429, make=refused)),
     Fault("other 4xx", FAILED, FAILED, statuses(*_OTHERS_4XX)),
@@ -460,7 +467,7 @@ FAULTS: Sequence[Fault] = (
     ),
     _retry_after("a negative `Retry-After`", "-5", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
     _retry_after("an invalid `Retry-After`", "soon", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
-    Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((refused(429), server.answer())),)),
+    Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((refused(429), server.respond())),)),
     # Lambda only
     Fault(
         "`FunctionError`, with each kind of body",
@@ -504,7 +511,7 @@ FAULTS: Sequence[Fault] = (
         "one-way call: 202",
         None,
         returned(),
-        one(server.answer(202, b"")),
+        one(server.respond(202, b"")),
         one_way=True,
         check=lambda value: value is None,
     ),

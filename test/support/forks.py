@@ -25,7 +25,7 @@ from .clients import open_client
 THREADS = 4
 PATIENCE = 30  # seconds after which a child hangs: three times the timeout of its call
 ENOUGH = 3  # children that hang
-CHILDREN = 1_000_000  # their questions begin here
+FIRST_CHILD = 1_000_000  # their questions begin here
 
 
 class Forks(NamedTuple):
@@ -84,7 +84,7 @@ def _fork(ask: Callable[[int], bool], forks: int) -> Forks:
         for number in range(forks):
             child = os.fork()
             if child == 0:
-                _child(ask, CHILDREN + number)
+                _child(ask, FIRST_CHILD + number)
             ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             children += 1
             hung += ended == -signal.SIGALRM
@@ -106,7 +106,7 @@ def _main(under: str, provider: str, url: str, forks: str) -> None:
 
     with open_client(provider, url, timeout=10_000) as client:
         ask = with_own if under == "open" else lambda question: _right(client, question)
-        ask(CHILDREN - 1)  # imports what is imported late: Python cannot import it in a child of a fork meanwhile
+        ask(FIRST_CHILD - 1)  # imports what is imported late: Python cannot import it in a child of a fork meanwhile
         print(json.dumps(_fork(ask, int(forks))._asdict()))  # noqa: T201
 
 

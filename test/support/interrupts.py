@@ -37,19 +37,19 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.fired = 0  # interrupts that were raised within a call
+        self.raised = 0  # interrupts that were raised within a call
         self.interrupted = 0  # calls that ended with the interrupt itself
         self.answered: set[int] = set()
-        self.mixed_up = self.hangs = 0
+        self.mixed_up = self.hung = 0
         self.others: list[BaseException] = []  # errors that are none of the above
 
     @property
-    def swallowed(self) -> int:
+    def suppressed(self) -> int:
         """Interrupts that no caller saw, because they came within a destructor (Python drops what those raise; botocore
         has one for each response) or within Python's `copyreg`, which suppresses everything. The call goes on."""
-        return self.fired - self.interrupted - len(self.others)
+        return self.raised - self.interrupted - len(self.others)
 
-    def ask(self, client: FunctionClient) -> None:
+    def make_call(self, client: FunctionClient) -> None:
         """One call; what the answer says is compared with what was asked."""
         question = self.calls
         self.calls += 1
@@ -62,7 +62,7 @@ class Interrupts:
         """Questions that were answered and not executed."""
         return sum(question not in executed for question in self.answered)
 
-    def doubled(self, executed: Mapping[int, int]) -> int:
+    def executed_twice(self, executed: Mapping[int, int]) -> int:
         return sum(count > 1 for count in executed.values())
 
 
@@ -80,21 +80,21 @@ def interrupt_calls(
     result, ends_at = Interrupts(), monotonic() + seconds
     longest = 1.5 * _usual(client, result)
     with untraced(), _alarm() as alarm, _destructors(kind, result):
-        while result.fired < interrupts and monotonic() < ends_at:
-            fired = result.fired
+        while result.raised < interrupts and monotonic() < ends_at:
+            fired = result.raised
             try:
                 try:
                     alarm(random.uniform(1e-6, longest), kind, result)  # noqa: S311
-                    result.ask(client)
+                    result.make_call(client)
                 finally:
                     alarm(0, kind, result)
             except kind:
                 result.interrupted += 1
             except BaseException as err:
                 result.others.append(err)
-            if result.fired > fired:
+            if result.raised > fired:
                 _check(client, result, alarm)
-                progress(result.fired)
+                progress(result.raised)
     return result
 
 
@@ -103,7 +103,7 @@ def _usual(client: FunctionClient, result: Interrupts) -> float:
     took = []
     for _ in range(50):
         started = monotonic()
-        result.ask(client)
+        result.make_call(client)
         took.append(monotonic() - started)
     return median(took)
 
@@ -111,9 +111,9 @@ def _usual(client: FunctionClient, result: Interrupts) -> float:
 def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None]) -> None:
     try:
         alarm(PATIENCE, HangError, None)
-        result.ask(client)
+        result.make_call(client)
     except HangError:
-        result.hangs += 1
+        result.hung += 1
     except BaseException as err:
         result.others.append(err)
     finally:
@@ -160,7 +160,7 @@ def _alarm() -> Iterator[Callable[[float, type[BaseException], Interrupts | None
         if armed:
             kind, result = armed.pop()
             if result:
-                result.fired += 1
+                result.raised += 1
             raise kind
 
     before = signal.signal(signal.SIGALRM, ring)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from .clients import CLIENTS, config_for
-from .fault_server import Connection, FaultServer, Request, Step, answer
+from .fault_server import Connection, FaultServer, Request, Step, respond
 
 HEADER = "IdentityHeader-hunter2-G"
 SCOPE = "api://11111111-2222-3333-4444-555555555555/.default"
@@ -34,19 +34,19 @@ class Issuer(FaultServer):
     def reset(self) -> None:
         """As a new one."""
         self.issued: list[str] = []
-        self.asked: list[dict[str, str]] = []
+        self.token_requests: list[dict[str, str]] = []
         """The queries of the requests for a token, and the headers that count."""
-        self.life = 3600.0
+        self.lifetime = 3600.0
         """Seconds until a token ends."""
-        self.instead: Step | None = None
+        self.instead_of_token: Step | None = None
         """What is done in place of giving a token."""
-        self.before: Callable[[], object] = lambda: None
+        self.before_token: Callable[[], object] = lambda: None
         """What is waited for before a token is given."""
 
     def token(self, **claims: Any) -> str:
         """A token that Google's library can read; nobody looks at its signature."""
         now = time.time()
-        parts = [{"alg": "RS256"}, {"iat": now, "exp": now + self.life, "n": len(self.issued), **claims}]
+        parts = [{"alg": "RS256"}, {"iat": now, "exp": now + self.lifetime, "n": len(self.issued), **claims}]
         encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
         token = ".".join((*encoded, f"hunter2-{len(self.issued):04}"))
         self.issued.append(token)
@@ -55,17 +55,17 @@ class Issuer(FaultServer):
     def _step(self, request: Request) -> Step:
         url = urlsplit(request.path)
         if url.path in _ENDPOINTS.values():
-            self.asked.append({name: values[0] for name, values in parse_qs(url.query).items()})
-            return self.instead or Step("token", lambda connection: self._give(connection, url.path == GOOGLE))
+            self.token_requests.append({name: values[0] for name, values in parse_qs(url.query).items()})
+            return self.instead_of_token or Step("token", lambda connection: self._give(connection, url.path == GOOGLE))
         # Google's library asks first whether it is a metadata server, and for which account.
-        return answer(200, {"email": "caller@shop.iam.gserviceaccount.com"}, headers={"Metadata-Flavor": "Google"})
+        return respond(200, {"email": "caller@shop.iam.gserviceaccount.com"}, headers={"Metadata-Flavor": "Google"})
 
     def _give(self, connection: Connection, is_google: bool) -> None:
-        self.before()
-        token, end = self.token(), int(time.time() + self.life)
-        step = answer(200, {"access_token": token, "expires_on": str(end), "token_type": "Bearer"})
+        self.before_token()
+        token, end = self.token(), int(time.time() + self.lifetime)
+        step = respond(200, {"access_token": token, "expires_on": str(end), "token_type": "Bearer"})
         if is_google:
-            step = answer(200, token.encode(), content_type="text/html")
+            step = respond(200, token.encode(), content_type="text/html")
         step.act(connection)
 
 

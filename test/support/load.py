@@ -31,7 +31,7 @@ from . import fault_server as fault
 from .fault_server import FaultServer, Request, Step
 
 TIMEOUT = 1000  # ms: what a silence costs
-ANSWER_LOST = ("NO_RESPONSE", "CALL_TIMEOUT")
+RESPONSE_LOST = ("NO_RESPONSE", "CALL_TIMEOUT")
 NOT_EXECUTED = ("CANNOT_CONNECT", "TOO_MANY_REQUESTS")
 
 _FAILURES = (
@@ -40,11 +40,11 @@ _FAILURES = (
     fault.truncated(body={"question": -1}),
     fault.bad_status_line(),
     fault.wrong_length(5),
-    fault.answer(500, b"<h1>No</h1>"),
-    fault.answer(400, {"code": "NO", "category": "BadRequest", "message": "No"}),
+    fault.respond(500, b"<h1>No</h1>"),
+    fault.respond(400, {"code": "NO", "category": "BadRequest", "message": "No"}),
     fault.silent(),
 )
-_REFUSALS = (fault.answer(429), fault.answer(503, headers={"Retry-After": "0"}), fault.reset_while_reading())
+_REFUSALS = (fault.respond(429), fault.respond(503, headers={"Retry-After": "0"}), fault.reset_while_reading())
 
 
 def serve(failing: float) -> None:
@@ -106,13 +106,13 @@ def load_server(failing: float = 0.1) -> Iterator[LoadServer]:
             process.kill()
 
 
-class Told(IntEnum):
+class Result(IntEnum):
     """What a caller was told of its question."""
 
-    NOTHING = 0
-    ANSWER = 1
+    UNKNOWN = 0
+    RETURNED = 1
     FAILED = 2  # executed, with an error
-    ANSWER_LOST = 3
+    RESPONSE_LOST = 3
     NOT_EXECUTED = 4
     MIXED_UP = 5  # the answer to another question
     CANCELLED = 6  # nothing, for the call was cancelled
@@ -125,18 +125,18 @@ class Load:
         self._told = bytearray(calls)
         self.raw: list[BaseException] = []
 
-    def ask(self, client: FunctionClient, question: int) -> None:
+    def make_call(self, client: FunctionClient, question: int) -> None:
         """One call."""
         with self._told_to(question):
             self._answered(question, client._call("ask", f"trace-{question}", {"question": question}))
 
-    async def ask_awaited(self, client: AsyncFunctionClient, question: int) -> None:
+    async def make_async_call(self, client: AsyncFunctionClient, question: int) -> None:
         """One call, which may be cancelled."""
         with self._told_to(question):
             self._answered(question, await client._call("ask", f"trace-{question}", {"question": question}))
 
     def _answered(self, question: int, answer: Mapping[str, Any]) -> None:
-        self._told[question] = Told.ANSWER if answer["question"] == question else Told.MIXED_UP
+        self._told[question] = Result.RETURNED if answer["question"] == question else Result.MIXED_UP
 
     @contextmanager
     def _told_to(self, question: int) -> Iterator[None]:
@@ -144,38 +144,38 @@ class Load:
             yield
         except ApplicationException as error:
             if error.trace_id != f"trace-{question}":
-                self._told[question] = Told.MIXED_UP
-            elif error.code in ANSWER_LOST:
-                self._told[question] = Told.ANSWER_LOST
+                self._told[question] = Result.MIXED_UP
+            elif error.code in RESPONSE_LOST:
+                self._told[question] = Result.RESPONSE_LOST
             elif error.code in NOT_EXECUTED or error.status == 503:
-                self._told[question] = Told.NOT_EXECUTED
+                self._told[question] = Result.NOT_EXECUTED
             else:
-                self._told[question] = Told.FAILED
+                self._told[question] = Result.FAILED
         except asyncio.CancelledError:
-            self._told[question] = Told.CANCELLED
+            self._told[question] = Result.CANCELLED
             raise
         except BaseException as error:
             self.raw.append(error)
 
-    def count(self, told: Told) -> int:
+    def count(self, told: Result) -> int:
         return self._told.count(told)
 
     @property
     def calls(self) -> int:
-        return len(self._told) - self.count(Told.NOTHING) + len(self.raw)
+        return len(self._told) - self.count(Result.UNKNOWN) + len(self.raw)
 
     def lost(self, executed: Mapping[int, int], idempotent: bool = False) -> int:
         """How many questions the two sides disagree about, or that ended in no way that was promised.
 
         `idempotent` calls are told of their last attempt: it may have been refused after another one was executed.
         """
-        known = (Told.ANSWER, Told.FAILED, Told.MIXED_UP)
+        known = (Result.RETURNED, Result.FAILED, Result.MIXED_UP)
         missing = sum(told in known for question, told in enumerate(self._told) if question not in executed)
-        wrong = (Told.NOTHING,) if idempotent else (Told.NOTHING, Told.NOT_EXECUTED)
+        wrong = (Result.UNKNOWN,) if idempotent else (Result.UNKNOWN, Result.NOT_EXECUTED)
         unknown = sum(self._told[question] in wrong for question in executed)
         return missing + unknown + len(self.raw)
 
-    def doubled(self, executed: Mapping[int, int]) -> int:
+    def executed_twice(self, executed: Mapping[int, int]) -> int:
         return sum(count > 1 for count in executed.values())
 
 
@@ -191,7 +191,7 @@ def run(
 
     def work() -> None:
         while monotonic() < ends_at and (question := next(questions)) < calls:
-            load.ask(client, question)
+            load.make_call(client, question)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:

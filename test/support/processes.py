@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = (sys.executable, "-m", "pip_services4_serverless")
-CONFIG_IS_THERE = re.compile("auth_code|auth_token|access_key")  # the last line that `serve` prints of a function
+END_OF_CONFIG = re.compile("auth_code|auth_token|access_key")  # the last line that `serve` prints of a function
 
 
 def wait_until(condition: Callable[[], Any]) -> None:
@@ -58,7 +58,7 @@ class Process:
 
     def read_config(self) -> str:
         """What `serve` prints for the first function."""
-        return self.read_until(CONFIG_IS_THERE.pattern)
+        return self.read_until(END_OF_CONFIG.pattern)
 
     def end(self, number: int) -> tuple[int, str]:
         """Its exit status and what it said on standard error, after this signal."""

@@ -33,9 +33,9 @@ class Proxy:
         self._established = established
         self._interval = interval
         self._stopping = threading.Event()
-        self.asked: list[str] = []
+        self.request_lines: list[str] = []
         """The first lines of the requests, without the protocol: `CONNECT host:port` or `POST url`."""
-        self.seen = b""
+        self.received = b""
         """What it could read, which is everything but what goes through a tunnel."""
 
     def __enter__(self) -> Self:
@@ -86,9 +86,9 @@ class Proxy:
             if not (data := client.recv(65536)):
                 return
             head += data
-        self.seen += head
+        self.received += head
         method, target, _ = head.split(b" ", 2)
-        self.asked.append(f"{method.decode()} {target.decode()}")
+        self.request_lines.append(f"{method.decode()} {target.decode()}")
         if self._credentials and f"Proxy-Authorization: {self._credentials}".encode() not in head:
             client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
             return

@@ -7,7 +7,7 @@ import json
 import zlib
 from typing import NamedTuple
 
-from .fault_server import wire
+from .fault_server import response_bytes
 
 BODY = json.dumps({"id": "1", "text": "x" * 20, "end": "\r\n"}).encode()
 
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
 
 def _sample(name: str, content: bytes, body: bytes = BODY, status: int = 200, **of: object) -> Sample:
-    head, sent = wire(status, content, **of)  # type: ignore[arg-type]
+    head, sent = response_bytes(status, content, **of)  # type: ignore[arg-type]
     return Sample(name, head + sent, len(head), body, status)
 
 
@@ -65,8 +65,8 @@ FRAMED: tuple[Sample, ...] = (
         ),
     ),
 )
-CLOSED = _sized(_BY_LENGTH)
-EVERY = (*FRAMED, CLOSED)
+CLOSE_DELIMITED = _sized(_BY_LENGTH)
+ALL = (*FRAMED, CLOSE_DELIMITED)
 ERRORS: tuple[Sample, ...] = (
     _sample("error by length", BODY, status=404),
     _sample("error chunked", BODY, status=500, chunk_size=7),

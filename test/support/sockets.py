@@ -33,7 +33,7 @@ def _peer(sock: socket.socket) -> int:
         return 0
 
 
-def keepalive_of(sock: socket.socket) -> tuple[bool, int, int]:
+def keepalive_settings(sock: socket.socket) -> tuple[bool, int, int]:
     """Whether the kernel probes, after how many seconds of silence, and how many seconds apart."""
     idle = getattr(socket, "TCP_KEEPIDLE", None) or socket.TCP_KEEPALIVE  # type: ignore[attr-defined] # macOS
     return (

@@ -116,7 +116,7 @@ def test_the_request_is_counted_before_it_is_answered(server: FaultServer) -> No
 @pytest.mark.parametrize("status", [200, 204, 299, 304, 413, 429, 503, 599])
 def test_an_answer_has_the_status_headers_and_body_asked_for(server: FaultServer, status: int) -> None:
     """Any status, repeated headers and a JSON value go out as told."""
-    server.script(fault.answer(status, {"b": 2}, headers=[("Retry-After", "1"), ("Retry-After", "x")], close=True))
+    server.script(fault.respond(status, {"b": 2}, headers=[("Retry-After", "1"), ("Retry-After", "x")], close=True))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
         data, end = listen(sock)
@@ -127,7 +127,7 @@ def test_an_answer_has_the_status_headers_and_body_asked_for(server: FaultServer
 
 def test_an_empty_204_declares_no_length(server: FaultServer) -> None:
     """204 without a body is sent as real servers send it."""
-    server.script(fault.answer(204, b"", content_type=""))
+    server.script(fault.respond(204, b"", content_type=""))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
         answer = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -164,7 +164,7 @@ GOOD = OK + b"Content-Length: 2\r\n\r\n{}"
         (fault.garbage_headers(b"\0\xff"), b"HTTP/1.1 200 OK\r\n\0\xff\r\n\r\n{}", "closed", 1),
         (fault.wrong_length(3), GOOD.replace(b": 2", b": 5"), "closed", 1),
         (fault.wrong_length(-1), GOOD.replace(b": 2", b": 1"), "silence", 1),
-        (fault.answer(length="two"), GOOD.replace(b": 2", b": two"), "silence", 1),
+        (fault.respond(length="two"), GOOD.replace(b": 2", b": two"), "silence", 1),
         (
             fault.transfer_encoding("gzip"),
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
@@ -181,7 +181,7 @@ GOOD = OK + b"Content-Length: 2\r\n\r\n{}"
         (fault.black_hole_idle(), GOOD, "silence", 1),
         (fault.never_reads(), b"", "silence", 0),
         (
-            fault.answer(chunk_size=1),
+            fault.respond(chunk_size=1),
             OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
             "silence",
             1,
@@ -234,7 +234,7 @@ def test_clients_that_reset_at_once_are_no_error(tls: str | None) -> None:
 
 def test_a_client_may_read_an_early_answer_before_it_has_sent_all(server: FaultServer) -> None:
     """A refusal sent before the body is read reaches the client, is no execution, and ends the connection."""
-    server.script(fault.answer_early(413))
+    server.script(fault.respond_early(413))
     with connect(server) as sock:
         sock.sendall(REQUEST)
         data, end = listen(sock)
@@ -263,7 +263,7 @@ def test_a_drip_is_a_whole_answer_in_the_end(server: FaultServer) -> None:
 
 def test_gzip_answers(server: FaultServer) -> None:
     """A good one unpacks to its body, a broken one does not."""
-    server.script(fault.gzip_answer(500, b"[1]"), fault.broken_gzip())
+    server.script(fault.gzip_response(500, b"[1]"), fault.broken_gzip())
     with http_client(server) as client:
         status, packed = post(client)
         assert (status, gzip.decompress(packed)) == (500, b"[1]")
@@ -273,7 +273,7 @@ def test_gzip_answers(server: FaultServer) -> None:
 
 def test_a_bomb_is_small_and_inflates_to_its_size(server: FaultServer) -> None:
     """Under a megabyte on the wire, more than 100 MiB unpacked, and good JSON at that."""
-    server.script(fault.bomb(), fault.bomb(3_000_001))
+    server.script(fault.gzip_bomb(), fault.gzip_bomb(3_000_001))
     with http_client(server) as client:
         _, packed = post(client)
         assert len(packed) < 1 << 20
@@ -286,7 +286,7 @@ def test_a_bomb_is_small_and_inflates_to_its_size(server: FaultServer) -> None:
 
 def test_a_big_answer_is_of_the_size_asked_for(server: FaultServer) -> None:
     """To the byte, and JSON."""
-    server.script(fault.big(5_000_000))
+    server.script(fault.large(5_000_000))
     with http_client(server) as client:
         _, body = post(client)
     assert (len(body), body[:2], body[-2:]) == (5_000_000, b'"x', b'x"')
@@ -294,7 +294,7 @@ def test_a_big_answer_is_of_the_size_asked_for(server: FaultServer) -> None:
 
 def test_what_comes_after_a_black_hole_is_not_executed(server: FaultServer) -> None:
     """The connection that answered once swallows the second request, and a new connection takes the next step."""
-    server.script(fault.black_hole_idle(), fault.answer(201))
+    server.script(fault.black_hole_idle(), fault.respond(201))
     with http_client(server) as client:
         assert post(client)[0] == 200
         assert client.sock is not None
@@ -319,7 +319,7 @@ def test_a_large_request_to_who_never_reads_cannot_be_sent(server: FaultServer) 
 
 def test_steps_are_taken_in_order_across_connections(server: FaultServer) -> None:
     """One for each request or connection, then the default."""
-    server.script(fault.answer(201, close=True), fault.reset_before_read(), fault.answer(202))
+    server.script(fault.respond(201, close=True), fault.reset_before_read(), fault.respond(202))
     with http_client(server) as client:
         assert post(client)[0] == 201
         with pytest.raises(ConnectionError):
@@ -327,12 +327,12 @@ def test_steps_are_taken_in_order_across_connections(server: FaultServer) -> Non
         client.close()
         assert [post(client)[0], post(client)[0]] == [202, 200]
     assert (server.connections, server.executions) == (3, 3)
-    assert server.steps == {"answer": 2, "reset_before_read": 1, "echo": 1}
+    assert server.steps == {"respond": 2, "reset_before_read": 1, "echo": 1}
 
 
 def test_a_connection_step_acts_on_a_kept_alive_connection_too(server: FaultServer) -> None:
     """The request that meets it is read no further than its head."""
-    server.script(fault.answer(), fault.reset_before_read())
+    server.script(fault.respond(), fault.reset_before_read())
     with http_client(server) as client:
         assert post(client)[0] == 200
         with pytest.raises(ConnectionError):
@@ -344,7 +344,7 @@ def test_the_default_may_choose_by_request(server: FaultServer) -> None:
     """A callable is asked once a request, when its head is known."""
 
     def choose(request: Request) -> Step:
-        return fault.answer(404) if request.path == "/none" else fault.echo()
+        return fault.respond(404) if request.path == "/none" else fault.echo()
 
     server.default = choose
     with http_client(server) as client:
@@ -468,7 +468,7 @@ def test_the_end_wakes_everything_and_leaves_nothing() -> None:
     """With a client in each kind of silence the server ends at once and leaves no thread or descriptor."""
     hanging = [
         fault.silent(), fault.stall_head(), fault.stall_body(), fault.drip("head", 60), fault.drip("body", 60),
-        fault.never_reads(), fault.black_hole_idle(), fault.answer(), fault.answer_early(), fault.big(30_000_000),
+        fault.never_reads(), fault.black_hole_idle(), fault.respond(), fault.respond_early(), fault.large(30_000_000),
     ]  # fmt: skip
     threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
     with contextlib.ExitStack() as clients:

@@ -25,7 +25,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return asyncio.run_coroutine_threadsafe(coroutine, background_loop()).result(_LONGEST)
 
 
-class Driven:
+class BlockingFacade:
     """An asynchronous client whose calls wait. Everything else is the client's."""
 
     def __init__(self, client: Any) -> None:
