@@ -1,4 +1,4 @@
-"""One call as a value: what it decides after each attempt, without a socket, a clock that runs, or a wait."""
+"""What a `Call` decides after each attempt, without sockets, waits or a real clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY = "FunctionKey-hunter2"
 
 
 class Clock:
-    """Stands still but when it is moved on."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -38,15 +38,15 @@ def call(params: Any = None, clock: Clock | None = None, **policy: Any) -> Call:
     return Call("act", "T", params, CallPolicy(**allowed), provider, 1000, (KEY,), TARGET, clock or Clock())
 
 
-def ended(of: Call) -> ApplicationException:
-    """The error of a call that has ended."""
+def error_of(finished: Call) -> ApplicationException:
+    """The error that a finished call raises."""
     with pytest.raises(ApplicationException) as caught:
-        of.result()
+        finished.result()
     return caught.value
 
 
-def test_an_answer_is_the_result() -> None:
-    """The payload holds the parameters, the command and the trace id."""
+def test_a_successful_response_is_the_result() -> None:
+    """The payload has the parameters, the command and the trace id."""
     one = call({"a": 1})
     assert one.payload == b'{"a": 1, "cmd": "act", "trace_id": "T"}'
     assert one.begin() == 10.0
@@ -54,16 +54,16 @@ def test_an_answer_is_the_result() -> None:
     assert one.result() == {"b": 2}
 
 
-def test_what_cannot_be_sent_is_no_call() -> None:
-    """It is refused when it is made."""
+def test_a_call_that_cannot_be_sent_raises_when_it_is_made() -> None:
+    """Its parameters cannot be serialised, or are too large."""
     with pytest.raises(BadRequestException):
         call({"a": object})
     with pytest.raises(BadRequestException):
         call({"a": "x" * 1000})
 
 
-def test_a_refused_attempt_waits_for_the_next_one() -> None:
-    """And the answer of the next one is the result, as if nothing had been before."""
+def test_a_rejected_attempt_is_retried_after_a_wait() -> None:
+    """The response of the second attempt is the result, and the first attempt leaves no code."""
     one = call()
     one.begin()
     wait = one.received(FunctionResponse(429, {}, b""))
@@ -75,8 +75,8 @@ def test_a_refused_attempt_waits_for_the_next_one() -> None:
     assert (one.result(), one.code) == (1, "")
 
 
-def test_a_providers_name_decides() -> None:
-    """Whatever the status that comes with it."""
+def test_the_providers_error_name_decides_on_a_retry() -> None:
+    """The status of the response does not matter."""
     one, other = call(), call()
     one.begin()
     other.begin()
@@ -85,22 +85,22 @@ def test_a_providers_name_decides() -> None:
 
 
 @pytest.mark.parametrize("idempotent", [False, True])
-def test_a_lost_answer_is_never_sent_for_again_but_by_leave(idempotent: bool) -> None:
-    """Its error is raised from what happened."""
+def test_a_lost_response_is_retried_only_if_the_call_is_idempotent(idempotent: bool) -> None:
+    """The error of the connection is the cause of the error that is raised."""
     one = call(idempotent=idempotent, retries=1)
     one.begin()
     assert (one.failed("NO_RESPONSE", OSError("gone")) is not None) is idempotent
     if idempotent:
         one.begin()
         assert one.failed("NO_RESPONSE", OSError("gone")) is None
-    error = ended(one)
+    error = error_of(one)
     assert isinstance(error, ConnectionException)
     assert isinstance(error.__cause__, OSError)
     assert (error.code, error.trace_id) == ("NO_RESPONSE", "T")
 
 
-def test_an_attempt_has_what_is_left() -> None:
-    """Of the call's time; without any left, the call has ended."""
+def test_an_attempt_gets_the_rest_of_the_total_timeout() -> None:
+    """When no time is left, the call ends with a timeout."""
     clock = Clock()
     one = call(clock=clock, total_timeout=12.0)
     assert one.begin() == 10.0
@@ -108,11 +108,11 @@ def test_an_attempt_has_what_is_left() -> None:
     assert one.begin() == 0.5
     clock.now += 0.5
     assert one.begin() is None
-    assert ended(one).code == "CALL_TIMEOUT"
+    assert error_of(one).code == "CALL_TIMEOUT"
 
 
-def test_no_time_to_connect_tells_less_than_what_was_before() -> None:
-    """Where the last attempt sent nothing for want of time, the error of the one before is raised."""
+def test_the_earlier_error_is_raised_if_the_last_attempt_could_not_connect_in_time() -> None:
+    """The last attempt sent nothing, so the earlier error says more."""
     clock = Clock()
     one = call(clock=clock, total_timeout=12.0)
     one.begin()
@@ -120,23 +120,23 @@ def test_no_time_to_connect_tells_less_than_what_was_before() -> None:
     one.begin()
     clock.now += 12.0
     assert one.failed("CANNOT_CONNECT", OSError("timed out")) is None
-    assert ended(one).code == "TOO_MANY_REQUESTS"
+    assert error_of(one).code == "TOO_MANY_REQUESTS"
 
 
-def test_the_key_is_in_no_error() -> None:
-    """Neither in what the far side says, nor in an exception's text, nor in what did not decode."""
-    said, raised, undecoded = call(), call(), call()
-    said.received(FunctionResponse(500, {}, f"key {KEY}".encode()))
+def test_no_error_contains_the_key() -> None:
+    """The key may be in a response, in an exception's text or in a body that cannot be decoded."""
+    responded, raised, undecoded = call(), call(), call()
+    responded.received(FunctionResponse(500, {}, f"key {KEY}".encode()))
     raised.failed("NO_RESPONSE", OSError(f"key {KEY}"))
     undecoded.received(FunctionResponse(200, {"content-type": f"x/{KEY}"}, f"key {KEY}".encode()))
-    for one in (said, raised, undecoded):
-        error = ended(one)
+    for one in (responded, raised, undecoded):
+        error = error_of(one)
         assert KEY not in f"{error} {error!r} {error.to_json()} {error.__cause__!r}"
         assert isinstance(error, InvocationException | ConnectionException)
 
 
-def test_a_closed_client_ends_a_wait() -> None:
-    """The error says so, and what came before is its cause."""
+def test_closing_the_client_ends_a_wait() -> None:
+    """The error says that the client is closed, and its cause is the error of the last attempt."""
     one = call()
     one.begin()
     one.received(FunctionResponse(429, {}, b""))

@@ -1,4 +1,4 @@
-"""Which error a caller sees, and whether the call may be sent again."""
+"""Which error a caller gets, and whether the call may be retried."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ REAL_FAILED_INVOCATION = {
 
 
 def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None, error_name: str = "") -> Failure:
-    """How an attempt failed that got this answer."""
+    """The failure of an attempt that got this response."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     found = failure_of_response(
         FunctionResponse(status, CaseInsensitiveDict(headers or {}), raw, error_name), "T", LAMBDA
@@ -112,7 +112,7 @@ def failure(status: int, body: Any = b"", headers: dict[str, str] | None = None,
 
 
 def function_failure(payload: Any, status: int = 200) -> ApplicationException:
-    """The error of a Lambda answer that says that the function failed."""
+    """The error for a Lambda response that says that the function failed."""
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     found = failure_of_response(FunctionResponse(status, {}, raw, function_failed=True), "T")
     assert found is not None
@@ -124,20 +124,20 @@ def function_failure(payload: Any, status: int = 200) -> ApplicationException:
 
 
 @pytest.mark.parametrize("code", SITUATIONS)
-def test_a_code_has_its_class_status_and_policy(code: str) -> None:
-    """As the contract's two tables have them."""
+def test_each_code_has_its_exception_status_and_retry_rule(code: str) -> None:
+    """They are those of the contract."""
     assert tuple(SITUATIONS[code]) == TABLE[code]
 
 
 def test_the_table_has_no_other_codes() -> None:
-    """And none is missing."""
+    """The package and the contract have the same codes."""
     assert set(SITUATIONS) == set(TABLE)
 
 
 @pytest.mark.parametrize("code", SITUATIONS)
 @pytest.mark.defect(20)
-def test_an_error_is_complete_and_can_be_written_down(code: str) -> None:
-    """Code, status, message and a trace id that is a string; an absent detail leaves no trace."""
+def test_an_error_is_complete_and_can_be_serialised(code: str) -> None:
+    """It has a code, a status, a message and a trace id. Details that are None are left out."""
     error = call_error(code, "T", "It failed", cmd="c", nothing=None)
 
     assert type(error) is SITUATIONS[code].exception
@@ -150,8 +150,8 @@ def test_an_error_is_complete_and_can_be_written_down(code: str) -> None:
     assert json.loads(json.dumps(error.to_json()))["details"] == {"cmd": "c"}
 
 
-def test_an_error_without_details_has_none() -> None:
-    """And none of another exception that happens to be handled."""
+def test_an_error_takes_nothing_from_an_exception_that_is_being_handled() -> None:
+    """It has no details and no stack trace of the other exception."""
     try:
         raise KeyError("secret of somebody else")
     except KeyError:
@@ -163,8 +163,8 @@ def test_an_error_without_details_has_none() -> None:
 
 
 @pytest.mark.parametrize("code", ["CANNOT_CONNECT", "CALL_TIMEOUT", "NO_RESPONSE", "RESPONSE_TOO_LARGE"])
-def test_an_attempt_without_an_answer_keeps_its_cause(code: str) -> None:
-    """What the library below said stands on one line, and not at any length."""
+def test_a_failure_without_a_response_keeps_its_cause(code: str) -> None:
+    """The message quotes the beginning of the cause on one line."""
     cause = OSError("refused\n  by " + 1000 * "x")
 
     found = failure_without_response(code, "T", "No luck", cause)
@@ -177,19 +177,19 @@ def test_an_attempt_without_an_answer_keeps_its_cause(code: str) -> None:
     assert (found.error.code, found.error.trace_id, found.retry) == (code, "T", SITUATIONS[code].retry)
 
 
-# --- Answers without an error body ---
+# --- Responses without an error body ---
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_success_is_no_failure(status: int) -> None:
-    """Even when its body looks like an error's."""
+def test_a_2xx_status_is_not_a_failure(status: int) -> None:
+    """The body does not matter, even if it looks like an error."""
     assert failure_of_response(FunctionResponse(status, {}, b'{"code": "X"}'), "T") is None
 
 
 @pytest.mark.defect(8)
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
 def test_a_redirect_is_an_error(status: int) -> None:
-    """It is never followed, never tried again, and no body of its own changes that."""
+    """Redirects are not followed and not retried, whatever the body is."""
     found = failure(status, REAL_ERROR, {"Location": "https://elsewhere/", "Retry-After": "1"})
 
     assert type(found.error) is InvocationException
@@ -200,7 +200,7 @@ def test_a_redirect_is_an_error(status: int) -> None:
 @pytest.mark.defect(9)
 @pytest.mark.defect(26)
 @pytest.mark.parametrize(
-    ("status", "exception", "code", "resend"),
+    ("status", "exception", "code", "retry"),
     [
         (400, BadRequestException, "BAD_REQUEST", Retry.NEVER),
         (401, UnauthorizedException, "UNAUTHORIZED", Retry.NEVER),
@@ -219,20 +219,20 @@ def test_a_redirect_is_an_error(status: int) -> None:
         (101, InvocationException, "CALL_FAILED", Retry.NEVER),
     ],
 )
-def test_a_status_decides_where_no_error_is_described(
-    status: int, exception: type[ApplicationException], code: str, resend: Retry
+def test_the_status_decides_if_the_body_describes_no_error(
+    status: int, exception: type[ApplicationException], code: str, retry: Retry
 ) -> None:
-    """Each becomes its own exception, with the real status."""
+    """Each status has its own exception, which keeps the status."""
     found = failure(status, b"<html>Bad\n gateway</html>")
 
     assert type(found.error) is exception
     assert (found.error.code, found.error.status, found.error.trace_id) == (code, status, "T")
     assert found.error.message == f"The response has status {status}: <html>Bad gateway</html>"
-    assert found.retry is resend
+    assert found.retry is retry
 
 
-def test_every_other_status_is_an_error_that_is_not_sent_again() -> None:
-    """Each number that the table above does not name; the fault matrix has some of them."""
+def test_every_other_status_is_an_error_that_is_not_retried() -> None:
+    """These are all numbers that the table above does not have. The fault matrix has some of them."""
     named = {400, 401, 403, 404, 409, 413, 429, 500, 502, 503, 504}
     for status in {*range(300, 600)} - named:
         found = failure(status, b"<h1>No</h1>")
@@ -247,15 +247,15 @@ def test_every_other_status_is_an_error_that_is_not_sent_again() -> None:
     "body", [b"", b"Unauthorized", b"[]", b'"oops"', b"5", b"null", b"{}", b'{"error": {"code": "X"}}', b"\xff", b"\0"]
 )
 def test_a_body_that_describes_no_error_changes_nothing(status: int, body: bytes) -> None:
-    """Whatever it is: nothing, text, a list, a string, an object of another kind."""
+    """The status decides for empty bodies, text, lists, strings and other objects."""
     found = failure(status, body)
 
     assert (found.error.code, found.error.status) == ("NOT_FOUND" if status == 404 else "CALL_FAILED", status)
     assert "\n" not in found.error.message
 
 
-def test_a_status_alone_makes_an_error() -> None:
-    """Without a header, a body, or a word of the provider's."""
+def test_a_status_alone_is_enough_for_an_error() -> None:
+    """No header, body or error name of the provider is needed."""
     found = failure_of_response(FunctionResponse(500, {}, b""), "T")
 
     assert found is not None
@@ -263,8 +263,8 @@ def test_a_status_alone_makes_an_error() -> None:
     assert (found.error.details, found.retry_after, found.cause) == (None, None, None)
 
 
-def test_a_foreign_body_is_quoted_in_short() -> None:
-    """Enough to recognise it."""
+def test_the_message_quotes_the_beginning_of_an_unknown_body() -> None:
+    """200 characters are enough to recognise it."""
     message = failure(502, b"<h1>Bad   gateway</h1>\n" + 10_000 * b"x").error.message
 
     assert message == "The response has status 502: " + ("<h1>Bad gateway</h1> " + 200 * "x")[:200]
@@ -272,7 +272,7 @@ def test_a_foreign_body_is_quoted_in_short() -> None:
 
 @pytest.mark.defect(11)
 @pytest.mark.parametrize("cut", [1, 20, 60, 100])
-def test_a_truncated_error_body_counts_as_none(cut: int) -> None:
+def test_a_truncated_error_body_is_ignored(cut: int) -> None:
     """The status decides."""
     found = failure(404, json.dumps(REAL_ERROR).encode()[:cut])
 
@@ -280,8 +280,8 @@ def test_a_truncated_error_body_counts_as_none(cut: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000, b"9" * 5000])
-def test_a_body_that_breaks_the_parser_counts_as_none(body: bytes) -> None:
-    """Nothing that a server sends ends in a RecursionError."""
+def test_a_body_that_the_parser_cannot_handle_is_ignored(body: bytes) -> None:
+    """No body causes a RecursionError."""
     assert failure(500, body).error.code == "CALL_FAILED"
 
 
@@ -290,8 +290,8 @@ def test_a_body_that_breaks_the_parser_counts_as_none(body: bytes) -> None:
 
 @pytest.mark.parametrize("name", sorted(LAMBDA.not_started))
 @pytest.mark.parametrize("status", [400, 409, 429, 502, 500])
-def test_lambda_refused_before_running(name: str, status: int) -> None:
-    """By its own word, whatever the status: nothing ran."""
+def test_lambda_errors_before_the_function_runs_are_retried(name: str, status: int) -> None:
+    """The error name says that the function did not run, whatever the status is."""
     found = failure(status, b"Rate exceeded", error_name=name)
 
     assert found.retry is Retry.ALWAYS
@@ -299,8 +299,8 @@ def test_lambda_refused_before_running(name: str, status: int) -> None:
     assert f"{name}: Rate exceeded" in found.error.message
 
 
-def test_the_refusals_are_those_of_the_contract() -> None:
-    """Nine names."""
+def test_the_error_names_that_mean_that_the_function_did_not_run() -> None:
+    """There are nine names."""
     assert {
         "TooManyRequestsException",
         "EC2ThrottledException",
@@ -315,7 +315,7 @@ def test_the_refusals_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "name", "exception", "code", "resend"),
+    ("status", "name", "exception", "code", "retry"),
     [
         (403, "AccessDeniedException", UnauthorizedException, "UNAUTHORIZED", Retry.NEVER),
         (404, "ResourceNotFoundException", NotFoundException, "NOT_FOUND", Retry.NEVER),
@@ -327,15 +327,15 @@ def test_the_refusals_are_those_of_the_contract() -> None:
     ],
 )
 @pytest.mark.defect(26)
-def test_lambda_errors_differ(
-    status: int, name: str, exception: type[ApplicationException], code: str, resend: Retry
+def test_other_lambda_errors_have_different_exceptions(
+    status: int, name: str, exception: type[ApplicationException], code: str, retry: Retry
 ) -> None:
-    """A missing function, a missing right and a failing service are three things."""
+    """A missing function, a missing permission and a failing service have different errors."""
     found = failure(status, b"", error_name=name)
 
     assert (type(found.error), found.error.code, found.error.status) == (exception, code, status)
     assert found.error.details["error_type"] == name
-    assert found.retry is resend
+    assert found.retry is retry
 
 
 # --- Retry-After ---
@@ -343,7 +343,7 @@ def test_lambda_errors_differ(
 
 @pytest.fixture
 def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose clock is not on UTC."""
+    """A machine whose time zone is not UTC."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "America/New_York")
         time.tzset()
@@ -364,8 +364,8 @@ def new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ("Wed Oct 21 07:28:00 2015", 0.0),
     ],
 )
-def test_retry_after_says_how_long_to_wait(value: str, seconds: float) -> None:
-    """In seconds, or as a date in each of HTTP's three forms; a date that is over means now."""
+def test_retry_after_is_read_as_seconds_or_as_a_date(value: str, seconds: float) -> None:
+    """HTTP has three date formats. A date in the past means no wait."""
     found = failure(503, b"", {"retry-after": value})
 
     assert found.retry_after == seconds
@@ -382,8 +382,8 @@ def test_retry_after_says_how_long_to_wait(value: str, seconds: float) -> None:
         "%a %b %d %H:%M:%S %Y",
     ],
 )
-def test_a_date_means_universal_time(form: str) -> None:
-    """Also where it does not say so, and the machine's clock is elsewhere."""
+def test_the_date_in_retry_after_is_utc(form: str) -> None:
+    """Some formats do not name a time zone. The time zone of the machine does not matter."""
     at = datetime.now(UTC) + timedelta(seconds=15)
 
     retry_after = failure(429, b"", {"Retry-After": at.strftime(form)}).retry_after
@@ -395,15 +395,15 @@ def test_a_date_means_universal_time(form: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", " ", "soon", "-1", "1.5", "+3", "٣", "²", "5, 10", "99999999 Oct", "Wed, 99 Oct 2015 99:99:99 GMT"]
 )
-def test_a_retry_after_that_says_nothing_is_ignored(value: str) -> None:
-    """503 with it is as 503 without: it may have been executed."""
+def test_an_invalid_retry_after_is_ignored(value: str) -> None:
+    """A 503 with it is like a 503 without it: the function may have run."""
     found = failure(503, b"", {"Retry-After": value})
 
     assert found.retry_after is None
     assert found.retry is Retry.IF_IDEMPOTENT
 
 
-date_pieces = st.sampled_from(
+date_parts = st.sampled_from(
     [
         "Wed,",
         "Wednesday,",
@@ -422,10 +422,10 @@ date_pieces = st.sampled_from(
 )
 
 
-@given(st.text(max_size=30) | st.lists(date_pieces, max_size=8).map(" ".join))
+@given(st.text(max_size=30) | st.lists(date_parts, max_size=8).map(" ".join))
 @settings(max_examples=40, deadline=None)
-def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
-    """And never negative."""
+def test_any_retry_after_is_seconds_or_none(value: str) -> None:
+    """The seconds are never negative."""
     retry_after = failure(503, b"", {"Retry-After": value}).retry_after
 
     assert retry_after is None or retry_after >= 0
@@ -436,8 +436,8 @@ def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
 
 @pytest.mark.defect(10)
 @pytest.mark.defect(26)
-def test_a_real_error_is_restored() -> None:
-    """As the published servers write it: HTTP 400 around a 404, and `stack_stace`."""
+def test_an_error_of_a_published_server_is_restored() -> None:
+    """Published servers send a 404 in a response with status 400, and call the stack `stack_stace`."""
     found = failure(400, REAL_ERROR)
 
     error = found.error
@@ -451,8 +451,8 @@ def test_a_real_error_is_restored() -> None:
 
 @pytest.mark.defect(10)
 @pytest.mark.defect(20)
-def test_a_real_validation_error_is_restored() -> None:
-    """Its trace id is an object: the call's is taken."""
+def test_a_validation_error_of_a_published_server_is_restored() -> None:
+    """Its trace id is an object, so the error has the trace id of the call."""
     error = failure(400, REAL_VALIDATION_ERROR).error
 
     assert type(error) is BadRequestException
@@ -460,8 +460,8 @@ def test_a_real_validation_error_is_restored() -> None:
     assert error.details["results"] == "[{'path': 'id', 'type': 5}]"
 
 
-def test_a_real_failed_invocation_is_restored() -> None:
-    """With its cause and its traceback."""
+def test_a_failed_invocation_of_a_published_server_is_restored() -> None:
+    """The error has its cause and its traceback."""
     error = failure(400, REAL_FAILED_INVOCATION).error
 
     assert type(error) is InvocationException
@@ -486,8 +486,8 @@ def test_a_real_failed_invocation_is_restored() -> None:
         (ErrorCategory.Unsupported, UnsupportedException),
     ],
 )
-def test_a_category_is_restored_to_its_class(category: str, exception: type[ApplicationException]) -> None:
-    """Each of the toolkit's twelve; and what such an exception writes of itself comes back."""
+def test_each_category_is_restored_to_its_exception(category: str, exception: type[ApplicationException]) -> None:
+    """Each of the toolkit's twelve exceptions is restored from its own JSON."""
     original = exception("T9", "MY_CODE", "My message").with_details("id", "7")
 
     error = failure(500, json.loads(json.dumps(original.to_json()))).error
@@ -497,9 +497,9 @@ def test_a_category_is_restored_to_its_class(category: str, exception: type[Appl
     assert (error.status, error.trace_id, error.details) == (original.status, "T9", {"id": "7"})
 
 
-def test_no_category_of_the_toolkit_is_forgotten() -> None:
-    """The table above is all of them."""
-    mark = next(m for m in test_a_category_is_restored_to_its_class.pytestmark if m.name == "parametrize")
+def test_the_table_above_has_all_categories_of_the_toolkit() -> None:
+    """`ErrorCategory` has no others."""
+    mark = next(m for m in test_each_category_is_restored_to_its_exception.pytestmark if m.name == "parametrize")
     names = {value for name, value in vars(ErrorCategory).items() if not name.startswith("_")}
 
     assert {category for category, _ in mark.args[1]} == names
@@ -511,10 +511,10 @@ def test_no_category_of_the_toolkit_is_forgotten() -> None:
     ("status", "exception"),
     [(401, UnauthorizedException), (404, NotFoundException), (409, ConflictException), (500, InvocationException)],
 )
-def test_an_unknown_category_is_restored_by_status(
+def test_the_status_decides_if_the_category_is_unknown(
     category: Any, status: int, exception: type[ApplicationException]
 ) -> None:
-    """Code and message survive, and so does a category that is text."""
+    """The code, the message and a category that is text are kept."""
     error = failure(status, {"category": category, "code": "C", "message": "M"}).error
 
     assert type(error) is exception
@@ -525,8 +525,8 @@ def test_an_unknown_category_is_restored_by_status(
 
 @pytest.mark.defect(10)
 @pytest.mark.parametrize("missing", REAL_ERROR)
-def test_an_error_with_a_part_missing_is_restored(missing: str) -> None:
-    """Never a KeyError; what is there is kept."""
+def test_an_error_with_a_missing_field_is_restored(missing: str) -> None:
+    """The other fields are kept, and no KeyError is raised."""
     body = {key: value for key, value in REAL_ERROR.items() if key != missing}
 
     error = failure(404, body).error
@@ -542,8 +542,8 @@ def test_an_error_with_a_part_missing_is_restored(missing: str) -> None:
 
 @pytest.mark.parametrize("odd", [None, 5, 1.5, True, [], [1], {"a": [1]}, ""], ids=repr)
 @pytest.mark.parametrize("part", [key for key in REAL_ERROR if key != "category"])
-def test_an_error_with_an_odd_part_is_restored(part: str, odd: Any) -> None:
-    """A part of the wrong kind is as if it were missing, and the exception can be written down."""
+def test_an_error_with_an_invalid_field_is_restored(part: str, odd: Any) -> None:
+    """A field of the wrong type counts as missing, and the error can be serialised."""
     error = failure(404, {**REAL_ERROR, part: odd}).error
 
     assert type(error) is NotFoundException
@@ -565,32 +565,32 @@ def test_an_error_with_an_odd_part_is_restored(part: str, odd: Any) -> None:
     ],
 )
 def test_details_are_kept(details: Any, restored: Any) -> None:
-    """Nested as they came; what is no object under a name."""
+    """Nested details are kept. Details that are not an object get a name."""
     assert failure(400, {"code": "X", "details": details}).error.details == restored
 
 
 @pytest.mark.parametrize("status", [0, 99, 600, -1, 404.0, "404", True, None])
-def test_a_status_that_is_none_gives_way_to_https(status: Any) -> None:
-    """Only a number from 100 to 599 is a status."""
+def test_an_invalid_status_in_the_body_is_ignored(status: Any) -> None:
+    """The HTTP status is used. A valid status is a number from 100 to 599."""
     assert failure(409, {"code": "X", "status": status}).error.status == 409
 
 
 @pytest.mark.parametrize("status", [400, 410, 599])
-def test_a_status_of_its_own_goes_before_https(status: int) -> None:
-    """The published servers answer all of their errors with HTTP 400."""
+def test_a_status_in_the_body_overrides_the_http_status(status: int) -> None:
+    """Published servers send all errors with HTTP status 400."""
     assert failure(400, {"code": "X", "status": status}).error.status == status
 
 
 @pytest.mark.parametrize("body", [{"code": "X"}, {"category": "Internal"}, {"code": None, "category": "Internal"}])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_described_error_is_never_sent_again(status: int, body: Any) -> None:
-    """The function ran and answered, whatever the status."""
+def test_an_error_that_the_body_describes_is_never_retried(status: int, body: Any) -> None:
+    """The function ran and responded, whatever the status is."""
     assert failure(status, body, {"Retry-After": "1"}).retry is Retry.NEVER
 
 
 @pytest.mark.parametrize("body", [{"code": 5}, {"category": None}, {"message": "M"}, {"status": 404}, [{"code": "X"}]])
 def test_an_object_without_code_and_category_describes_no_error(body: Any) -> None:
-    """A string in one of the two is what tells a pip-services error."""
+    """A pip-services error has a string in at least one of the two."""
     assert failure(503, body, {"Retry-After": "1"}).retry is Retry.ALWAYS
 
 
@@ -599,8 +599,8 @@ def test_an_object_without_code_and_category_describes_no_error(body: Any) -> No
 
 @pytest.mark.defect(21)
 @pytest.mark.parametrize("status", [200, 202])
-def test_a_failed_function_is_an_error(status: int) -> None:
-    """Its own kind of exception, with type and stack in the details."""
+def test_a_failed_lambda_function_is_an_error(status: int) -> None:
+    """The details have the type and the stack of the function's exception."""
     error = function_failure(
         {
             "errorMessage": "list index out of range",
@@ -642,7 +642,7 @@ def test_a_failed_function_is_an_error(status: int) -> None:
 def test_a_toolkit_exception_is_restored_by_its_name(
     name: str, exception: type[ApplicationException], status: int
 ) -> None:
-    """Class and message are all that travels."""
+    """Lambda sends only the name of the class and the message."""
     error = function_failure({"errorMessage": "X not found", "errorType": name, "requestId": "r", "stackTrace": ["a"]})
 
     assert type(error) is exception
@@ -665,8 +665,8 @@ def test_a_toolkit_exception_is_restored_by_its_name(
     ],
 )
 @pytest.mark.parametrize("key", ["stackTrace", "trace"])
-def test_a_stack_of_any_kind_is_taken(name: str, stack: Any, text: str, key: str) -> None:
-    """Python's and Node's names for it, lists of lists, or none at all."""
+def test_a_stack_trace_of_any_type_is_accepted(name: str, stack: Any, text: str, key: str) -> None:
+    """Python and Node have different keys for it. Its value may be a list, text or missing."""
     assert function_failure({"errorType": name, key: stack}).stack_trace == text
 
 
@@ -692,8 +692,8 @@ def test_a_stack_of_any_kind_is_taken(name: str, stack: Any, text: str, key: str
     ],
 )
 @pytest.mark.defect(21)
-def test_of_a_function_errors_payload_nothing_is_relied_upon(payload: Any, message: str) -> None:
-    """Each shape becomes the one exception with the best message there is."""
+def test_any_payload_of_a_function_error_is_accepted(payload: Any, message: str) -> None:
+    """The error has the best message that can be found in the payload."""
     error = function_failure(payload)
 
     assert type(error) is InvocationException
@@ -702,22 +702,22 @@ def test_of_a_function_errors_payload_nothing_is_relied_upon(payload: Any, messa
     assert isinstance(error.details["stack_trace"], str)
 
 
-def test_a_toolkit_exception_without_words_has_its_name() -> None:
-    """A message is never empty."""
+def test_a_toolkit_exception_without_a_message_gets_its_name_as_message() -> None:
+    """The message is never empty."""
     assert function_failure({"errorType": "ConflictException", "errorMessage": ""}).message == "ConflictException"
 
 
-@pytest.mark.parametrize("words", [{"errorMessage": ""}, {"errorMessage": None}, {}], ids=repr)
-def test_a_function_error_without_words_has_its_type(words: dict[str, Any]) -> None:
-    """As of `assert x` or `raise Custom()`; not the JSON that carried it."""
-    error = function_failure({**words, "errorType": "AssertionError", "requestId": "r", "stackTrace": ["a"]})
+@pytest.mark.parametrize("fields", [{"errorMessage": ""}, {"errorMessage": None}, {}], ids=repr)
+def test_a_function_error_without_a_message_gets_its_type_as_message(fields: dict[str, Any]) -> None:
+    """`assert x` and `raise Custom()` have no message."""
+    error = function_failure({**fields, "errorType": "AssertionError", "requestId": "r", "stackTrace": ["a"]})
 
     assert (error.code, error.message) == ("FUNCTION_ERROR", "AssertionError")
 
 
 @pytest.mark.parametrize("code", ["NO_DUMMY", "CONFLICT", "E404", "NO_2ND_TRY"])
 def test_an_error_type_that_looks_like_a_code_is_the_code(code: str) -> None:
-    """A Node service sends the code of its exception there, and its class is lost."""
+    """A Node service sends the code of its exception as the type, and does not send the class."""
     error = function_failure({"errorType": code, "errorMessage": "Dummy 7 was not found", "trace": ["a"]})
 
     assert type(error) is InvocationException
@@ -728,8 +728,8 @@ def test_an_error_type_that_looks_like_a_code_is_the_code(code: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "Error", "OSError", "Runtime.ExitError", "A", "_X", "NO DUMMY", "NO_DUMMY\n", "ÄÖ"]
 )
-def test_other_error_types_are_no_codes(name: str) -> None:
-    """Names of classes above all."""
+def test_other_error_types_are_not_codes(name: str) -> None:
+    """Most of them are names of classes."""
     assert function_failure({"errorType": name, "errorMessage": "M"}).code == "FUNCTION_ERROR"
 
 
@@ -742,15 +742,15 @@ def test_other_error_types_are_no_codes(name: str) -> None:
     ],
     ids=["in the message", "in the message, another type", "as the payload"],
 )
-def test_an_error_that_lambda_carries_as_json_is_restored_whole(payload: Any) -> None:
-    """Code, status, details and trace id included."""
+def test_an_error_that_lambda_sends_as_json_is_restored_completely(payload: Any) -> None:
+    """Code, status, details and trace id are restored."""
     error = function_failure(payload)
 
     assert type(error) is NotFoundException
     assert (error.code, error.status, error.trace_id, error.details) == ("NO_X", 404, "T9", {"id": "7"})
 
 
-# --- Anything at all ---
+# --- Random input ---
 
 scalars = st.none() | st.booleans() | st.integers(-1000, 1000) | st.floats(allow_nan=False) | st.text(max_size=6)
 anything = st.recursive(
@@ -761,8 +761,8 @@ names = st.sampled_from([*REAL_ERROR, "stack_trace", "errorMessage", "errorType"
 
 @given(st.dictionaries(names, anything, max_size=5), st.sampled_from([302, 400, 404, 429, 500, 503]), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_any_description_becomes_an_error(body: dict[str, Any], status: int, failed: bool) -> None:
-    """Complete, with a trace id that is a string, and fit to be written down."""
+def test_any_body_becomes_a_complete_error(body: dict[str, Any], status: int, failed: bool) -> None:
+    """It has a trace id that is a string, and can be serialised."""
     found = failure_of_response(FunctionResponse(status, {}, json.dumps(body).encode(), function_failed=failed), "T")
 
     assert found is not None
@@ -778,16 +778,16 @@ def test_any_description_becomes_an_error(body: dict[str, Any], status: int, fai
 
 
 @pytest.mark.parametrize(("name", "status"), [("EFSMountTimeoutException", 408), ("EFSIOException", 410)])
-def test_lambdas_own_faults_may_be_sent_again_where_that_is_allowed(name: str, status: int) -> None:
-    """It says that it failed, and not whether the function ran; without its name the status is the function's word."""
-    named, unnamed = (failure_of_response(FunctionResponse(status, {}, b"", told), "T", LAMBDA) for told in (name, ""))
+def test_file_system_errors_of_lambda_are_retried_if_the_call_is_idempotent(name: str, status: int) -> None:
+    """The error name does not say whether the function ran. Without it, the status comes from the function."""
+    named, unnamed = (failure_of_response(FunctionResponse(status, {}, b"", sent), "T", LAMBDA) for sent in (name, ""))
     assert named
     assert unnamed
     assert (named.retry, unnamed.retry) == (Retry.IF_IDEMPOTENT, Retry.NEVER)
 
 
 def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
-    """Where it has none of its own: the answer's is 200."""
+    """It has no status of its own, and the status of the response is 200."""
     body = json.dumps({"errorMessage": json.dumps({"category": "NotFound", "code": "X"})}).encode()
     failed = failure_of_response(FunctionResponse(200, {}, body, function_failed=True), "T")
 
@@ -797,7 +797,7 @@ def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
 
 
 @pytest.mark.parametrize(
-    ("challenge", "refuses"),
+    ("challenge", "is_rejected"),
     [
         ("Bearer", True),
         ('Bearer realm="shop.azurewebsites.net" authorization_uri="https://login.example" resource_id="1"', True),
@@ -812,17 +812,17 @@ def test_an_error_in_lambdas_message_has_the_status_of_its_class() -> None:
         (None, False),
     ],
 )
-def test_whose_word_it_is_that_a_token_was_refused(challenge: str | None, refuses: bool) -> None:
-    """The response itself must say so, as RFC 6750 has it."""
+def test_a_401_that_names_the_token_rejects_it(challenge: str | None, is_rejected: bool) -> None:
+    """The `WWW-Authenticate` header must say so in the form of RFC 6750."""
     headers = {} if challenge is None else {"www-authenticate": challenge}
-    assert rejects_token(FunctionResponse(401, headers, b"")) is refuses
+    assert rejects_token(FunctionResponse(401, headers, b"")) is is_rejected
     assert not rejects_token(FunctionResponse(403, headers, b""))
     assert not rejects_token(FunctionResponse(200, headers, b""))
     assert not rejects_token(FunctionResponse(401, headers, b'{"code": "NOT_SIGNED"}'))
 
 
-def test_a_refused_token_alone_is_no_reason_to_call_again() -> None:
-    """Only where another one can be had, and never after an error of pip-services."""
+def test_a_rejected_token_is_retried_only_if_a_new_one_is_available() -> None:
+    """An error of pip-services in the body is never retried."""
     headers = {"www-authenticate": "Bearer"}
     failures = [
         failure_of_response(FunctionResponse(401, headers, b"no"), "T"),

@@ -1,4 +1,4 @@
-"""The decoding of an answer that is no error."""
+"""The decoding of a response that is not an error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from requests.structures import CaseInsensitiveDict
 from pip_services4_serverless._rules.decoding import decode
 from pip_services4_serverless._rules.errors import failure_of_response
 from pip_services4_serverless._rules.response import MAX_RESPONSE_SIZE, BodyTooLargeError, FunctionResponse, read_body
-from pip_services4_serverless._rules.secrets import mask_bytes as masked
+from pip_services4_serverless._rules.secrets import mask_bytes
 
 
-def answer(body: bytes, content_type: str | None = None, status: int = 200) -> FunctionResponse:
-    """An answer with the headers as the HTTP library gives them."""
+def response(body: bytes, content_type: str | None = None, status: int = 200) -> FunctionResponse:
+    """A response with headers of the type that the HTTP library uses."""
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
     if content_type is not None:
         headers["Content-Type"] = content_type
@@ -30,14 +30,14 @@ def answer(body: bytes, content_type: str | None = None, status: int = 200) -> F
 MEBIBYTE = bytes(1024 * 1024)
 
 
-class BrokenOffError(Exception):
+class TruncatedError(Exception):
     """What a transport raises in the middle of a body."""
 
 
-def broken_off(*chunks: bytes) -> Iterator[bytes]:
-    """A body that ends before its end."""
+def truncated(*chunks: bytes) -> Iterator[bytes]:
+    """A body that ends too early."""
     yield from chunks
-    raise BrokenOffError
+    raise TruncatedError
 
 
 @pytest.mark.parametrize(
@@ -45,81 +45,81 @@ def broken_off(*chunks: bytes) -> Iterator[bytes]:
     [([], b""), ([b"whole"], b"whole"), ([b"two", b"!"], b"two!"), ([b"in ", b"", b"pieces"], b"in pieces")],
 )
 @pytest.mark.parametrize("status", [200, 500])
-def test_a_body_is_joined(chunks: list[bytes], body: bytes, status: int) -> None:
-    """Of however many pieces."""
-    assert read_body(iter(chunks), status, (BrokenOffError,)) == body
+def test_the_chunks_of_a_body_are_joined(chunks: list[bytes], body: bytes, status: int) -> None:
+    """Any number of chunks is accepted."""
+    assert read_body(iter(chunks), status, (TruncatedError,)) == body
 
 
 @pytest.mark.parametrize("status", [200, 202, 299])
-def test_an_answer_that_breaks_off_is_lost(status: int) -> None:
-    """Half a result is none."""
-    with pytest.raises(BrokenOffError):
-        read_body(broken_off(b'{"id"'), status, (BrokenOffError,))
+def test_a_truncated_response_is_lost(status: int) -> None:
+    """A part of a result is not a result."""
+    with pytest.raises(TruncatedError):
+        read_body(truncated(b'{"id"'), status, (TruncatedError,))
 
 
 @pytest.mark.parametrize("status", [300, 404, 503])
-def test_an_errors_body_that_breaks_off_counts_as_none(status: int) -> None:
-    """The status says enough."""
-    assert read_body(broken_off(b'{"code"'), status, (BrokenOffError,)) == b""
+def test_the_truncated_body_of_an_error_is_ignored(status: int) -> None:
+    """The status is enough."""
+    assert read_body(truncated(b'{"code"'), status, (TruncatedError,)) == b""
 
 
-def test_another_fault_of_reading_is_passed_on() -> None:
-    """As a time that is over."""
+def test_another_error_while_reading_is_raised_unchanged() -> None:
+    """A timeout is an example."""
 
-    def late() -> Iterator[bytes]:
+    def time_out() -> Iterator[bytes]:
         yield b"x"
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        read_body(late(), 500, (BrokenOffError,))
+        read_body(time_out(), 500, (TruncatedError,))
 
 
 @pytest.mark.defect(18)
-def test_a_body_that_shows_secrets_is_masked() -> None:
-    """Wherever and however often; what is too short to be a secret would garble every answer."""
+def test_secrets_in_a_body_are_masked() -> None:
+    """Each occurrence is masked. A value that is too short for a secret is not, because it may occur anywhere."""
     body = b'{"x-functions-key": "hunter2", "again": "hunter2!", "short": "abc12"}'
 
-    assert masked(body, ["hunter2", "abc12", "absent"]) == (
+    assert mask_bytes(body, ["hunter2", "abc12", "absent"]) == (
         b'{"x-functions-key": "***", "again": "***!", "short": "abc12"}'
     )
-    assert masked(b"123456", ("123456",)) == b"***"
+    assert mask_bytes(b"123456", ("123456",)) == b"***"
 
 
 @pytest.mark.parametrize(
     "body", [rb'{"message": "abc\u002Bd\/f"}', rb'{"message": "\u0061bc+d/f"}', rb'["abc+d/f\"x"]', b"\\abc+d/f"]
 )
-def test_a_secret_is_masked_however_it_is_written(body: bytes) -> None:
-    """.NET writes + as its code, PHP escapes the slash."""
-    shown = masked(body, ["abc+d/f"])
+def test_an_escaped_secret_is_masked(body: bytes) -> None:
+    """.NET escapes `+`, and PHP escapes the slash."""
+    shown = mask_bytes(body, ["abc+d/f"])
 
     assert b"***" in shown
     assert b"abc+d/f" not in shown
     assert "abc+d/f" not in str(json.loads(shown) if shown[:1] in b"{[" else shown)
 
 
-def test_a_secret_beside_half_a_pair_of_surrogates_is_masked() -> None:
-    """JSON may write one; it must not end the masking."""
+def test_a_secret_beside_a_lone_surrogate_is_masked() -> None:
+    """JSON may contain a lone surrogate, and the masking must not fail on it."""
     body = rb'{"message": "\ud800", "key": "abc\u002bd/f"}'
-    assert json.loads(masked(body, ["abc+d/f"])) == {"message": "\ud800", "key": "***"}
+    assert json.loads(mask_bytes(body, ["abc+d/f"])) == {"message": "\ud800", "key": "***"}
 
 
-def test_a_secret_that_json_escapes_is_masked() -> None:
-    """A quotation mark is one of the characters that a key may have."""
-    assert masked(json.dumps({"key": 'a"b\\cdef'}).encode(), ['a"b\\cdef']) == b'{"key": "***"}'
+def test_a_secret_with_a_quotation_mark_is_masked() -> None:
+    """JSON escapes some characters that a key may have."""
+    assert mask_bytes(json.dumps({"key": 'a"b\\cdef'}).encode(), ['a"b\\cdef']) == b'{"key": "***"}'
 
 
-def test_an_answer_at_the_limit_is_read() -> None:
-    """100 MiB."""
-    assert len(read_body([MEBIBYTE] * 100, 200, (BrokenOffError,))) == MAX_RESPONSE_SIZE == 104_857_600
+def test_a_response_at_the_size_limit_is_read() -> None:
+    """The limit is 100 MiB."""
+    assert len(read_body([MEBIBYTE] * 100, 200, (TruncatedError,))) == MAX_RESPONSE_SIZE == 104_857_600
 
 
 @pytest.mark.parametrize("status", [200, 500])
-def test_an_answer_over_the_limit_is_not_read_to_its_end(status: int) -> None:
-    """A far side that never stops sending does not fill the memory."""
+def test_a_response_over_the_size_limit_is_not_read_completely(status: int) -> None:
+    """A server that never stops sending does not fill the memory."""
     pieces = iter([*[MEBIBYTE] * 100, b"x", b"left"])
 
     with pytest.raises(BodyTooLargeError):
-        read_body(pieces, status, (BrokenOffError,))
+        read_body(pieces, status, (TruncatedError,))
 
     assert list(pieces) == [b"left"]
 
@@ -128,15 +128,15 @@ def test_an_answer_over_the_limit_is_not_read_to_its_end(status: int) -> None:
     ("status", "body"),
     [(204, b""), (204, b'{"ignored": 1}'), (200, b""), (202, b""), (200, b"null")],
 )
-def test_nothing_is_none(status: int, body: bytes) -> None:
-    """204, an empty body and null are no result."""
-    assert decode(answer(body, status=status), "T") is None
+def test_an_empty_result_is_none(status: int, body: bytes) -> None:
+    """A 204, an empty body and `null` are empty results."""
+    assert decode(response(body, status=status), "T") is None
 
 
 @pytest.mark.parametrize("content_type", [None, "", "application/json", "text/plain; charset=utf-8", "text/html", ";"])
-def test_json_is_read_whatever_its_content_type_says(content_type: str | None) -> None:
-    """The published servers send JSON as text/plain."""
-    assert decode(answer(b'{"data": [{"id": "1"}], "total": 5}', content_type), "T") == {
+def test_json_is_decoded_with_any_content_type(content_type: str | None) -> None:
+    """Published servers send JSON as text/plain."""
+    assert decode(response(b'{"data": [{"id": "1"}], "total": 5}', content_type), "T") == {
         "data": [{"id": "1"}],
         "total": 5,
     }
@@ -157,9 +157,9 @@ def test_json_is_read_whatever_its_content_type_says(content_type: str | None) -
         (b'"{\\"id\\": \\"1\\"}"', '{"id": "1"}'),  # encoded twice by its server, decoded once
     ],
 )
-def test_json_of_every_kind_is_read(body: bytes, value: Any) -> None:
-    """Once, and in each of the encodings that JSON has."""
-    assert decode(answer(body, "text/plain"), "T") == value
+def test_every_json_value_is_decoded(body: bytes, value: Any) -> None:
+    """It is decoded once, in each encoding that JSON allows."""
+    assert decode(response(body, "text/plain"), "T") == value
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ def test_json_of_every_kind_is_read(body: bytes, value: Any) -> None:
         (b" ", "text/plain", " "),
     ],
 )
-def test_plain_text_that_is_no_json_is_a_str(body: bytes, content_type: str, text: str) -> None:
-    """In the character set that it names."""
-    assert decode(answer(body, content_type), "T") == text
+def test_plain_text_that_is_not_json_is_a_str(body: bytes, content_type: str, text: str) -> None:
+    """The content type names the character set."""
+    assert decode(response(body, content_type), "T") == text
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_plain_text_that_is_no_json_is_a_str(body: bytes, content_type: str, tex
         (b"hi!", "text/plain; charset=hex"),
     ],
 )
-def test_what_cannot_be_decoded_is_an_error(body: bytes, content_type: str | None) -> None:
-    """With the original as its cause, and the size and type of what came."""
+def test_a_body_that_cannot_be_decoded_is_an_error(body: bytes, content_type: str | None) -> None:
+    """The error has its cause, and the size and type of the body."""
     with pytest.raises(InvocationException) as caught:
-        decode(answer(body, content_type), "T")
+        decode(response(body, content_type), "T")
 
     assert (caught.value.code, caught.value.trace_id) == ("DESERIALIZATION_FAILED", "T")
     assert caught.value.message.endswith(f"{len(body)} bytes" + (f" of {content_type}" if content_type else ""))
@@ -210,18 +210,18 @@ def test_what_cannot_be_decoded_is_an_error(body: bytes, content_type: str | Non
 
 
 @pytest.mark.parametrize("charset", ["undefined", "utf\0"])
-def test_a_character_set_that_fails_in_its_own_way_is_an_error_too(charset: str) -> None:
-    """Codecs raise more than UnicodeDecodeError, and the far side chooses the codec."""
+def test_any_exception_of_a_codec_is_a_decoding_error(charset: str) -> None:
+    """The response chooses the codec, and codecs raise more than UnicodeDecodeError."""
     with pytest.raises(InvocationException) as caught:
-        decode(answer(b"hi!", f"text/plain; charset={charset}"), "T")
+        decode(response(b"hi!", f"text/plain; charset={charset}"), "T")
 
     assert caught.value.code == "DESERIALIZATION_FAILED"
 
 
 @pytest.mark.parametrize("body", [b"NaN", b"Infinity", b"-Infinity"])
-def test_words_that_only_python_takes_for_json_are_text(body: bytes) -> None:
-    """JSON has neither of them, so a text/plain body stays what it is."""
-    assert decode(answer(body, "text/plain"), "T") == body.decode()
+def test_values_that_only_python_accepts_as_json_are_text(body: bytes) -> None:
+    """They are not valid JSON, so a text/plain body is returned unchanged."""
+    assert decode(response(body, "text/plain"), "T") == body.decode()
 
 
 content_types = st.sampled_from(
@@ -237,11 +237,11 @@ content_types = st.sampled_from(
     st.sampled_from(["", "TooManyRequestsException", "ServiceException"]),
 )
 @settings(max_examples=80, deadline=None)
-def test_any_bytes_are_a_value_or_an_error(
+def test_any_body_is_a_value_or_an_error(
     body: bytes, content_type: str | None, status: int, failed: bool, error_name: str
 ) -> None:
-    """Whatever arrives, nothing but a value or the one kind of exception comes out."""
-    whole = answer(body, content_type, status)._replace(function_failed=failed, error_name=error_name)
+    """No other exception is raised."""
+    whole = response(body, content_type, status)._replace(function_failed=failed, error_name=error_name)
 
     failure = failure_of_response(whole, "T")
     if failure is not None:

@@ -1,4 +1,4 @@
-"""An exception that is raised from outside, into the middle of a call, passes through as itself."""
+"""An exception that interrupts a call from outside is raised unchanged."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from pip_services4_serverless._rules.payload import encode
 from pip_services4_serverless.clients._aws_signature import Secrets
 from pip_services4_serverless.clients._lambda_session import _chain, _new_session
 
-# Python itself swallows what is raised into a finaliser.
+# Python suppresses exceptions that are raised in a finaliser.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 class TimeIsUp(Exception):  # noqa: N818 - as Celery's `SoftTimeLimitExceeded`: not derived from anything else
-    """What a worker raises into a task that takes too long."""
+    """What a worker raises in a task that takes too long."""
 
 
 @dataclass
@@ -56,22 +56,22 @@ def raise_it(number: int, frame: Any) -> None:
     raise TimeIsUp
 
 
-def raise_what_python_raises(number: int, frame: Any) -> None:
+def raise_built_in_class(number: int, frame: Any) -> None:
     raise TimeoutError("time is up")
 
 
 class Handler:
-    """Neither a function nor one frame alone."""
+    """A handler that is an object, and that raises in a second frame."""
 
     def __call__(self, number: int, frame: Any) -> None:
-        self.tell()
+        self.raise_in_method()
 
-    def tell(self) -> None:
+    def raise_in_method(self) -> None:
         raise TimeIsUp
 
 
 def raise_in_thread(number: int, frame: Any) -> None:
-    """At the next point where the interpreter looks, which is about where it was interrupted."""
+    """Raises when the interpreter checks next, which is close to where it was interrupted."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(TimeIsUp))
 
 
@@ -82,7 +82,7 @@ def raise_with_any_arguments(*arguments: Any) -> None:
 HANDLERS = {
     "signal": raise_it,
     "signal, any arguments": raise_with_any_arguments,
-    "signal, built-in class": raise_what_python_raises,
+    "signal, built-in class": raise_built_in_class,
     "signal, object": Handler(),
     "thread": raise_in_thread,
 }
@@ -90,7 +90,7 @@ HANDLERS = {
 
 @pytest.fixture(params=HANDLERS)
 def handler(request: pytest.FixtureRequest) -> Iterator[str]:
-    """What is done when the timer of the process goes off."""
+    """How the timer interrupts the code."""
     before = signal.signal(signal.SIGALRM, HANDLERS[request.param])  # type: ignore[arg-type]
     with untraced():
         yield request.param
@@ -99,16 +99,16 @@ def handler(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def interrupted(call: Callable[[], Any], times: int, seconds: float = 30) -> dict[str, int]:
-    """How calls ended, until so many were interrupted at random points, each in the time that one takes."""
+    """Interrupts calls at random points, until `times` of them were interrupted, and counts how all of them ended."""
     started = time.monotonic()
     for _ in range(3):
         call()
-    takes = (time.monotonic() - started) / 3
+    duration = (time.monotonic() - started) / 3
     ends_at = time.monotonic() + seconds
     ended: dict[str, int] = {}
     while ended.get("interrupted", 0) < times and time.monotonic() < ends_at:
         try:
-            signal.setitimer(signal.ITIMER_REAL, max(2e-6, random.uniform(0, takes)))  # noqa: S311
+            signal.setitimer(signal.ITIMER_REAL, max(2e-6, random.uniform(0, duration)))  # noqa: S311
             try:
                 call()
                 how = "done"
@@ -117,15 +117,15 @@ def interrupted(call: Callable[[], Any], times: int, seconds: float = 30) -> dic
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             for _ in range(10):
-                pass  # one that is on its way arrives here
+                pass  # a pending interrupt is raised here
         except (TimeIsUp, TimeoutError):
             how = "interrupted"
         ended[how] = ended.get(how, 0) + 1
     return ended
 
 
-def test_writing_the_parameters_is_interrupted(handler: str) -> None:
-    """Wherever it is, our own code and Python's: no parameter is blamed."""
+def test_an_interrupt_while_parameters_are_serialised_is_raised_unchanged(handler: str) -> None:
+    """It may be in this package's code or in Python's. No parameter is blamed."""
     ended = interrupted(lambda: encode("c", "T", {"values": VALUES}, 1_000_000), 500)
 
     assert ended["interrupted"] == 500
@@ -133,16 +133,16 @@ def test_writing_the_parameters_is_interrupted(handler: str) -> None:
 
 
 @pytest.mark.parametrize("handler", [name for name in HANDLERS if name != "thread"], indirect=True)
-def test_the_callers_own_method_is_interrupted(handler: str) -> None:
-    """By a signal, whose handler is seen. Without one, the method counts as the one that raised."""
+def test_an_interrupt_in_a_method_of_the_caller_is_raised_unchanged(handler: str) -> None:
+    """It needs a signal, whose handler can be seen. Otherwise, the method counts as the one that raised."""
     ended = interrupted(lambda: encode("c", "T", {"values": [WithJson()] * 20}, 1_000_000), 500)
 
     assert ended["interrupted"] == 500
     assert ended.keys() <= {"interrupted", "done"}
 
 
-def test_aws_chain_is_interrupted(handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While keys are looked for, and while they are renewed: the credentials are not blamed."""
+def test_an_interrupt_while_keys_are_loaded_is_raised_unchanged(handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may come while keys are found or renewed. The credentials are not blamed."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "S")
 
@@ -157,26 +157,26 @@ def test_aws_chain_is_interrupted(handler: str, monkeypatch: pytest.MonkeyPatch)
     assert ended.keys() <= {"interrupted", "done"}
 
 
-class Unlucky(Exception):  # noqa: N818
-    """A class of the caller's."""
+class CallersError(Exception):
+    """An exception of the caller."""
 
 
-def raise_unlucky(*_: Any) -> Any:
-    raise Unlucky
+def raise_callers_error(*_: Any) -> Any:
+    raise CallersError
 
 
 @pytest.mark.parametrize(
     "method",
     [
-        raise_unlucky,
-        partial(raise_unlucky, 1),
+        raise_callers_error,
+        partial(raise_callers_error, 1),
         partial(itemgetter("id"), {}),
-        lambda: raise_unlucky(),
+        lambda: raise_callers_error(),
         lambda: dict[str, int]()["id"],
     ],
 )
-def test_what_the_callers_code_raises_is_its_failure(method: Any) -> None:
-    """Whatever its class is, and also where it is written in C."""
+def test_an_exception_of_the_callers_code_is_a_serialisation_error(method: Any) -> None:
+    """It may be of any class, and the code may be written in C."""
     value = Plain()
     value.to_json = method  # type: ignore[attr-defined]
     with pytest.raises(BadRequestException) as caught:
@@ -184,18 +184,18 @@ def test_what_the_callers_code_raises_is_its_failure(method: Any) -> None:
 
     assert caught.value.code == "SERIALIZATION_FAILED"
     assert caught.value.details["parameter"] == "order"
-    assert isinstance(caught.value.__cause__, Unlucky | KeyError)
+    assert isinstance(caught.value.__cause__, CallersError | KeyError)
 
 
-def test_what_a_providers_code_raises_is_its_failure() -> None:
-    """A credential provider of the owner's own, while it looks for keys or renews them."""
+def test_an_exception_of_a_credential_provider_is_a_credential_error() -> None:
+    """The provider may raise it while it finds keys or renews them."""
 
     class Session:
         def get_credentials(self) -> Any:
             return self
 
         def get_frozen_credentials(self) -> Any:
-            raise Unlucky
+            raise CallersError
 
     with pytest.raises(ConfigException) as caught:
         _chain("T", Session())

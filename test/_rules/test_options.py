@@ -34,12 +34,12 @@ FLAGS = ("idempotent", "prefix_commands")
 
 
 def read(name: str, value: Any, default: int = 77) -> int:
-    """The option of a configuration that has this value."""
+    """The value that is read for this option."""
     return read_option(ConfigParams.from_tuples(f"options.{name}", value), name, default)
 
 
 def test_the_options_are_those_of_the_contract() -> None:
-    """No more and no less, and each says what it means."""
+    """There are no others, and each has a description."""
     assert set(OPTIONS) == {*NUMBERS, *FLAGS}
     assert all(option.meaning for option in OPTIONS.values())
 
@@ -47,27 +47,27 @@ def test_the_options_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_an_empty_value_is_the_default(name: str, value: str | None) -> None:
-    """As configuration templates leave it when a variable is not set."""
+    """Configuration templates leave a value empty if a variable is not set."""
     assert read(name, value) == 77
     assert read_option(ConfigParams(), name, 77) == 77
 
 
 @pytest.mark.parametrize(("name", "bounds"), NUMBERS.items())
-def test_a_number_within_its_bounds_is_taken(name: str, bounds: tuple[int, int]) -> None:
-    """Both bounds included."""
+def test_a_number_within_its_bounds_is_accepted(name: str, bounds: tuple[int, int]) -> None:
+    """Both bounds are allowed."""
     assert [read(name, bound) for bound in bounds] == list(bounds)
 
 
 @pytest.mark.defect(25)
 @pytest.mark.parametrize(("value", "number"), [(300, 300), ("300", 300), (" 300 ", 300), (300.0, 300), ("0300", 300)])
-def test_a_whole_number_is_taken_in_any_writing(value: Any, number: int) -> None:
-    """In milliseconds, also under half a second; YAML may have made it a float."""
+def test_a_whole_number_is_accepted_in_any_notation(value: Any, number: int) -> None:
+    """YAML may have made it a float. Less than half a second is possible."""
     assert read("connect_timeout", value) == number
 
 
 @pytest.mark.parametrize(("name", "bounds"), NUMBERS.items())
-def test_a_number_out_of_bounds_is_refused(name: str, bounds: tuple[int, int]) -> None:
-    """By configure, never by the first call."""
+def test_a_number_out_of_bounds_is_rejected(name: str, bounds: tuple[int, int]) -> None:
+    """The error names both bounds."""
     for value in (bounds[0] - 1, bounds[1] + 1):
         with pytest.raises(ConfigException) as caught:
             read(name, value)
@@ -78,8 +78,8 @@ def test_a_number_out_of_bounds_is_refused(name: str, bounds: tuple[int, int]) -
 @pytest.mark.parametrize(
     "value", ["-1", "1.5", "1e3", "ten", "true", True, ".0", "1.0.0", "10 s", "0x10", "1_000", "٣", "²", "9" * 5000]
 )
-def test_what_is_no_whole_number_is_refused(name: str, value: Any) -> None:
-    """The error names the key, and quotes no more than the value's beginning."""
+def test_a_value_that_is_not_a_whole_number_is_rejected(name: str, value: Any) -> None:
+    """The error names the key, and quotes only the beginning of the value."""
     with pytest.raises(ConfigException) as caught:
         read(name, value)
 
@@ -95,15 +95,15 @@ def test_what_is_no_whole_number_is_refused(name: str, value: Any) -> None:
     [(True, 1), (False, 0), (1, 1), (0, 0), *((word, 1) for word in ("true", "Yes", "ON", "y", "t", " 1 "))]
     + [(word, 0) for word in ("false", "No", "OFF", "n", "f")],
 )
-def test_a_flag_is_taken_in_any_writing(name: str, value: Any, flag: int) -> None:
-    """As the toolkit's own converter and YAML have them."""
+def test_a_flag_is_accepted_in_any_notation(name: str, value: Any, flag: int) -> None:
+    """These are the notations of the toolkit's converter and of YAML."""
     assert read(name, value) == flag
 
 
 @pytest.mark.parametrize("name", FLAGS)
 @pytest.mark.parametrize("value", ["maybe", "2", "-1", "tru", "null", "x" * 1000])
-def test_what_is_no_flag_is_refused(name: str, value: str) -> None:
-    """A promise about executing twice must not hang on a misspelling."""
+def test_a_value_that_is_not_a_flag_is_rejected(name: str, value: str) -> None:
+    """A spelling mistake must not decide whether a call may be executed twice."""
     with pytest.raises(ConfigException) as caught:
         read(name, value)
 
@@ -111,30 +111,30 @@ def test_what_is_no_flag_is_refused(name: str, value: str) -> None:
     assert len(caught.value.message.partition(" (see ")[0]) < 100
 
 
-def test_only_the_options_section_counts() -> None:
-    """A key of the same name elsewhere is another key."""
+def test_only_the_options_section_is_read() -> None:
+    """The same key in another section is a different key."""
     assert read_option(ConfigParams.from_tuples("timeout", 5, "connection.timeout", 6), "timeout", 77) == 77
 
 
-texts = st.text(st.characters(exclude_categories=()), max_size=12) | st.from_regex(
+any_text = st.text(st.characters(exclude_categories=()), max_size=12) | st.from_regex(
     r"[-+]?\d{0,12}(\.\d)?", fullmatch=True
 )
 
 
-@given(st.sampled_from(sorted(OPTIONS)), texts)
+@given(st.sampled_from(sorted(OPTIONS)), any_text)
 @settings(max_examples=80, deadline=None)
-def test_any_text_is_an_option_or_refused(name: str, text: str) -> None:
-    """Nothing but the one exception, and nothing out of bounds."""
+def test_any_text_is_a_valid_option_or_is_rejected(name: str, text: str) -> None:
+    """No other exception is raised, and no value is out of bounds."""
     minimum, maximum = NUMBERS.get(name, (0, 1))
     with contextlib.suppress(ConfigException):
         assert minimum <= read(name, text, default=1) <= maximum
 
 
-# --- Of one command ---
+# --- Options of one command ---
 
 
 def test_the_options_of_commands_are_read_by_command() -> None:
-    """A command may have dots in it, and be called like an option; empty values and other keys are left out."""
+    """A command may contain dots, or have the name of an option. Empty values and other keys are ignored."""
     config = ConfigParams.from_tuples(
         *("options.commands.get.timeout", 5, "options.commands.get.idempotent", "yes"),
         *("options.commands.orders.get.retries", 0, "options.commands.timeout.retries", 1),
@@ -149,8 +149,8 @@ def test_the_options_of_commands_are_read_by_command() -> None:
 
 
 @pytest.mark.parametrize("name", CALL_OPTIONS)
-def test_a_commands_wrong_value_is_refused_as_the_clients(name: str) -> None:
-    """In the same words, by the whole key."""
+def test_an_invalid_value_of_a_command_is_rejected_like_one_of_the_client(name: str) -> None:
+    """The messages are the same, except for the key."""
     key = f"options.commands.orders.get.{name}"
     with pytest.raises(ConfigException) as of_command:
         read_commands(ConfigParams.from_tuples(key, "soon"))
@@ -160,12 +160,12 @@ def test_a_commands_wrong_value_is_refused_as_the_clients(name: str) -> None:
     assert of_command.value.message == of_client.value.message.replace(f"options.{name}", key)
 
 
-# --- Of one call ---
+# --- Options of one call ---
 
 
 @pytest.mark.parametrize("name", CALL_OPTIONS)
-def test_what_a_call_may_set(name: str) -> None:
-    """Numbers within their bounds, and flags."""
+def test_a_call_may_set_valid_values(name: str) -> None:
+    """These are numbers within their bounds, and flags."""
     for value in NUMBERS.get(name, (True, False)):
         assert wrong_call_option({name: value}, CALL_OPTIONS) is None
 
@@ -177,17 +177,17 @@ values = st.one_of(
 
 @given(st.sampled_from(sorted({**CALL_OPTIONS, **TENANT_OPTIONS})), values)
 @settings(max_examples=150, deadline=None)
-def test_any_other_value_of_a_call_is_wrong(name: str, value: Any) -> None:
-    """Of the exact type, without conversion, and named with few words."""
+def test_any_other_value_of_a_call_is_rejected(name: str, value: Any) -> None:
+    """Values are not converted, and the message is short."""
     if name in FLAGS:
-        is_right = value is True or value is False
+        is_valid = value is True or value is False
     elif name == "tenant_id":
-        is_right = isinstance(value, str) and re.fullmatch(r"[\w.:/=+@ -]{1,256}", value, re.ASCII) is not None
+        is_valid = isinstance(value, str) and re.fullmatch(r"[\w.:/=+@ -]{1,256}", value, re.ASCII) is not None
     else:
         low, high = NUMBERS[name]
-        is_right = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+        is_valid = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
     wrong = wrong_call_option({name: value}, {**CALL_OPTIONS, **TENANT_OPTIONS})
-    if is_right:
+    if is_valid:
         assert wrong is None
     else:
         assert wrong is not None

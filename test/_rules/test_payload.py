@@ -1,4 +1,4 @@
-"""What is sent: one JSON object of parameters, `cmd` and `trace_id`."""
+"""The payload of a request: one JSON object with the parameters, `cmd` and `trace_id`."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from pip_services4_serverless._rules.payload import encode
 LIMIT = 1024 * 1024
 
 
-def sent(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the far side reads."""
+def payload_of(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The payload, as the function decodes it."""
     return dict(json.loads(encode("orders.get", "T", params, LIMIT)))
 
 
-def refused(params: Any, limit: int = LIMIT) -> ApplicationException:
-    """The error that the caller sees."""
+def error_of(params: Any, limit: int = LIMIT) -> ApplicationException:
+    """The error that the caller gets."""
     with pytest.raises(BadRequestException) as caught:
         encode("orders.get", "T", params, limit)
     assert caught.value.trace_id == "T"
@@ -77,7 +77,7 @@ class Plain:
 
 
 class Legacy:
-    """What the toolkit's own converter can write."""
+    """An object that the toolkit's converter can serialise."""
 
     def __init__(self) -> None:
         self.name = "n"
@@ -90,22 +90,22 @@ class WithJson:
         return {"made_by": "to_json", "at": date(2024, 2, 29)}
 
     def to_dict(self) -> Any:
-        raise AssertionError("to_json goes first")
+        raise AssertionError("to_json is preferred")
 
 
 class WithDict:
-    to_json = "no method"
+    to_json = "not a method"
 
     def to_dict(self) -> Any:
         return {"made_by": "to_dict"}
 
 
 class Registry(collections.UserDict[str, Any]):
-    """A mapping that is no dict."""
+    """A mapping that is not a dict."""
 
 
 class Untouchable(dict[str, Any]):
-    """Cannot be copied, nor changed, as some callers' objects."""
+    """An object that cannot be copied or changed, like some objects of callers."""
 
     def __copy__(self) -> Any:
         raise AssertionError("copied")
@@ -117,33 +117,33 @@ class Untouchable(dict[str, Any]):
         raise AssertionError("changed")
 
 
-def test_command_and_trace_id_travel_with_the_parameters() -> None:
-    """They stand beside the caller's own."""
-    assert sent({"id": "7"}) == {"id": "7", "cmd": "orders.get", "trace_id": "T"}
+def test_the_payload_has_the_parameters_the_command_and_the_trace_id() -> None:
+    """All of them are keys of one object."""
+    assert payload_of({"id": "7"}) == {"id": "7", "cmd": "orders.get", "trace_id": "T"}
 
 
 @pytest.mark.parametrize("params", [None, {}])
-def test_without_parameters_they_travel_alone(params: Any) -> None:
-    """None is as good as an empty dict."""
-    assert sent(params) == {"cmd": "orders.get", "trace_id": "T"}
+def test_without_parameters_the_payload_has_the_command_and_the_trace_id(params: Any) -> None:
+    """None has the same effect as an empty dict."""
+    assert payload_of(params) == {"cmd": "orders.get", "trace_id": "T"}
 
 
-def test_parameters_of_the_same_names_do_not_win() -> None:
-    """What is called is said by the call, not by its parameters."""
-    assert sent({"cmd": "drop", "trace_id": "X"}) == {"cmd": "orders.get", "trace_id": "T"}
+def test_parameters_do_not_override_the_command_and_the_trace_id() -> None:
+    """The call decides what is called."""
+    assert payload_of({"cmd": "drop", "trace_id": "X"}) == {"cmd": "orders.get", "trace_id": "T"}
 
 
-def test_the_callers_dict_is_neither_changed_nor_copied_deeply() -> None:
-    """Parameters may hold what cannot be copied."""
+def test_the_callers_dict_is_not_changed_and_not_copied_deeply() -> None:
+    """Parameters may contain objects that cannot be copied."""
     inner = Untouchable(id=1)
     params = Untouchable(inner=inner)
 
-    assert sent(params)["inner"] == {"id": 1}
+    assert payload_of(params)["inner"] == {"id": 1}
     assert params == {"inner": {"id": 1}}
 
 
 def test_text_is_sent_as_utf_8() -> None:
-    """Not as escapes of six bytes a letter."""
+    """Characters are not escaped."""
     assert "žluťoučký 🐎" in encode("c", "T", {"horse": "žluťoučký 🐎"}, LIMIT).decode("utf-8")
 
 
@@ -184,10 +184,10 @@ def test_text_is_sent_as_utf_8() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_value_is_sent_as(value: Any, expected: Any) -> None:
-    """What the toolkit serialises, and what users of Python expect beyond that."""
-    assert sent({"value": value})["value"] == expected
-    assert sent({"deep": [{"value": value}]})["deep"] == [{"value": expected}]
+def test_a_value_is_serialised(value: Any, expected: Any) -> None:
+    """The toolkit serialises some of these types, and Python users expect the others."""
+    assert payload_of({"value": value})["value"] == expected
+    assert payload_of({"deep": [{"value": value}]})["deep"] == [{"value": expected}]
 
 
 @pytest.mark.parametrize(
@@ -203,17 +203,17 @@ def test_a_value_is_sent_as(value: Any, expected: Any) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_the_toolkit_serialises_is_sent_in_the_same_form(value: Any) -> None:
-    """A service that replaces its own client sees no difference."""
-    assert sent({"value": value})["value"] == json.loads(JsonConverter.to_json({"value": value}))["value"]
+def test_values_have_the_form_that_the_toolkit_gives_them(value: Any) -> None:
+    """A service that replaces its own client does not see a difference."""
+    assert payload_of({"value": value})["value"] == json.loads(JsonConverter.to_json({"value": value}))["value"]
 
 
 @pytest.mark.defect(17)
 @pytest.mark.defect(33)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, [math.nan], {"deep": {"er": math.inf}}])
-def test_nan_and_infinity_are_refused(value: Any) -> None:
-    """JSON has none; the error names the parameter."""
-    error = refused({"ok": 1, "price": value})
+def test_nan_and_infinity_are_rejected(value: Any) -> None:
+    """JSON cannot represent them. The error names the parameter."""
+    error = error_of({"ok": 1, "price": value})
 
     assert (error.code, error.status) == ("SERIALIZATION_FAILED", 400)
     assert error.details["parameter"] == "price"
@@ -234,15 +234,15 @@ def test_nan_and_infinity_are_refused(value: Any) -> None:
         lambda: None,
         len,
         [].append,
-        {(1, 2): "a key that is no text"},
+        {(1, 2): "a key that is not text"},
         {"in": [{"there": object()}]},
         10**5000,
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_no_json_is_refused_by_name(value: Any) -> None:
-    """Before anything is sent, with the original as the cause."""
-    error = refused({"id": "7", "bad": value})
+def test_a_value_that_json_cannot_represent_is_rejected(value: Any) -> None:
+    """The error names the parameter, and has a cause."""
+    error = error_of({"id": "7", "bad": value})
 
     assert error.code == "SERIALIZATION_FAILED"
     assert error.details["parameter"] == "bad"
@@ -250,43 +250,43 @@ def test_what_is_no_json_is_refused_by_name(value: Any) -> None:
     assert error.__cause__ is not None
 
 
-def test_what_contains_itself_is_refused() -> None:
-    """A circle does not end in a stack overflow."""
+def test_a_value_that_contains_itself_is_rejected() -> None:
+    """A circular reference does not cause a stack overflow."""
     circle: list[Any] = []
     circle.append(circle)
 
-    assert refused({"circle": circle}).details["parameter"] == "circle"
+    assert error_of({"circle": circle}).details["parameter"] == "circle"
 
 
-def test_what_is_nested_too_deeply_is_refused() -> None:
-    """Neither does a very deep list."""
+def test_a_value_that_is_nested_too_deeply_is_rejected() -> None:
+    """A very deep list does not cause a stack overflow."""
     deep: list[Any] = []
     for _ in range(200_000):
         deep = [deep]
 
-    assert refused({"deep": deep}).details["parameter"] == "deep"
+    assert error_of({"deep": deep}).details["parameter"] == "deep"
 
 
-def test_a_name_that_is_no_text_is_refused() -> None:
-    """Such a key has no form in JSON."""
-    assert refused({("a", "b"): 1}).code == "SERIALIZATION_FAILED"
+def test_a_parameter_name_that_is_not_text_is_rejected() -> None:
+    """JSON has only text as keys."""
+    assert error_of({("a", "b"): 1}).code == "SERIALIZATION_FAILED"
 
 
-def test_an_object_whose_own_method_fails_is_refused() -> None:
-    """The caller's code raises whatever it likes."""
+def test_an_object_whose_method_raises_is_rejected() -> None:
+    """The caller's code may raise any exception."""
 
     class Broken:
         def to_json(self) -> Any:
             raise KeyError("id")
 
-    error = refused({"order": Broken()})
+    error = error_of({"order": Broken()})
 
     assert isinstance(error.__cause__, KeyError)
     assert error.details["parameter"] == "order"
 
 
 class Lazy(Mapping[str, Any]):
-    """Reads its values when it is asked for them, and cannot read `gone`."""
+    """A mapping that reads its values when they are needed, and cannot read `gone`."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
@@ -303,21 +303,21 @@ class Lazy(Mapping[str, Any]):
         return name
 
 
-def test_a_mapping_that_cannot_be_read_is_refused() -> None:
+def test_a_mapping_that_cannot_be_read_is_rejected() -> None:
     """Reading the parameters is a part of serialising them."""
-    error = refused(Lazy("gone"))
+    error = error_of(Lazy("gone"))
 
     assert error.code == "SERIALIZATION_FAILED"
     assert isinstance(error.__cause__, OSError)
 
 
-def test_a_parameter_that_could_be_read_is_not_blamed() -> None:
-    """For the next one, which could not."""
-    assert "fine" not in refused(Lazy("fine", "gone")).message
+def test_a_readable_parameter_is_not_blamed() -> None:
+    """The next parameter caused the error."""
+    assert "fine" not in error_of(Lazy("fine", "gone")).message
 
 
-def test_a_fault_that_no_single_parameter_has_is_told_without_a_name() -> None:
-    """As a command that cannot be written down."""
+def test_an_error_that_no_parameter_caused_names_none() -> None:
+    """A command that cannot be serialised is an example."""
     with pytest.raises(BadRequestException) as caught:
         encode(object(), "T", {"id": "7"}, LIMIT)  # type: ignore[arg-type]
 
@@ -327,23 +327,23 @@ def test_a_fault_that_no_single_parameter_has_is_told_without_a_name() -> None:
 
 @pytest.mark.defect(41)
 @pytest.mark.parametrize("params", [["id"], "id", 7, {"id"}, Plain(), b"{}", False], ids=lambda it: type(it).__name__)
-def test_parameters_that_are_no_mapping_are_refused(params: Any) -> None:
-    """They are named parameters: nothing else has names."""
-    error = refused(params)
+def test_parameters_that_are_not_a_mapping_are_rejected(params: Any) -> None:
+    """Parameters must have names."""
+    error = error_of(params)
 
     assert error.code == "SERIALIZATION_FAILED"
     assert type(params).__name__ in error.message
 
 
-def test_a_payload_at_the_limit_is_sent() -> None:
+def test_a_payload_at_the_size_limit_is_accepted() -> None:
     """The limit itself is allowed."""
     size = len(encode("c", "T", {"é": "é"}, LIMIT))
 
     assert len(encode("c", "T", {"é": "é"}, size)) == size
 
 
-def test_a_payload_over_the_limit_is_refused() -> None:
-    """It counts bytes, not letters, and says both numbers."""
+def test_a_payload_over_the_size_limit_is_rejected() -> None:
+    """The size is in bytes, not in characters. The error has the size and the limit."""
     size = len(encode("c", "T", {"é": "é"}, LIMIT))
 
     with pytest.raises(BadRequestException) as caught:
@@ -354,13 +354,13 @@ def test_a_payload_over_the_limit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\ud83d🐎\udc00", "\udfff\ud800"])
-def test_a_lone_surrogate_arrives(text: str) -> None:
-    """It has no UTF-8, but JSON has an escape for it."""
-    assert sent({text: [text]}) == {text: [text], "cmd": "orders.get", "trace_id": "T"}
+def test_a_lone_surrogate_is_escaped(text: str) -> None:
+    """UTF-8 cannot encode it, but JSON can escape it."""
+    assert payload_of({text: [text]}) == {text: [text], "cmd": "orders.get", "trace_id": "T"}
 
 
 def joined(text: str) -> str:
-    """Two surrogates in a row are one character to every reader of JSON."""
+    """The text after JSON has joined each pair of surrogates to one character."""
     return str(json.loads(json.dumps(text)))
 
 
@@ -376,9 +376,9 @@ json_values = st.recursive(
 
 @given(st.dictionaries(any_text, json_values, max_size=3))
 @settings(max_examples=60, deadline=None)
-def test_any_json_value_arrives_as_it_was(params: dict[str, Any]) -> None:
-    """Encoding and a reader of JSON are each other's opposite."""
-    assert sent(params) == {**params, "cmd": "orders.get", "trace_id": "T"}
+def test_any_json_value_is_decoded_unchanged(params: dict[str, Any]) -> None:
+    """Decoding is the opposite of encoding."""
+    assert payload_of(params) == {**params, "cmd": "orders.get", "trace_id": "T"}
 
 
 makers: list[Callable[[], Any]] = [object, Plain, WithDict, lambda: {1, 2}, lambda: math.nan, lambda: b"x", lambda: 1j]
@@ -386,7 +386,7 @@ makers: list[Callable[[], Any]] = [object, Plain, WithDict, lambda: {1, 2}, lamb
 
 @given(st.recursive(st.sampled_from(makers).map(lambda make: make()), lambda v: st.lists(v, max_size=2), max_leaves=5))
 @settings(max_examples=30, deadline=None)
-def test_any_object_is_sent_or_refused(value: Any) -> None:
-    """Nothing but the one exception leaves."""
+def test_any_object_is_serialised_or_rejected(value: Any) -> None:
+    """No other exception is raised."""
     with contextlib.suppress(BadRequestException):
         encode("c", "T", {"value": value}, LIMIT)

@@ -1,4 +1,4 @@
-"""Settings that look like ours and are not."""
+"""Settings that look like misspelled settings of this package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KNOWN = {"options": {"timeout", "idempotent", "retries"}, "connection": {"uri"},
 
 
 @pytest.mark.parametrize(
-    ("key", "right"),
+    ("key", "suggestion"),
     [
         ("options.timout", "options.timeout"),
         ("options.Idempotent", "options.idempotent"),
@@ -31,9 +31,9 @@ KNOWN = {"options": {"timeout", "idempotent", "retries"}, "connection": {"uri"},
         ("options.commands.timeout", "options.commands.<command>.timeout"),
     ],
 )
-def test_a_slip_has_its_right_name(key: str, right: str) -> None:
-    """In the section where it stands."""
-    assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == [(key, right)]
+def test_a_misspelled_key_gets_a_suggestion(key: str, suggestion: str) -> None:
+    """The suggestion is a complete key."""
+    assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == [(key, suggestion)]
 
 
 @pytest.mark.parametrize(
@@ -44,21 +44,21 @@ def test_a_slip_has_its_right_name(key: str, right: str) -> None:
         *("options.commands.get", "options.paging.timout"),
     ],
 )
-def test_a_key_of_the_owners_own_is_left_alone(key: str) -> None:
-    """It is read, or it looks like nothing of ours."""
+def test_another_key_is_not_reported(key: str) -> None:
+    """It is either a known key, or not similar to any."""
     assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == []
 
 
-def test_no_key_of_ours_is_taken_for_a_slip() -> None:
-    """Of any provider, in either section."""
+def test_known_keys_are_not_reported() -> None:
+    """This includes all keys of a provider, in both sections."""
     for client in (AzureFunctionClient(), LambdaClient()):
         for key in client._connection.KEYS:
             client.configure(ConfigParams.from_tuples(f"connection.{key}", "x", f"credential.{key}", "x"))
             assert client._unknown_settings == ()
 
 
-def test_slips_are_warned_of_once(provider: str) -> None:
-    """In one warning at `open`; configured right, there is none."""
+def test_misspelled_keys_cause_one_warning_at_open(provider: str) -> None:
+    """A correct configuration causes none."""
     logger = RecordingLogger()
     client = CLIENTS[provider]("dummies")
     client.set_references(references_to(logger=logger))
