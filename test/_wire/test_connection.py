@@ -1,4 +1,4 @@
-"""One connection against a real server: cuts, excess, early responses, deadlines, keep-alive."""
+"""One connection to a real server: truncated responses, extra bytes, early responses, timeouts, keep-alive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pip_services4_serverless._wire.errors import ConnectionLostError, NotSentEr
 from pip_services4_serverless._wire.response import Response
 
 LIMIT = 64 << 20  # bytes
-PATIENCE = 10.0  # seconds: what must not be reached
+LONG_TIMEOUT = 10.0  # seconds; no test may reach it
 PLAIN_AND_TLS = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
 
 
@@ -39,7 +39,7 @@ def bundle() -> Iterator[str]:
 @contextmanager
 def pool_of(url: str, bundle: str, proxy: str | None = None, **of: object) -> Iterator[ConnectionPool]:
     keepalive = float(of.pop("keepalive", 0))  # type: ignore[arg-type]
-    settings = {"max_connections": 4, "connect_timeout": PATIENCE, "timeout": PATIENCE, "idle_timeout": 60} | of
+    settings = {"max_connections": 4, "connect_timeout": LONG_TIMEOUT, "timeout": LONG_TIMEOUT, "idle_timeout": 60} | of
     pool = ConnectionPool(Endpoint.of_url(url, bundle, proxy, keepalive), limit=LIMIT, **settings)  # type: ignore[arg-type]
     try:
         yield pool
@@ -51,19 +51,19 @@ def call(pool: ConnectionPool, body: bytes = b"{}", timeout: float | None = None
     return pool.request("POST", "/api", {}, body, timeout)
 
 
-# --- Cut responses ---
+# --- Truncated responses ---
 
 
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("then", ["close", "reset"])
-def test_a_response_that_is_cut_anywhere_is_lost(tls: str | None, then: str, bundle: str) -> None:
-    """Each framing at every third byte, each time executed once; of an error the status counts from its head on."""
+def test_a_truncated_response_is_lost(tls: str | None, then: str, bundle: str) -> None:
+    """Each framing is cut at many places. An error keeps its status if its head is complete."""
     samples = (FRAMED[0], FRAMED[1], FRAMED[2], FRAMED[6], ERRORS[0], ERRORS[1])
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for sample in samples:
             for end in {*range(0, len(sample.data), 9), sample.head - 1, sample.head, len(sample.data) - 1}:
                 server.default = fault.raw(sample.data[:end], then=then)
-                # A reset may overtake what was sent before it.
+                # A reset may arrive before bytes that were sent earlier.
                 if sample.status >= 300 and end >= sample.head and then == "close":
                     response = call(pool)
                     assert (response.status, response.body) == (sample.status, b"")
@@ -75,25 +75,25 @@ def test_a_response_that_is_cut_anywhere_is_lost(tls: str | None, then: str, bun
                         call(pool)
 
 
-def test_over_tls_a_body_without_length_ends_with_tls_and_not_with_the_connection(bundle: str) -> None:
-    """Anybody on the way can end a TCP connection: without TLS's own end the body may be cut."""
+def test_over_tls_a_body_without_length_needs_the_end_of_tls(bundle: str) -> None:
+    """Anyone between client and server can end a TCP connection, so the body may be truncated."""
 
-    def says_goodbye(connection: fault.Connection) -> None:
+    def ends_tls(connection: fault.Connection) -> None:
         connection.send(CLOSE_DELIMITED.data)
         with contextlib.suppress(OSError):
             connection._socket.unwrap()  # type: ignore[attr-defined]
         connection.close()
 
     with FaultServer("good") as server, pool_of(server.url, bundle) as pool:
-        server.script(fault.raw(CLOSE_DELIMITED.data, then="close"), Step("says_goodbye", says_goodbye))
+        server.script(fault.raw(CLOSE_DELIMITED.data, then="close"), Step("ends_tls", ends_tls))
         with pytest.raises(ConnectionLostError):
             call(pool)
         assert call(pool).body == BODY
         server.wait_for(connections=2)
 
 
-def test_in_plain_text_a_body_without_length_ends_with_the_connection(bundle: str) -> None:
-    """There it is all that there is; a reset is no end."""
+def test_without_tls_a_body_without_length_ends_with_the_connection(bundle: str) -> None:
+    """Nothing else marks its end. A reset is an error."""
     with FaultServer() as server, pool_of(server.url, bundle) as pool:
         server.script(fault.raw(CLOSE_DELIMITED.data, then="close"), fault.raw(CLOSE_DELIMITED.data[:-3], then="reset"))
         assert call(pool).body == BODY
@@ -101,22 +101,22 @@ def test_in_plain_text_a_body_without_length_ends_with_the_connection(bundle: st
             call(pool)
 
 
-# --- Bytes behind a response ---
+# --- Bytes after a response ---
 
 SECOND = b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"stolen"'
 
 
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("size", [16 * 1024, 64 * 1024, 3 * 64 * 1024])
-def test_bytes_behind_a_response_reach_no_other_call(tls: str | None, size: int, bundle: str) -> None:
-    """Wherever the response ends in the reader's buffer or in TLS's records; the connection is not used again."""
+def test_bytes_after_a_response_do_not_reach_another_call(tls: str | None, size: int, bundle: str) -> None:
+    """The response may end anywhere in the buffers. The connection is not used again."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for offset in (-len(SECOND) - 1, -len(SECOND), -len(SECOND) + 1, -2, -1, 0, 1, 2):
-            for behind in (SECOND, b"\r\n", b"x"):
+            for extra in (SECOND, b"\r\n", b"x"):
                 head = fault.response_bytes(body=b"", length=size)[0]
                 first = fault.response_bytes(body=b'"%b"' % (b"x" * (size + offset - len(head) - 2)))
                 before = server.connections
-                step, is_sent = fault.send_and_signal(b"".join(first) + behind)
+                step, is_sent = fault.send_and_signal(b"".join(first) + extra)
                 server.script(step, fault.respond(body=b"1"))
                 assert len(call(pool).body) == len(first[1])
                 assert is_sent.wait(30)
@@ -127,15 +127,15 @@ def test_bytes_behind_a_response_reach_no_other_call(tls: str | None, size: int,
 
 
 @PLAIN_AND_TLS
-@pytest.mark.parametrize("behind", [SECOND, b"\r\n", b"0\r\n\r\n"])
-def test_bytes_that_come_after_a_response_reach_no_other_call(tls: str | None, behind: bytes, bundle: str) -> None:
-    """Sent once the first call has returned, before the next one begins."""
+@pytest.mark.parametrize("extra", [SECOND, b"\r\n", b"0\r\n\r\n"])
+def test_bytes_between_two_calls_do_not_reach_the_second_call(tls: str | None, extra: bytes, bundle: str) -> None:
+    """The server sends them after the first call has returned."""
     returned, sent = threading.Event(), threading.Event()
 
     def act(connection: fault.Connection) -> None:
         connection.send(b"".join(fault.response_bytes(body=b"0")))
         returned.wait(30)
-        connection.send(behind)
+        connection.send(extra)
         sent.set()
 
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
@@ -149,8 +149,8 @@ def test_bytes_that_come_after_a_response_reach_no_other_call(tls: str | None, b
 
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_body_that_must_not_be_there_reaches_no_other_call(tls: str | None, status: int, bundle: str) -> None:
-    """Of a 204 or a 304, in the same write and in another."""
+def test_a_body_that_is_not_allowed_does_not_reach_another_call(tls: str | None, status: int, bundle: str) -> None:
+    """The body of a 204 or a 304 may arrive with the head or after it."""
     head = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n" % (status, len(SECOND))
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for chunks in ((head + SECOND,), (head, SECOND)):
@@ -160,8 +160,8 @@ def test_a_body_that_must_not_be_there_reaches_no_other_call(tls: str | None, st
 
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("sample", FRAMED, ids=lambda sample: sample.name)
-def test_a_connection_is_used_again_after_an_exact_response(tls: str | None, sample: Sample, bundle: str) -> None:
-    """The other way round."""
+def test_a_connection_is_used_again_after_a_complete_response(tls: str | None, sample: Sample, bundle: str) -> None:
+    """Three calls in each framing use one connection."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         server.default = fault.raw(sample.data)
         for _ in range(3):
@@ -177,8 +177,8 @@ BIG = b"x" * 50_000_000
 @pytest.mark.timing
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("then", ["close", "linger", "hold"])
-def test_an_early_refusal_of_a_long_request_is_seen(tls: str | None, then: str, bundle: str) -> None:
-    """Eight of eight: the server answers after the head, and closes, half-closes, or stays without reading."""
+def test_an_early_error_response_to_a_long_request_is_read(tls: str | None, then: str, bundle: str) -> None:
+    """The server responds after the head, and then closes, half-closes or stops reading."""
     response = b"".join(fault.response_bytes(413))
 
     def act(connection: fault.Connection) -> None:
@@ -201,8 +201,8 @@ def test_an_early_refusal_of_a_long_request_is_seen(tls: str | None, then: str, 
 
 @pytest.mark.timing
 @PLAIN_AND_TLS
-def test_an_early_response_that_is_not_http_is_lost_at_once(tls: str | None, bundle: str) -> None:
-    """It is not read on until the time is over."""
+def test_an_early_response_that_is_not_http_fails_immediately(tls: str | None, bundle: str) -> None:
+    """The call does not wait for its timeout."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         step = fault.raw(b"220 smtp.example ESMTP\r\n", at="head")
         server.default = Step("no http", lambda c: (step.act(c), c.stopping.wait()), at="head")
@@ -214,7 +214,7 @@ def test_an_early_response_that_is_not_http_is_lost_at_once(tls: str | None, bun
 
 @PLAIN_AND_TLS
 def test_an_interim_response_does_not_end_the_request(tls: str | None, bundle: str) -> None:
-    """A 100 while a long request is being sent."""
+    """The server sends a 100 while a long request is being sent."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
 
         def act(connection: fault.Connection) -> None:
@@ -230,8 +230,8 @@ def test_an_interim_response_does_not_end_the_request(tls: str | None, bundle: s
 
 @pytest.mark.timing
 @PLAIN_AND_TLS
-def test_a_peer_that_says_that_nothing_will_come_is_lost_at_once(tls: str | None, bundle: str) -> None:
-    """It half-closes before it answers, and stays, while the request is being sent or after it."""
+def test_a_server_that_half_closes_without_a_response_fails_the_call_immediately(tls: str | None, bundle: str) -> None:
+    """It half-closes while the request is being sent, or after it."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         server.default = fault.raw(then="linger", at="head")
         for body in (b"{}", BIG):
@@ -241,16 +241,16 @@ def test_a_peer_that_says_that_nothing_will_come_is_lost_at_once(tls: str | None
             assert time.monotonic() - started < 5
 
 
-# --- Deadlines ---
+# --- Timeouts ---
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("bound", ["connect_timeout", "timeout"])
 @pytest.mark.parametrize("where", ["handshake", "silent handshake", "tunnel", "addresses"])
-def test_connecting_ends_at_the_first_bound(
+def test_connecting_ends_at_the_shorter_timeout(
     bound: str, where: str, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whichever is shorter: that of connecting, or that of the whole exchange. Nothing was sent."""
+    """The timeout is that of connecting or that of the whole exchange. Nothing was sent."""
     with ExitStack() as resources:
         proxy = None
         if where == "tunnel":
@@ -285,8 +285,8 @@ def test_connecting_ends_at_the_first_bound(
     ],
     ids=lambda step: step.name,
 )
-def test_an_exchange_ends_at_its_bound(tls: str | None, step: Step, bundle: str) -> None:
-    """However it makes progress."""
+def test_an_exchange_ends_at_its_timeout(tls: str | None, step: Step, bundle: str) -> None:
+    """Progress does not extend the timeout."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         server.default = step
         started = time.monotonic()
@@ -303,8 +303,8 @@ def flood(connection: fault.Connection, data: bytes, interval: float = 0) -> Non
 @pytest.mark.timing
 @PLAIN_AND_TLS
 @pytest.mark.parametrize("data", [b"HTTP/1.1 100 Continue\r\n\r\n" * 500, b"\r\n" * 5000])
-def test_an_endless_flood_before_the_response_is_lost(tls: str | None, data: bytes, bundle: str) -> None:
-    """Long before the time is over."""
+def test_endless_data_before_the_response_fails_the_call(tls: str | None, data: bytes, bundle: str) -> None:
+    """It fails long before its timeout."""
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         server.default = Step("flood", lambda connection: flood(connection, data))
         started = time.monotonic()
@@ -315,8 +315,8 @@ def test_an_endless_flood_before_the_response_is_lost(tls: str | None, data: byt
 
 @pytest.mark.timing
 @PLAIN_AND_TLS
-def test_a_response_that_never_pauses_ends_at_its_bound_too(tls: str | None, bundle: str) -> None:
-    """Even where there is always something to read."""
+def test_an_endless_response_ends_at_the_timeout(tls: str | None, bundle: str) -> None:
+    """The timeout works even if there are always bytes to read."""
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 50_000
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         server.default = Step("stream", lambda c: (c.send(chunks[0]), flood(c, chunks[1])))
@@ -326,8 +326,8 @@ def test_a_response_that_never_pauses_ends_at_its_bound_too(tls: str | None, bun
         assert time.monotonic() - started < 0.7
 
 
-def test_no_time_left_sends_nothing(bundle: str) -> None:
-    """Not even on a connection that is there."""
+def test_nothing_is_sent_if_no_time_is_left(bundle: str) -> None:
+    """This is also true if a connection is open."""
     with FaultServer() as server, pool_of(server.url, bundle) as pool:
         call(pool)
         with pytest.raises(NotSentError):
@@ -338,10 +338,8 @@ def test_no_time_left_sends_nothing(bundle: str) -> None:
 # --- Connecting ---
 
 
-def test_an_address_of_a_family_that_is_not_there_leaves_the_others(
-    bundle: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As IPv6 where the kernel has none: no socket of it can be made."""
+def test_an_address_of_an_unsupported_family_is_skipped(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IPv6 is an example, if the kernel does not support it."""
     with FaultServer() as server:
         none = (255, socket.SOCK_STREAM, 6, "", ("::1", server.port))
         good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
@@ -356,15 +354,15 @@ def test_an_address_of_a_family_that_is_not_there_leaves_the_others(
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".invalid", "nowhere.invalid"])
-def test_a_name_that_cannot_be_one_sends_nothing(host: str, bundle: str) -> None:
-    """Whatever the resolver says of it."""
+def test_an_invalid_host_name_sends_nothing(host: str, bundle: str) -> None:
+    """The resolver may raise different errors."""
     with pool_of(f"http://{host}", bundle) as pool, pytest.raises(NotSentError):
         call(pool)
 
 
 @pytest.mark.parametrize("has_poll", [True, False])
 def test_descriptors_over_1024_work(has_poll: bool, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a process with many connections has them; without poll, nothing is sent."""
+    """A process with many connections has them. Without `poll`, nothing is sent."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 1200:
@@ -392,7 +390,7 @@ def test_descriptors_over_1024_work(has_poll: bool, bundle: str, monkeypatch: py
 
 @PLAIN_AND_TLS
 def test_calls_work_without_poll(tls: str | None, bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As eventlet leaves the module: kept connections, long requests and bounds as with it."""
+    """eventlet removes `poll`. Kept connections, long requests and timeouts work without it."""
     monkeypatch.delattr(select, "poll")
     with FaultServer(tls) as server, pool_of(server.url, bundle) as pool:
         for body in (b"{}", BIG[:5_000_000], b"[]"):
@@ -409,7 +407,7 @@ def test_calls_work_without_poll(tls: str | None, bundle: str, monkeypatch: pyte
 @pytest.mark.parametrize(("keepalive", "idle"), [(0, None), (45, 45), (0.2, 1), (1.5, 2), (2_000_000, 32767)])
 @pytest.mark.parametrize("through", ["directly", "proxy"])
 def test_keepalive_is_set_on_the_socket(keepalive: float, idle: int | None, through: str, bundle: str) -> None:
-    """In whole seconds, rounded up, for the first probe and between them; 0 sends none."""
+    """The time to the first probe and between probes is in whole seconds, rounded up. 0 disables the probes."""
     with ExitStack() as resources:
         server = resources.enter_context(FaultServer("good"))
         proxy = resources.enter_context(Proxy()) if through == "proxy" else None
@@ -422,12 +420,12 @@ def test_keepalive_is_set_on_the_socket(keepalive: float, idle: int | None, thro
             assert (first, between) == (idle, idle)
 
 
-# --- What belongs to whom ---
+# --- Dropped and interrupted connections ---
 
 
 @pytest.mark.parametrize("tls", [None, "good", "broken", "reset", "unknown_ca"])
-def test_a_connection_that_is_dropped_closes_without_a_warning(tls: str | None, bundle: str) -> None:
-    """As an interrupt between two instructions leaves it; also where it was never made."""
+def test_a_dropped_connection_closes_without_a_warning(tls: str | None, bundle: str) -> None:
+    """An interrupt can drop it at any time, even before it is open."""
     with FaultServer(tls) as server:
         endpoint = Endpoint.of_url(server.url, bundle)
         connection = Connection()
@@ -440,7 +438,7 @@ def test_a_connection_that_is_dropped_closes_without_a_warning(tls: str | None, 
 
 
 def test_an_interrupt_in_an_exchange_closes_its_connection(bundle: str) -> None:
-    """Raised by a signal while it waits: the next call has one of its own, and the response reaches nobody."""
+    """The next call uses another connection, and no call gets the response."""
     import signal
 
     class Stop(BaseException):

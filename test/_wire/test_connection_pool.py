@@ -1,4 +1,4 @@
-"""What is kept, and what becomes of what is not. Warnings are errors: an unclosed socket fails a test."""
+"""Which connections a pool keeps, and when it closes the others. A socket that is not closed fails a test."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def call(pool: ConnectionPool, timeout: float | None = None) -> bytes:
     return pool.request("POST", "/api", {"X-A": "1"}, b"[1]", timeout).body
 
 
-class Meeting:
-    """Lets requests wait for one another on the far side."""
+class RequestBarrier:
+    """Makes requests wait for each other on the server."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
@@ -45,10 +45,10 @@ class Meeting:
         connection.send(b"".join(fault.response_bytes(body=b"[1]")))
 
 
-def test_connections_beyond_what_is_kept_are_closed_quietly() -> None:
-    """Six calls at once on a pool of two: all are answered, two connections stay, no warning."""
+def test_connections_beyond_max_connections_are_closed() -> None:
+    """Six concurrent calls succeed with a pool of two. Two connections stay open."""
     with FaultServer() as server, pool_of(server.url) as pool, ThreadPoolExecutor(6) as threads:
-        server.default = Step("meet", Meeting(6).act)
+        server.default = Step("barrier", RequestBarrier(6).act)
         assert list(threads.map(lambda _: call(pool), range(6))) == [b"[1]"] * 6
         server.wait_for(closed=4)
         assert (server.connections, server.closed, len(pool._idle)) == (6, 4, 2)
@@ -58,10 +58,10 @@ def test_connections_beyond_what_is_kept_are_closed_quietly() -> None:
     gc.collect()
 
 
-def test_the_last_used_connection_is_used_first() -> None:
-    """So that those that are not needed age."""
+def test_the_most_recently_used_connection_is_used_first() -> None:
+    """The other connections then reach their idle timeout."""
     with FaultServer() as server, pool_of(server.url) as pool, ThreadPoolExecutor(2) as threads:
-        server.default = Step("meet", Meeting(2).act)
+        server.default = Step("barrier", RequestBarrier(2).act)
         list(threads.map(lambda _: call(pool), range(2)))
         server.default = fault.echo()
         for _ in range(3):
@@ -69,19 +69,19 @@ def test_the_last_used_connection_is_used_first() -> None:
         assert len({request.connection for request in list(server.requests)[2:]}) == 1
 
 
-def test_an_idle_connection_that_is_too_old_is_closed_and_not_used() -> None:
-    """Its age is counted from its last response."""
+def test_a_connection_that_was_idle_for_too_long_is_closed_and_not_used() -> None:
+    """The time counts from its last response."""
     with FaultServer() as server, pool_of(server.url, idle_timeout=0) as pool:
         call(pool)
-        threading.Event().wait(0.01)  # nothing tells that time has passed
+        threading.Event().wait(0.01)  # no event says that time has passed
         call(pool)
         server.wait_for(closed=1)
         assert (server.connections, server.executions) == (2, 2)
 
 
 @pytest.mark.parametrize("step", [fault.idle_close(), fault.raw(b"".join(fault.response_bytes()), then="reset")])
-def test_a_connection_that_was_closed_meanwhile_is_not_used(step: Step) -> None:
-    """By a FIN or by a reset; all of them are passed over until there is one that is good, or a new one is made."""
+def test_a_connection_that_the_server_has_closed_is_not_used(step: Step) -> None:
+    """The server may have closed or reset it. The next call opens a new one."""
     with FaultServer() as server, pool_of(server.url) as pool:
         server.script(step)
         call(pool)
@@ -91,12 +91,12 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(step: Step) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_child_uses_connections_of_its_own() -> None:
-    """And leaves its parent's alone: the parent's next call goes over the one that it had."""
+def test_a_forked_child_opens_its_own_connection() -> None:
+    """The parent's next call uses the connection that the parent had."""
     with FaultServer() as server, pool_of(server.url) as pool:
         call(pool)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # that the server's threads are there
+            warnings.simplefilter("ignore", DeprecationWarning)  # about the threads of the server
             child = os.fork()
         if child == 0:
             code = 1
@@ -109,8 +109,8 @@ def test_a_forked_child_uses_connections_of_its_own() -> None:
         assert [request.connection for request in server.requests] == [1, 2, 1]
 
 
-def test_a_pool_that_is_closed_during_a_call_keeps_nothing() -> None:
-    """The call ends as it would have; its connection is closed after it, and no other is made."""
+def test_a_pool_that_is_closed_during_a_call_keeps_no_connection() -> None:
+    """The call succeeds, and its connection is closed afterwards."""
     with FaultServer() as server, pool_of(server.url) as pool:
 
         def act(connection: fault.Connection) -> None:
@@ -126,16 +126,16 @@ def test_a_pool_that_is_closed_during_a_call_keeps_nothing() -> None:
         assert (server.connections, len(pool._idle)) == (1, 0)
 
 
-def test_closing_closes_idle_connections_at_once() -> None:
-    """The server sees it."""
+def test_closing_a_pool_closes_its_idle_connections() -> None:
+    """The server sees it immediately."""
     with FaultServer() as server, pool_of(server.url) as pool:
         call(pool)
         pool.close()
         server.wait_for(closed=1)
 
 
-def test_a_pool_that_nobody_closed_leaves_no_warning() -> None:
-    """Dropped, its connections close."""
+def test_a_pool_that_was_never_closed_causes_no_warning() -> None:
+    """Its connections close when it is deleted."""
     with FaultServer() as server:
         pool = ConnectionPool(
             Endpoint.of_url(server.url, ""), max_connections=2, connect_timeout=5, timeout=5, idle_timeout=60, limit=99
@@ -159,8 +159,8 @@ def test_a_pool_that_nobody_closed_leaves_no_warning() -> None:
     ],
     ids=lambda step: step.name,
 )
-def test_whatever_ends_an_exchange_leaves_no_connection_behind(step: Step) -> None:
-    """Neither in the pool, unless it is good, nor open; without a garbage collection."""
+def test_a_connection_that_cannot_be_used_again_is_closed(step: Step) -> None:
+    """It is not in the pool, and is closed without a garbage collection."""
     gc.disable()
     try:
         with FaultServer() as server, pool_of(server.url) as pool:
@@ -189,8 +189,8 @@ def test_whatever_ends_an_exchange_leaves_no_connection_behind(step: Step) -> No
         ({"X-A": "\u20ac"}, "/"),
     ],
 )
-def test_a_header_that_would_be_another_is_not_sent(headers: dict[str, str], target: str) -> None:
-    """Nothing is."""
+def test_a_header_that_http_does_not_allow_is_rejected(headers: dict[str, str], target: str) -> None:
+    """A line break could begin another header. Nothing is sent."""
     with FaultServer() as server, pool_of(server.url) as pool:
         with pytest.raises(NotSentError, match=r"header cannot be sent"):
             pool.request("POST", target, headers, b"")
@@ -198,7 +198,7 @@ def test_a_header_that_would_be_another_is_not_sent(headers: dict[str, str], tar
 
 
 def test_a_request_has_host_and_length_once() -> None:
-    """Added where they are missing, and left where they are not, in whatever case; bytes are taken as text."""
+    """They are added only if they are missing. The case of names does not matter, and values may be bytes."""
     with FaultServer() as server, pool_of(server.url) as pool:
         pool.urlopen("POST", "/api?a=b", "{}", {})
         pool.urlopen("POST", "/api", b"{}", {"HOST": "other", "content-length": "2", b"X-B": b"\xe9"})  # type: ignore[dict-item]
@@ -209,8 +209,8 @@ def test_a_request_has_host_and_length_once() -> None:
         assert b"X-B: \xe9\r\n" in second.head
 
 
-def test_urlopen_takes_timeouts_as_requests_hands_them_over() -> None:
-    """The second for the whole exchange, the first for connecting."""
+def test_urlopen_accepts_the_timeouts_of_requests() -> None:
+    """The read timeout limits the whole exchange, and the connect timeout limits connecting."""
     with FaultServer() as server, pool_of(server.url) as pool:
         server.script(fault.silent())
         with pytest.raises(ResponseTimeoutError):

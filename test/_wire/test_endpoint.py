@@ -1,4 +1,4 @@
-"""Certificates, proxies, and what stands between: the ways to the far side."""
+"""How connections reach the server: certificates, proxies and addresses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT = 64 << 20  # bytes
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> str:
-    """The trusted authority, in a file that a test may change."""
+    """A file with the trusted authority, which a test may change."""
     path = tmp_path / "bundle.pem"
     authority().cert_pem.write_to_path(path)
     return str(path)
@@ -36,7 +36,7 @@ def bundle(tmp_path: Path) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, bundle: str) -> str:
-    """The same as a folder of certificates, under the name that OpenSSL looks for."""
+    """A folder with the same certificate, under the name that OpenSSL looks for."""
     path = tmp_path / "certificates"
     path.mkdir()
     digest = subprocess.run(
@@ -68,8 +68,8 @@ def call(pool: ConnectionPool, body: bytes = b"{}") -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["bundle", "folder"])
-def test_a_file_and_a_folder_are_trusted(kind: str, request: pytest.FixtureRequest) -> None:
-    """And nothing but what is in them."""
+def test_a_ca_bundle_may_be_a_file_or_a_folder(kind: str, request: pytest.FixtureRequest) -> None:
+    """No other authorities are trusted."""
     path = request.getfixturevalue(kind)
     with FaultServer("good") as server, pool_of(server.url, path) as pool:
         assert call(pool) == b"{}"
@@ -79,8 +79,8 @@ def test_a_file_and_a_folder_are_trusted(kind: str, request: pytest.FixtureReque
         assert server.executions == 0
 
 
-def test_a_bundle_that_is_replaced_counts_from_the_next_connection_on(bundle: str) -> None:
-    """Also when it is moved into its place with the time and size that the old one had."""
+def test_a_replaced_bundle_is_used_from_the_next_connection_on(bundle: str) -> None:
+    """The new file may have the time and the size of the old one."""
     status = os.stat(bundle)
     other = Path(bundle).with_name("other.pem")
     trustme.CA().cert_pem.write_to_path(other)
@@ -98,8 +98,8 @@ def test_a_bundle_that_is_replaced_counts_from_the_next_connection_on(bundle: st
         assert server.executions == 2
 
 
-def test_a_bundle_that_is_removed_is_known_still(bundle: str) -> None:
-    """Once it was read, calls go on; where it never was, nothing is sent."""
+def test_a_bundle_that_was_read_may_be_removed(bundle: str) -> None:
+    """Calls go on. If the bundle was never there, nothing is sent."""
     with FaultServer("good") as server:
         with pool_of(server.url, bundle) as pool:
             call(pool)
@@ -114,9 +114,9 @@ def test_a_bundle_that_is_removed_is_known_still(bundle: str) -> None:
 NOT_A_CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
-@pytest.mark.parametrize("content", [b"", b"no certificate", NOT_A_CERTIFICATE], ids=["empty", "text", "broken"])
+@pytest.mark.parametrize("content", [b"", b"not a certificate", NOT_A_CERTIFICATE], ids=["empty", "text", "broken"])
 def test_a_bundle_without_certificates_sends_nothing(content: bytes, bundle: str) -> None:
-    """Nothing raw comes of it, and it is read anew when it is good again."""
+    """The call raises a `NotSentError`, and calls work again when the bundle is corrected."""
     good = Path(bundle).read_bytes()
     Path(bundle).write_bytes(content)
     with FaultServer("good") as server, pool_of(server.url, bundle) as pool:
@@ -127,8 +127,8 @@ def test_a_bundle_without_certificates_sends_nothing(content: bytes, bundle: str
         assert call(pool) == b"{}"
 
 
-def test_one_context_is_shared_and_checks_names(bundle: str) -> None:
-    """Reading a bundle takes longer than all the rest of connecting."""
+def test_one_tls_context_is_shared_and_checks_host_names(bundle: str) -> None:
+    """It is shared because reading a bundle takes longer than the rest of connecting."""
     context = tls_context(bundle)
     assert context is tls_context(bundle)
     assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
@@ -140,8 +140,8 @@ def test_one_context_is_shared_and_checks_names(bundle: str) -> None:
 
 @pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
 @pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
-def test_proxies_carry_large_bodies_both_ways(target: str | None, proxy_tls: str | None, bundle: str) -> None:
-    """Four ways to go, TLS in TLS among them; the connection is used again."""
+def test_proxies_transfer_large_bodies_both_ways(target: str | None, proxy_tls: str | None, bundle: str) -> None:
+    """The proxy and the target may each use TLS. The connection is used again."""
     body = os.urandom(3_000_000)
     with ExitStack() as resources:
         server = resources.enter_context(FaultServer(target))
@@ -153,14 +153,14 @@ def test_proxies_carry_large_bodies_both_ways(target: str | None, proxy_tls: str
         assert server.connections == 1
         address = f"127.0.0.1:{server.port}"
         assert proxy.request_lines == [f"CONNECT {address}" if target else f"POST http://{address}/api"]
-        # What goes through the tunnel must not bring the proxy's password along.
+        # Requests in the tunnel must not contain the proxy's password.
         assert all(request.headers["Proxy-Authorization"] is None for request in server.requests) == bool(target)
 
 
 @pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
 @pytest.mark.parametrize("proxy_tls", ["unknown_ca", "wrong_host", "expired"])
-def test_an_https_proxy_is_verified_as_the_target_is(target: str | None, proxy_tls: str, bundle: str) -> None:
-    """With the same authorities, for either target, before it is asked for anything."""
+def test_the_certificate_of_an_https_proxy_is_verified(target: str | None, proxy_tls: str, bundle: str) -> None:
+    """The same authorities are trusted, and nothing is sent to the proxy before."""
     with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
             call(pool)
@@ -169,8 +169,8 @@ def test_an_https_proxy_is_verified_as_the_target_is(target: str | None, proxy_t
 
 @pytest.mark.parametrize("target", ["unknown_ca", "wrong_host", "expired"])
 @pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
-def test_a_target_behind_a_proxy_is_verified(target: str, proxy_tls: str | None, bundle: str) -> None:
-    """The tunnel is no reason to trust it."""
+def test_the_certificate_behind_a_proxy_is_verified(target: str, proxy_tls: str | None, bundle: str) -> None:
+    """A tunnel does not make the target trusted."""
     with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
             call(pool)
@@ -178,7 +178,7 @@ def test_a_target_behind_a_proxy_is_verified(target: str, proxy_tls: str | None,
 
 
 @pytest.mark.parametrize(
-    "established",
+    "connect_response",
     [
         b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\nNo!",
         b"HTTP/1.1 502 Bad Gateway\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -189,16 +189,16 @@ def test_a_target_behind_a_proxy_is_verified(target: str, proxy_tls: str | None,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000,
     ],
 )
-def test_a_proxy_that_makes_no_tunnel_sends_nothing(established: bytes, bundle: str) -> None:
-    """Whatever it says instead."""
-    with FaultServer("good") as server, Proxy(established=established) as proxy:
+def test_nothing_is_sent_if_the_proxy_opens_no_tunnel(connect_response: bytes, bundle: str) -> None:
+    """The proxy may respond in any other way."""
+    with FaultServer("good") as server, Proxy(connect_response=connect_response) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError):
             call(pool)
         assert server.executions == 0
 
 
 @pytest.mark.parametrize(
-    "established",
+    "connect_response",
     [
         b"HTTP/1.0 200 Connection established\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -206,9 +206,9 @@ def test_a_proxy_that_makes_no_tunnel_sends_nothing(established: bytes, bundle: 
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 OK\r\nConnection: close\r\n\r\n",
     ],
 )
-def test_a_tunnel_stands_whatever_its_head_says_of_a_body(established: bytes, bundle: str) -> None:
-    """The response to `CONNECT` has none."""
-    with FaultServer("good") as server, Proxy(established=established) as proxy:
+def test_headers_about_a_body_do_not_prevent_a_tunnel(connect_response: bytes, bundle: str) -> None:
+    """The response to `CONNECT` has no body."""
+    with FaultServer("good") as server, Proxy(connect_response=connect_response) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool:
             assert [call(pool), call(pool)] == [b"{}", b"{}"]
         assert len(proxy.request_lines) == 1
@@ -217,11 +217,11 @@ def test_a_tunnel_stands_whatever_its_head_says_of_a_body(established: bytes, bu
 @pytest.mark.timing
 @pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
 @pytest.mark.parametrize("then", ["linger", "hold"])
-def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: str, bundle: str) -> None:
-    """TLS in TLS as well: a server that answers and does not read is heard before the time is over."""
+def test_an_early_error_response_is_read_through_a_tunnel(proxy_tls: str | None, then: str, bundle: str) -> None:
+    """The server responds and does not read. The proxy may use TLS, too."""
 
     def act(connection: fault.Connection) -> None:
-        connection.stopping.wait(0.3)  # until all that is between is full
+        connection.stopping.wait(0.3)  # until all buffers between client and server are full
         connection.send(b"".join(fault.response_bytes(413)))
         connection.stopping.wait() if then == "hold" else connection.linger()
 
@@ -235,8 +235,8 @@ def test_an_early_refusal_comes_through_a_tunnel(proxy_tls: str | None, then: st
 
 
 @pytest.mark.timing
-def test_a_stall_within_tls_in_tls_ends_at_its_bound_and_costs_no_time(bundle: str) -> None:
-    """Neither a request that is not read nor a response that does not come is waited for by turning round and round."""
+def test_a_stall_in_tls_within_tls_ends_at_the_timeout_without_using_cpu_time(bundle: str) -> None:
+    """The client waits for the socket, and does not poll it in a loop."""
     with FaultServer("good") as server, Proxy(tls="good") as proxy:
         for step, body in ((fault.silent(), b"{}"), (fault.never_reads(), b"x" * 20_000_000)):
             server.default = step
@@ -250,8 +250,8 @@ def test_a_stall_within_tls_in_tls_ends_at_its_bound_and_costs_no_time(bundle: s
                 assert time.thread_time() - cpu < 0.5
 
 
-def test_an_ipv6_literal_is_called_and_named_in_brackets(bundle: str) -> None:
-    """As the target, in `Host` and in `CONNECT`, and as the proxy."""
+def test_an_ipv6_address_is_called_and_has_brackets_in_headers(bundle: str) -> None:
+    """It may be the target or the proxy."""
     endpoint = Endpoint.of_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
     assert (endpoint.host, endpoint.port, endpoint.authority) == ("::1", 8443, "[::1]:8443")
     assert endpoint.proxy
@@ -272,36 +272,36 @@ def test_an_ipv6_literal_is_called_and_named_in_brackets(bundle: str) -> None:
         ("https://proxy.example/", ("proxy.example", 443, True)),
     ],
 )
-def test_proxies_are_read_as_people_write_them(url: str, expected: tuple[str, int, bool]) -> None:
-    """With and without a scheme or a port."""
+def test_the_url_of_a_proxy_may_omit_scheme_and_port(url: str, expected: tuple[str, int, bool]) -> None:
+    """http is the default scheme."""
     proxy = Endpoint.of_url("http://target", "", url).proxy
     assert proxy is not None
     assert (proxy.host, proxy.port, proxy.is_tls) == expected
 
 
-UNUSABLE = (
+UNUSABLE_PROXIES = (
     *("socks5://user:hunter2@h:1", "socks5h://h", "ftp://u:hunter2@h"),
     *("http://u:hunter2@:1", "http://u:hunter2@h:x", "http://[hunter2"),
 )
 
 
-@pytest.mark.parametrize("url", UNUSABLE)
-def test_a_proxy_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    """When the endpoint is made, which is at `open`."""
+@pytest.mark.parametrize("url", UNUSABLE_PROXIES)
+def test_an_unusable_proxy_is_rejected_without_showing_its_password(url: str) -> None:
+    """The endpoint is made at `open`, so `open` raises the error."""
     with pytest.raises(ValueError, match="proxy") as caught:
         Endpoint.of_url("http://target", "", url)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_proxy_shows_no_password() -> None:
-    """Where locals are printed."""
+def test_the_repr_of_an_endpoint_does_not_show_the_proxys_password() -> None:
+    """Tools that print local variables use it."""
     endpoint = Endpoint.of_url("http://target", "", "http://user:hunter2@h")
     assert "hunter2" not in repr(endpoint)
     assert "dXNlcjpodW50ZXIy" not in repr(endpoint)
 
 
 def test_the_wire_imports_neither_requests_nor_boto3() -> None:
-    """The layer stands by itself."""
+    """`_wire` does not depend on other layers."""
     code = "import sys, pip_services4_serverless._wire; print(*{'requests', 'urllib3', 'boto3'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert output.stdout.strip() == ""

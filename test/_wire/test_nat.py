@@ -1,7 +1,7 @@
-"""A function that works longer than a NAT remembers: real network namespaces, as far as the machine allows them.
+"""A call that takes longer than a NAT remembers its connection: real network namespaces, if the machine allows them.
 
-The client's namespace reaches the server's through a third one, which translates addresses and forgets a connection
-after `FORGETS` seconds without a packet.
+The client reaches the server through a third namespace, which translates addresses and forgets a connection after
+`NAT_TIMEOUT` seconds without a packet.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-FORGETS = 2  # seconds
-WORKS = 4  # seconds
+NAT_TIMEOUT = 2  # seconds
+FUNCTION_TIME = 4  # seconds
 TIMEOUT = 5  # seconds
 HERE = Path(__file__)
 
@@ -44,8 +44,8 @@ table ip filter {
 
 @pytest.fixture
 def nat(tmp_path: Path) -> Iterator[str]:
-    """The prefix of the names of the three namespaces: `-client`, `-nat` and `-server`. New for each test, and each
-    repetition of one, because a test takes a link down."""
+    """The prefix of the names of three namespaces: `-client`, `-nat` and `-server`. Each run of a test gets new ones,
+    because a test takes a link down."""
     name = f"nat{os.getpid()}"
     client, middle, server = f"{name}-client", f"{name}-nat", f"{name}-server"
     rules = tmp_path / "rules"
@@ -87,11 +87,11 @@ def nat(tmp_path: Path) -> Iterator[str]:
             within(client, "sysctl", "-w", "net.ipv4.tcp_keepalive_probes=1")
             within(middle, "sysctl", "-w", "net.ipv4.ip_forward=1")
             within(middle, "nft", "-f", str(rules))
-            for setting in ("loose=0", f"timeout_established={FORGETS}", f"timeout_unacknowledged={FORGETS}"):
+            for setting in ("loose=0", f"timeout_established={NAT_TIMEOUT}", f"timeout_unacknowledged={NAT_TIMEOUT}"):
                 within(middle, "sysctl", "-w", f"net.netfilter.nf_conntrack_tcp_{setting}")
         except (OSError, subprocess.SubprocessError) as err:
             reason = getattr(err, "stderr", "") or str(err)
-            pytest.skip(f"this machine allows no network namespaces with a NAT: {reason.strip()[:200]}")
+            pytest.skip(f"this machine does not allow network namespaces with a NAT: {reason.strip()[:200]}")
         yield name
     finally:
         for namespace in (client, middle, server):
@@ -107,14 +107,14 @@ def within(namespace: str, role: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def line_of(process: subprocess.Popen[str]) -> str:
-    """The next line that it prints; empty if there is none in time."""
+    """The next line that the process prints, or an empty string after 20 s."""
     assert process.stdout
     ready, _, _ = select.select([process.stdout], [], [], 20)
     return process.stdout.readline().strip() if ready else ""
 
 
 def call(nat: str, keepalive: float, then: str = "") -> str:
-    """How a call ends that was executed. `then` is a command for the NAT while the function works."""
+    """Makes a call, and returns how it ended. The NAT runs the command `then` while the function runs."""
     with within(f"{nat}-server", "serve") as server:
         try:
             port = line_of(server)
@@ -122,30 +122,29 @@ def call(nat: str, keepalive: float, then: str = "") -> str:
                 assert line_of(server) == "executed"
                 if then:
                     run("ip", "netns", "exec", f"{nat}-nat", *then.split())
-                told, _ = client.communicate(timeout=30)
+                output, _ = client.communicate(timeout=30)
         finally:
             server.kill()
-        return told.strip()
+        return output.strip()
 
 
-def test_keepalive_decides_whether_a_long_function_is_heard(nat: str) -> None:
-    """Both executed: without it the NAT has forgotten the connection when the response comes, and the call waits until
-    its timeout; with it the kernel's probes keep it known."""
+def test_keepalive_keeps_the_connection_of_a_long_call(nat: str) -> None:
+    """Without it, the NAT forgets the connection before the response comes, and the call times out."""
     with ThreadPoolExecutor(2) as threads:
         without, with_ = threads.map(lambda keepalive: call(nat, keepalive), (0, 0.4))
     assert (without, with_) == ("ResponseTimeoutError", "done")
 
 
 @pytest.mark.timing
-def test_a_connection_that_the_kernel_gives_up_is_lost_and_no_timeout(nat: str) -> None:
-    """Unanswered probes end it with ETIMEDOUT, long before the call's own time is over."""
+def test_unanswered_keepalive_probes_end_the_call(nat: str) -> None:
+    """They end the connection with ETIMEDOUT, long before the timeout of the call."""
     started = time.monotonic()
     assert call(nat, 0.4, "ip link set far down") == "ConnectionLostError"
     assert time.monotonic() - started < TIMEOUT - 1
 
 
 def serve() -> None:
-    """Answers one call after `WORKS` seconds, beyond what a NAT remembers."""
+    """Responds to one call after `FUNCTION_TIME` seconds, when the NAT may have forgotten the connection."""
     import socket
 
     with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104 - in a namespace of its own
@@ -154,7 +153,7 @@ def serve() -> None:
         with connection:
             connection.recv(65536)
             print("executed", flush=True)  # noqa: T201
-            time.sleep(WORKS)
+            time.sleep(FUNCTION_TIME)
             connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"done"')
             sys.stdin.read()
 

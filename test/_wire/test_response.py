@@ -1,4 +1,4 @@
-"""How a response is made of bytes: without I/O, so that every cut, split and excess can be tried."""
+"""How bytes become a response, without I/O, so that every way to cut, split and extend them can be tested."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from pip_services4_serverless._wire.response import MAX_HEAD, Response, Response
 LIMIT = 1 << 20  # bytes
 OK = b"HTTP/1.1 200 OK\r\n"
 TWO = OK + b"Content-Length: 2\r\n\r\n{}"
-# `WIRE_FUZZ=100000` is the long run; the short one is for every day.
+# The number of random cases. `make soak` sets it to 100000.
 FUZZ = int(os.environ.get("WIRE_FUZZ", "20000"))
 
-named = pytest.mark.parametrize("sample", ALL, ids=lambda sample: sample.name)
-framed = pytest.mark.parametrize("sample", FRAMED, ids=lambda sample: sample.name)
+every_sample = pytest.mark.parametrize("sample", ALL, ids=lambda sample: sample.name)
+framed_sample = pytest.mark.parametrize("sample", FRAMED, ids=lambda sample: sample.name)
 
 
-def fed(*pieces: bytes, limit: int = LIMIT) -> ResponseReader:
+def parse(*pieces: bytes, limit: int = LIMIT) -> ResponseReader:
     reader = ResponseReader(limit)
     for piece in pieces:
         reader.feed(piece)
@@ -44,8 +44,8 @@ def fed(*pieces: bytes, limit: int = LIMIT) -> ResponseReader:
 
 
 def read(*pieces: bytes, limit: int = LIMIT) -> Response:
-    """The response of pieces after which the connection ends."""
-    reader = fed(*pieces, limit=limit)
+    """The response of these pieces, after which the connection ends."""
+    reader = parse(*pieces, limit=limit)
     if not reader.complete:
         reader.end()
     return reader.response()
@@ -59,41 +59,41 @@ def gzipped(body: bytes, encoding: str = "gzip", status: int = 200) -> bytes:
     ) + body  # fmt: skip
 
 
-# --- Whole or not at all ---
+# --- Complete and truncated responses ---
 
 
-@named
-def test_a_whole_response_is_read(sample: Sample) -> None:
-    """Status, headers and the decoded body, in every framing."""
+@every_sample
+def test_a_complete_response_is_read(sample: Sample) -> None:
+    """Status, headers and decoded body are right in every framing."""
     response = read(sample.data)
     assert (response.status, response.body) == (sample.status, sample.body)
     assert response.headers.get("link") is None
 
 
-@framed
-def test_no_prefix_is_a_response(sample: Sample) -> None:
-    """Cut at any byte, of the head as of the body, it is lost."""
+@framed_sample
+def test_a_truncated_response_is_lost(sample: Sample) -> None:
+    """It may be cut at any byte of the head or the body."""
     for end in range(len(sample.data)):
-        reader = fed(sample.data[:end])
+        reader = parse(sample.data[:end])
         assert not reader.complete, end
         with pytest.raises(ConnectionLostError):
             reader.end()
         assert not reader.complete, end
 
 
-def test_a_response_that_ends_with_its_connection_needs_its_whole_head() -> None:
-    """Cut within the head it is lost; its body ends wherever the connection does."""
+def test_a_response_without_a_length_needs_its_complete_head() -> None:
+    """Its body ends with the connection."""
     for end in range(CLOSE_DELIMITED.head):
         with pytest.raises(ConnectionLostError):
-            fed(CLOSE_DELIMITED.data[:end]).end()
+            parse(CLOSE_DELIMITED.data[:end]).end()
     assert read(CLOSE_DELIMITED.data[: CLOSE_DELIMITED.head + 5]).body == BODY[:5]
 
 
 @pytest.mark.parametrize("sample", ERRORS, ids=lambda sample: sample.name)
-def test_of_an_error_the_status_is_known_from_its_whole_head_on(sample: Sample) -> None:
-    """Not a byte earlier; a body that breaks off counts as none."""
+def test_the_status_of_an_error_is_known_when_its_head_is_complete(sample: Sample) -> None:
+    """It is not known earlier. A truncated body is ignored."""
     for end in range(len(sample.data)):
-        reader = fed(sample.data[:end])
+        reader = parse(sample.data[:end])
         assert reader.status == (sample.status if end >= sample.head else 0)
         with pytest.raises(ConnectionLostError):
             reader.end()
@@ -101,53 +101,53 @@ def test_of_an_error_the_status_is_known_from_its_whole_head_on(sample: Sample) 
             assert reader.response().body == b""
 
 
-# --- What is behind it ---
+# --- Bytes after a response ---
 
 
-@framed
-def test_whatever_is_behind_a_response_is_noticed(sample: Sample) -> None:
-    """A single byte of any value, in the same piece or in a later one, as the last or with others."""
+@framed_sample
+def test_any_byte_after_a_response_is_noticed(sample: Sample) -> None:
+    """It may come with the response or later, alone or with other bytes."""
     for value in range(256):
-        behind = bytes([value])
+        extra = bytes([value])
         for reader in (
-            fed(sample.data + behind),
-            fed(sample.data, behind),
-            fed(sample.data[:-1], sample.data[-1:] + behind),
-            fed(sample.data + behind * 2),
+            parse(sample.data + extra),
+            parse(sample.data, extra),
+            parse(sample.data[:-1], sample.data[-1:] + extra),
+            parse(sample.data + extra * 2),
         ):
             assert reader.complete
-            assert reader.has_excess, behind
+            assert reader.has_excess, extra
             assert reader.response().body == sample.body
 
 
-@framed
-@pytest.mark.parametrize("behind", [b"\r\n", b"\r\n\r\n", b"\n", TWO, b"\r\n" + TWO, b"0\r\n\r\n", b"\x00" * 100_000])
-def test_nothing_behind_a_response_changes_it(sample: Sample, behind: bytes) -> None:
-    """Cut anywhere, the first response stands, and the rest is told."""
-    data = sample.data + behind
+@framed_sample
+@pytest.mark.parametrize("extra", [b"\r\n", b"\r\n\r\n", b"\n", TWO, b"\r\n" + TWO, b"0\r\n\r\n", b"\x00" * 100_000])
+def test_bytes_after_a_response_do_not_change_it(sample: Sample, extra: bytes) -> None:
+    """The data may be split anywhere, and the extra bytes are noticed."""
+    data = sample.data + extra
     for cut in (*range(1, len(sample.data) + 3), len(data)):
-        reader = fed(data[:cut], *([data[cut:]] if data[cut:] else []))
+        reader = parse(data[:cut], *([data[cut:]] if data[cut:] else []))
         response = reader.response()
         assert (response.status, response.body, reader.has_excess) == (sample.status, sample.body, True)
 
 
-@framed
-def test_without_anything_behind_it_the_connection_may_be_used_again(sample: Sample) -> None:
-    """The other way round: what is exact is not suspected."""
-    reader = fed(sample.data)
+@framed_sample
+def test_a_connection_may_be_used_again_if_no_bytes_follow_the_response(sample: Sample) -> None:
+    """An exact response has no extra bytes."""
+    reader = parse(sample.data)
     assert (reader.complete, reader.has_excess, reader.keep_alive) == (True, False, True)
 
 
 @pytest.mark.parametrize("status", [204, 304])
-def test_a_body_where_there_must_be_none_is_excess(status: int) -> None:
-    """Whatever length the head claims."""
+def test_a_body_that_is_not_allowed_counts_as_extra_bytes(status: int) -> None:
+    """The length in the head does not matter."""
     head = b"HTTP/1.1 %d No\r\nContent-Length: 5\r\n\r\n" % status
-    assert (fed(head).complete, fed(head).has_excess) == (True, False)
-    assert not fed(head).keep_alive  # it may still be on its way
-    assert fed(head.replace(b"5", b"0")).keep_alive
-    assert fed(head + b"hello").has_excess
-    assert fed(head, b"hello").has_excess
-    assert fed(head + b"\r\n").has_excess
+    assert (parse(head).complete, parse(head).has_excess) == (True, False)
+    assert not parse(head).keep_alive  # the body may still come
+    assert parse(head.replace(b"5", b"0")).keep_alive
+    assert parse(head + b"hello").has_excess
+    assert parse(head, b"hello").has_excess
+    assert parse(head + b"\r\n").has_excess
 
 
 @pytest.mark.parametrize(
@@ -159,24 +159,24 @@ def test_a_body_where_there_must_be_none_is_excess(status: int) -> None:
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
     ],
 )
-def test_a_connection_that_is_to_close_is_not_kept(data: bytes) -> None:
-    """By its header or by its version."""
-    reader = fed(data)
+def test_a_connection_that_the_server_will_close_is_not_kept(data: bytes) -> None:
+    """A header or the HTTP version says so."""
+    reader = parse(data)
     assert (reader.complete, reader.keep_alive) == (True, False)
-    assert fed(data + b"more").has_excess
+    assert parse(data + b"more").has_excess
 
 
 def test_http_1_0_may_keep_its_connection() -> None:
-    """When it says so."""
-    assert fed(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}").keep_alive
+    """A header must say so."""
+    assert parse(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}").keep_alive
 
 
-# --- However it is split ---
+# --- Split responses ---
 
 
-@named
-def test_two_pieces_are_as_one(sample: Sample) -> None:
-    """Cut at every byte; then byte by byte."""
+@every_sample
+def test_a_split_response_is_read_like_a_whole_one(sample: Sample) -> None:
+    """It is split at every byte, and is also sent byte by byte."""
     whole = read(sample.data)
     splits = [(sample.data[:cut], sample.data[cut:]) for cut in range(1, len(sample.data))]
     for pieces in (*splits, tuple(bytes([value]) for value in sample.data)):
@@ -186,7 +186,7 @@ def test_two_pieces_are_as_one(sample: Sample) -> None:
 
 
 def outcome(pieces: list[bytes]) -> tuple[Any, ...]:
-    """What comes of pieces, which must be a response or a `WireError`, and nothing else."""
+    """What the pieces become: a response or a `WireError`, and nothing else."""
     reader = ResponseReader(LIMIT)
     try:
         for piece in pieces:
@@ -196,7 +196,7 @@ def outcome(pieces: list[bytes]) -> tuple[Any, ...]:
             reader.end()
         response = reader.response()
     except WireError as err:
-        # Which error is found first may depend on the pieces; that there is one may not.
+        # The split may decide which error is found first, but not whether there is one.
         return "error", type(err) if isinstance(err, ContentDecodingError | ResponseTooLargeError) else WireError
     return response.status, dict(response.headers), response.body, reader.has_excess, reader.keep_alive
 
@@ -227,8 +227,8 @@ def any_bytes(random_: random.Random) -> bytes:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("make", [mutated, any_bytes])
-def test_any_bytes_in_any_pieces_come_to_the_same(make: Callable[[random.Random], bytes]) -> None:
-    """Random splits of responses that are changed at random, or of noise; nothing raw, and no case takes long."""
+def test_random_bytes_have_the_same_outcome_however_they_are_split(make: Callable[[random.Random], bytes]) -> None:
+    """They are random changes of responses, or noise. No other exception is raised, and no case takes long."""
     random_ = random.Random(20)  # noqa: S311 - the same cases each time
     for _ in range(FUZZ // 2):
         data, started = make(random_), time.monotonic()
@@ -239,8 +239,8 @@ def test_any_bytes_in_any_pieces_come_to_the_same(make: Callable[[random.Random]
         assert time.monotonic() - started < 1
 
 
-class Heads:
-    """What llhttp itself makes of a head."""
+class HeadParser:
+    """What the parser llhttp reads from a head."""
 
     def __init__(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
@@ -259,7 +259,7 @@ class Heads:
 
 
 def test_heads_are_read_as_llhttp_reads_them() -> None:
-    """Names, values and status of whatever it takes; else a framing could be seen by one and not by the other."""
+    """A difference would let two programs see different responses in the same bytes."""
     random_, compared = random.Random(21), 0  # noqa: S311
     texts = (b"", b" ", b"a", b"\xe9", b"a b", b"\t", b":", b"a:b", b"\x7f", b"\x01", b"\r", b"\n", b"close", b"5")
     names = (b"X-A", b"x_b", b"Connection", b"Content-Type", b"X A", b"X-A ", b"", b"\xe9", b"Set-Cookie")
@@ -274,14 +274,14 @@ def test_heads_are_read_as_llhttp_reads_them() -> None:
             random_.choice((b"", b" ", b" OK", b"  Not \xe9", b"OK", b"\t")),
         )
         data = b"\r\n".join((random_.choice((b"", b"\r\n")) + first, *lines, b"Content-Length: 0", b"", b""))
-        heads = Heads()
+        heads = HeadParser()
         try:
             heads.parser.feed_data(data)
         except HttpParserError:
             with pytest.raises(ConnectionLostError):
-                fed(data)
+                parse(data)
             continue
-        reader = fed(data)
+        reader = parse(data)
         headers = Headers(
             (name.decode("latin-1"), value.decode("latin-1").rstrip(" ")) for name, value in heads.headers
         )
@@ -291,7 +291,7 @@ def test_heads_are_read_as_llhttp_reads_them() -> None:
     assert compared > FUZZ // 200
 
 
-# --- What a response may not be ---
+# --- Invalid responses ---
 
 
 @pytest.mark.parametrize(
@@ -328,16 +328,16 @@ def test_heads_are_read_as_llhttp_reads_them() -> None:
         b"HTTP/2.0\r\n\r\n",
     ],
 )  # fmt: skip
-def test_what_is_ambiguous_or_not_http_is_lost_at_once(data: bytes) -> None:
-    """Without waiting for the end of the connection, in one piece as byte by byte."""
+def test_an_ambiguous_or_invalid_response_fails_immediately(data: bytes) -> None:
+    """It does not wait for the end of the connection, and may come byte by byte."""
     with pytest.raises(ConnectionLostError):
-        fed(data)
+        parse(data)
     with pytest.raises(ConnectionLostError):
-        fed(*(bytes([value]) for value in data))
+        parse(*(bytes([value]) for value in data))
 
 
-def test_a_wrong_framing_of_an_error_leaves_its_status() -> None:
-    """Once its head was whole."""
+def test_an_error_with_invalid_framing_keeps_its_status() -> None:
+    """Its head was complete."""
     reader = ResponseReader(LIMIT)
     with pytest.raises(ConnectionLostError):
         reader.feed(b"HTTP/1.1 429 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n")
@@ -360,9 +360,9 @@ def test_a_wrong_framing_of_an_error_leaves_its_status() -> None:
     ],
 )
 @pytest.mark.parametrize("piece", [100, 64 * 1024])
-def test_what_has_no_end_but_is_no_body_is_bounded(begin: bytes, again: bytes, piece: int) -> None:
-    """Heads, interim responses, extensions, sizes and trailers without end."""
-    reader, size = fed(*([begin] if begin else [])), 0
+def test_endless_data_outside_of_the_body_is_limited(begin: bytes, again: bytes, piece: int) -> None:
+    """These are heads, interim responses, extensions, sizes and trailers."""
+    reader, size = parse(*([begin] if begin else [])), 0
     flood = again * (piece // len(again) + 1)
     with pytest.raises(ConnectionLostError):  # noqa: PT012 - one of many pieces
         while size < 2 * MAX_HEAD:
@@ -371,15 +371,15 @@ def test_what_has_no_end_but_is_no_body_is_bounded(begin: bytes, again: bytes, p
     assert size <= 2 * MAX_HEAD
 
 
-def test_a_body_of_chunks_of_one_byte_is_no_flood() -> None:
-    """The bound on what is not body grows with the body."""
+def test_a_body_in_chunks_of_one_byte_is_accepted() -> None:
+    """The limit for other data grows with the body."""
     size = 200_000
     data = OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;ab=cd\r\n{\r\n" * size + b"0\r\n\r\n"
     assert read(*(data[begin : begin + 65536] for begin in range(0, len(data), 65536))).body == b"{" * size
 
 
-def test_interim_responses_leave_nothing_behind() -> None:
-    """Neither headers nor a reason."""
+def test_interim_responses_do_not_change_the_response() -> None:
+    """Their headers and reasons are ignored."""
     response = read(b"HTTP/1.1 103 Early\r\nX-Early: 1\r\nContent-Length: 9\r\n\r\n" + TWO)
     assert (response.status, response.reason, response.body) == (200, "OK", b"{}")
     assert list(response.headers) == ["Content-Length"]
@@ -389,7 +389,7 @@ def test_interim_responses_leave_nothing_behind() -> None:
 
 
 def test_headers_are_latin_1_may_be_empty_and_are_joined() -> None:
-    """Looked up without regard to case; trailers are not among them."""
+    """The case of names does not matter. Trailers are not headers."""
     data = OK + b"X-A: \xe9\r\nX-B:\r\nx-a:  two \r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: trailer\r\n\r\n"
     headers = read(data).headers
     assert (headers["x-A"], headers["X-B"], "x-b" in headers, len(headers)) == ("\xe9, two", "", True, 3)
@@ -397,15 +397,15 @@ def test_headers_are_latin_1_may_be_empty_and_are_joined() -> None:
     assert "two" not in repr(headers)
 
 
-def test_a_mapping_makes_headers_too() -> None:
-    """As tools that stand in for the wire have them."""
+def test_headers_can_be_made_from_a_mapping() -> None:
+    """Libraries that replace the HTTP layer do so."""
     headers = Headers({"Content-Type": "a"})
     number: object = 1
     assert (headers["content-type"], headers.get("none"), number in headers) == ("a", None, False)
 
 
 def test_a_body_is_read_and_streamed_once() -> None:
-    """As requests and botocore do."""
+    """requests and botocore read it in these ways."""
     response = read(TWO)
     assert (response.read(1), response.read(-1), response.read(), list(response.stream())) == (b"{", b"}", b"", [])
     assert list(read(TWO).stream(1)) == [b"{}"]
@@ -418,52 +418,52 @@ COMPRESSED = [sample for sample in FRAMED if "gzip" in sample.name or "deflate" 
 
 
 @pytest.mark.parametrize("sample", COMPRESSED, ids=lambda sample: sample.name)
-def test_a_compressed_body_that_is_cut_but_whole_by_http_is_not_decoded(sample: Sample) -> None:
-    """Cut at any byte of what is compressed: an error of its own on 2xx, no body on an error."""
+def test_a_truncated_compressed_body_is_not_decoded(sample: Sample) -> None:
+    """A 2xx response has its own error for this. Another response gets an empty body."""
     encoding = "deflate" if "deflate" in sample.name else "gzip"
     packed = read(sample.data.replace(b"Content-Encoding", b"X-Was-Encoding")).body
     first = len(gzip.compress(BODY[:9], mtime=0)) if "members" in sample.name else 0
     for end in range(1, len(packed)):
         if end == first:
-            continue  # a whole gzip body of its own
+            continue  # a complete gzip body
         with pytest.raises(ContentDecodingError):
             read(gzipped(packed[:end], encoding))
         assert read(gzipped(packed[:end], encoding, 500)).body == b""
 
 
-def test_decoding_errors_quote_nothing() -> None:
-    """Headers may repeat a key."""
+def test_decoding_errors_do_not_quote_headers() -> None:
+    """Headers may contain a key."""
     with pytest.raises(ContentDecodingError) as caught:
         read(gzipped(b"no", "hunter2, gzip"))
     assert "hunter2" not in str(caught.value)
 
 
 def test_encodings_in_several_headers_are_all_decoded() -> None:
-    """The last one first, as when one header lists them."""
+    """The last one is decoded first, as if one header listed them."""
     packed = gzip.compress(gzip.compress(b"{}"))
     head = b"content-encoding: GZIP\r\nContent-Encoding:gzip \r\nContent-Length: %d\r\n\r\n" % len(packed)
     assert read(OK + head + packed).body == b"{}"
 
 
 @pytest.mark.parametrize("encoding", ["br", "identity", "x-unknown", "zstd, br", ","])
-def test_an_unknown_encoding_is_left_as_it_is(encoding: str) -> None:
-    """Nobody asked for it; what reads the body says what it is not."""
+def test_an_unknown_encoding_is_not_decoded(encoding: str) -> None:
+    """The client did not ask for it."""
     assert read(gzipped(b"as it is", encoding)).body == b"as it is"
 
 
-def test_encodings_are_undone_in_turn() -> None:
-    """The last that was applied is undone first."""
+def test_several_encodings_are_decoded_in_reverse_order() -> None:
+    """The encoding that was applied last is decoded first."""
     assert read(gzipped(gzip.compress(zlib.compress(BODY)), "Deflate, X-GZIP")).body == BODY
 
 
-def test_padding_behind_a_gzip_body_is_no_part_of_it() -> None:
-    """As `gzip` itself has it."""
+def test_padding_after_a_gzip_body_is_ignored() -> None:
+    """`gzip` itself does the same."""
     assert read(gzipped(gzip.compress(BODY) + b"\x00" * 100)).body == BODY
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
-def test_the_limit_counts_what_is_decompressed(size: int) -> None:
-    """To the byte, over several members, in each encoding; for an error, too."""
+def test_the_size_limit_applies_to_the_decompressed_body(size: int) -> None:
+    """It is exact to the byte, for several members and for each encoding."""
     body = b" " * size
     half = gzip.compress(body[: size // 2]) + gzip.compress(body[size // 2 :])
     for data in (gzipped(gzip.compress(body)), gzipped(half), gzipped(zlib.compress(body), "deflate")):
@@ -475,8 +475,8 @@ def test_the_limit_counts_what_is_decompressed(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [LIMIT, LIMIT + 1])
-def test_the_limit_counts_what_is_sent(size: int) -> None:
-    """To the byte, by length, in chunks, and until the connection ends; a length is refused before it arrives."""
+def test_the_size_limit_applies_to_the_body_that_is_sent(size: int) -> None:
+    """It is exact to the byte in each framing. A `Content-Length` that is too large fails before the body comes."""
     body = b" " * size
     for head, content in (
         (b"Content-Length: %d\r\n\r\n" % size, body),
@@ -485,14 +485,14 @@ def test_the_limit_counts_what_is_sent(size: int) -> None:
     ):
         if size > LIMIT:
             with pytest.raises(ResponseTooLargeError):
-                fed(OK + head, *(() if head.startswith(b"Content-Length") else (content,)))
+                parse(OK + head, *(() if head.startswith(b"Content-Length") else (content,)))
         else:
             assert read(OK + head + content).body == body
 
 
 @pytest.mark.timing
-def test_many_members_cost_no_time() -> None:
-    """Each would have copied what is behind it."""
+def test_many_gzip_members_take_little_time() -> None:
+    """The rest of the body is not copied for each member."""
     body = gzip.compress(b"", mtime=0) * 200_000  # 4 MB
     started = time.process_time()
     with pytest.raises(ContentDecodingError):
@@ -501,8 +501,8 @@ def test_many_members_cost_no_time() -> None:
 
 
 @pytest.mark.timing
-def test_many_encodings_cost_no_time() -> None:
-    """A layer may be as large as the limit, and small when it is packed again."""
+def test_many_encodings_take_little_time() -> None:
+    """Each decoded layer may be as large as the limit, and small when it is compressed again."""
     body = b"{}"
     for _ in range(50):
         body = gzip.compress(body + b"\x00" * 1_000_000, 1)
@@ -515,44 +515,44 @@ def test_many_encodings_cost_no_time() -> None:
 # --- Exceptions in callbacks ---
 
 
-def test_an_error_comes_out_where_another_is_being_handled() -> None:
-    """A call in an `except` block ends with its own error, and not with the one that is handled there."""
+def test_an_error_is_raised_while_another_exception_is_being_handled() -> None:
+    """A call in an `except` block raises its own error."""
     for data in (OK + b"Content-Length: 9999999\r\n\r\n", OK + b"Transfer-Encoding: gzip\r\n\r\n"):
         try:
             raise KeyError("of the caller")
         except KeyError:
             with pytest.raises(WireError) as caught:
-                fed(data, limit=100)
+                parse(data, limit=100)
             assert caught.value.__cause__ is None
 
 
 class Stop(BaseException):
-    """As a worker's time-out raises it from a signal."""
+    """A timeout that a worker raises from a signal."""
 
 
 @pytest.mark.parametrize("is_handling", [False, True])
-def test_an_interrupt_while_a_response_is_parsed_comes_out_as_itself(is_handling: bool) -> None:
-    """Whichever callback it strikes, and where another exception is being handled, too."""
+def test_an_interrupt_while_a_response_is_parsed_is_raised_unchanged(is_handling: bool) -> None:
+    """It may come in any callback, and while another exception is being handled."""
 
     def stop(*_: object) -> None:
         raise Stop
 
-    # Nearly all the time of this is spent in callbacks.
+    # The parser spends nearly all its time in callbacks here.
     data = OK + b"".join(b"x-%d: 1\r\n" % number for number in range(3000)) + b"Transfer-Encoding: chunked\r\n\r\n"
     data += b"1\r\n{\r\n" * 3000
-    gc.disable()  # its callbacks, which hypothesis has, swallow what strikes them
+    gc.disable()  # hypothesis adds callbacks to the collector, in which an interrupt would be lost
     before = signal.signal(signal.SIGALRM, stop)
-    random_, struck = random.Random(7), 0  # noqa: S311
+    random_, interrupted = random.Random(7), 0  # noqa: S311
 
     def feed() -> None:
-        nonlocal struck
+        nonlocal interrupted
         reader = ResponseReader(LIMIT)
         try:
             signal.setitimer(signal.ITIMER_REAL, random_.uniform(0.0001, 0.0006))
             reader.feed(data)
             signal.setitimer(signal.ITIMER_REAL, 0)
         except Stop:
-            struck += 1
+            interrupted += 1
 
     try:
         with untraced():
@@ -568,4 +568,4 @@ def test_an_interrupt_while_a_response_is_parsed_comes_out_as_itself(is_handling
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         gc.enable()
-    assert struck > 100
+    assert interrupted > 100

@@ -1,4 +1,4 @@
-"""A proxy that forwards http and tunnels https, and notes what it was asked for."""
+"""A proxy that forwards http and tunnels https, and records the requests that it gets."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from . import certificates
 
 
 class Proxy:
-    """On a free port of 127.0.0.1, as a context manager. Every name leads to 127.0.0.1.
+    """A proxy on a free port of 127.0.0.1, as a context manager. It connects to 127.0.0.1, whatever the host is.
 
-    credentials: the `Proxy-Authorization` that it asks for, if any.
-    tls: a certificate of `certificates.KINDS`, for a proxy that is itself asked over TLS.
-    established: what it answers to `CONNECT`, a byte every `interval` seconds where that is set.
+    credentials: the `Proxy-Authorization` that it requires, if any.
+    tls: a certificate of `certificates.KINDS`, for a proxy that clients connect to over TLS.
+    connect_response: its response to `CONNECT`. With an `interval`, it sends one byte every `interval` seconds.
     """
 
     def __init__(
         self,
         credentials: str | None = None,
         tls: str | None = None,
-        established: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
+        connect_response: bytes = b"HTTP/1.1 200 Connection established\r\n\r\n",
         interval: float = 0,
     ) -> None:
         self._credentials = credentials
         self._tls = tls
-        self._established = established
+        self._connect_response = connect_response
         self._interval = interval
         self._stopping = threading.Event()
         self.request_lines: list[str] = []
         """The first lines of the requests, without the protocol: `CONNECT host:port` or `POST url`."""
         self.received = b""
-        """What it could read, which is everything but what goes through a tunnel."""
+        """The bytes that it could read. It cannot read what is sent through a tunnel."""
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,7 +52,7 @@ class Proxy:
         self._stopping.set()
         for sock in self._sockets:
             with contextlib.suppress(OSError):
-                # SSLSocket.shutdown would pull the TLS layer from under the thread that reads.
+                # SSLSocket.shutdown would remove the TLS layer while another thread reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(2)
@@ -93,42 +93,42 @@ class Proxy:
             client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
             return
         host = target if method == b"CONNECT" else target.split(b"/")[2]
-        far = socket.create_connection(("127.0.0.1", int(host.rpartition(b":")[2])))
-        self._sockets.append(far)
+        server = socket.create_connection(("127.0.0.1", int(host.rpartition(b":")[2])))
+        self._sockets.append(server)
         if method == b"CONNECT":
-            for position in range(len(self._established)) if self._interval else ():
-                client.sendall(self._established[position : position + 1])
+            for position in range(len(self._connect_response)) if self._interval else ():
+                client.sendall(self._connect_response[position : position + 1])
                 if self._stopping.wait(self._interval):
                     return
-            client.sendall(b"" if self._interval else self._established)
+            client.sendall(b"" if self._interval else self._connect_response)
         else:
-            far.sendall(head)
-        _relay(client, far)
+            server.sendall(head)
+        _relay(client, server)
 
 
-def _relay(client: socket.socket, far: socket.socket) -> None:
-    """Copies both ways until both have ended. In one thread, as a TLS socket must not be read and written by two."""
-    ways = [(client, far), (far, client)]
-    held = {client: b"", far: b""}  # what is to be sent, by its target
-    for sock in held:
+def _relay(client: socket.socket, server: socket.socket) -> None:
+    """Copies in both directions until both have ended, in one thread because two must not share a TLS socket."""
+    pairs = [(client, server), (server, client)]
+    left = {client: b"", server: b""}  # the bytes that are left to send to each socket
+    for sock in left:
         sock.setblocking(False)
-    while ways or any(held.values()):
-        for source, target in list(ways):
-            if held[target]:
+    while pairs or any(left.values()):
+        for source, target in list(pairs):
+            if left[target]:
                 continue
             try:
-                held[target] = source.recv(65536)
+                left[target] = source.recv(65536)
             except (BlockingIOError, ssl.SSLWantReadError):
                 continue
-            if not held[target]:
-                ways.remove((source, target))
-                socket.socket.shutdown(target, socket.SHUT_WR)  # SSLSocket's would end the other way, too
-        for target, data in held.items():
+            if not left[target]:
+                pairs.remove((source, target))
+                socket.socket.shutdown(target, socket.SHUT_WR)  # SSLSocket.shutdown would end the other direction, too
+        for target, data in left.items():
             with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
-                held[target] = data[target.send(data) :] if data else b""
-        if any(isinstance(source, ssl.SSLSocket) and source.pending() and not held[target] for source, target in ways):
+                left[target] = data[target.send(data) :] if data else b""
+        if any(isinstance(source, ssl.SSLSocket) and source.pending() and not left[target] for source, target in pairs):
             continue
-        readable = [source for source, target in ways if not held[target]]
-        writable = [target for target, data in held.items() if data]
+        readable = [source for source, target in pairs if not left[target]]
+        writable = [target for target, data in left.items() if data]
         if readable or writable:
             select.select(readable, writable, [])
