@@ -1,4 +1,4 @@
-"""DefaultServerlessFactory creates the commandable clients, as does a factory that a user builds on it."""
+"""`DefaultServerlessFactory` creates the commandable clients, and so does a user's factory that is built on it."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ KINDS = {"azure": "commandable-azurefunc", "google": "commandable-cloudfunc", "l
 
 @pytest.fixture(params=KINDS)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider in turn."""
+    """Runs a test once for each provider."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
-    """Answers each call with what it was sent."""
+    """A server that responds to each request with its body."""
     with FaultServer() as server:
         yield server
 
 
 def sent_by(client: Any, provider: str, server: FaultServer) -> Any:
-    """The payload of a call of `get`."""
+    """The payload that a call of `get` sends."""
     client.configure(config_for(provider, server.url))
     client.open("test")
     try:
@@ -50,15 +50,15 @@ def sent_by(client: Any, provider: str, server: FaultServer) -> Any:
 
 
 def test_the_name_comes_from_the_descriptor(provider: str, server: FaultServer) -> None:
-    """It is the service's name: the commands are sent with it."""
+    """It is the name of the service, and the prefix of all commands."""
     descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
     client = DefaultServerlessFactory().create(descriptor)
     assert type(client) is CLIENTS[provider]
     assert sent_by(client, provider, server) == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
 
 
-def test_a_descriptor_without_a_name(provider: str, server: FaultServer) -> None:
-    """Its client sends the commands as they are."""
+def test_a_descriptor_without_a_name_adds_no_prefix(provider: str, server: FaultServer) -> None:
+    """The client sends the commands unchanged."""
     client = DefaultServerlessFactory().create(Descriptor("pip-services", "client", KINDS[provider], "*", "1.0"))
     assert sent_by(client, provider, server)["cmd"] == "get"
 
@@ -71,8 +71,8 @@ ASYNC_CLIENTS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_asynchronous_twins(name: str, server: FaultServer) -> None:
-    """They have descriptors of their own, and are configured, opened and closed like the others."""
+def test_asynchronous_clients_have_their_own_descriptors(name: str, server: FaultServer) -> None:
+    """They are configured, opened and closed like the blocking clients."""
     descriptor = Descriptor("pip-services", "client", f"async-{KINDS[name]}", "dummies", "1.0")
     factory: IFactory = CompositeFactory(DefaultServerlessFactory())
     client = factory.create(descriptor)
@@ -80,24 +80,24 @@ def test_the_asynchronous_twins(name: str, server: FaultServer) -> None:
     assert str(factory.can_create(descriptor)) == f"pip-services:client:async-{KINDS[name]}:*:1.0"
     client.configure(config_for(name, server.url))
     client.open("test")
-    answer = asyncio.run(client.call_command("get", "T", {"id": "1"}))
+    result = asyncio.run(client.call_command("get", "T", {"id": "1"}))
     client.close("test")
-    assert answer == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
+    assert result == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
 
 
-def test_an_asynchronous_descriptor_without_a_name(server: FaultServer) -> None:
-    """Its client sends the commands as they are."""
+def test_an_asynchronous_descriptor_without_a_name_adds_no_prefix(server: FaultServer) -> None:
+    """The client sends the commands unchanged."""
     client = DefaultServerlessFactory().create(
         Descriptor.from_string("pip-services:client:async-commandable-lambda:*:1.0")
     )
     client.configure(config_for("lambda", server.url))
     client.open("test")
-    answer = asyncio.run(client.call_command("get", "T"))
+    result = asyncio.run(client.call_command("get", "T"))
     client.close("test")
-    assert answer["cmd"] == "get"
+    assert result["cmd"] == "get"
 
 
-def test_each_descriptor_has_its_client(provider: str) -> None:
+def test_each_descriptor_creates_its_own_client(provider: str) -> None:
     """Two services of a container do not share one."""
     factory = DefaultServerlessFactory()
     names = ("orders", "stock", "stock")
@@ -118,15 +118,15 @@ def test_each_descriptor_has_its_client(provider: str) -> None:
         "pip-services:client:commandable-lambda:dummies:2.0",
     ],
 )
-def test_what_it_leaves_to_other_factories(text: str) -> None:
-    """Other groups, types, kinds and versions."""
+def test_other_descriptors_are_left_to_other_factories(text: str) -> None:
+    """They have other groups, types, kinds or versions."""
     factory = DefaultServerlessFactory()
     assert factory.can_create(Descriptor.from_string(text)) is None
     assert factory.create(Descriptor.from_string(text)) is None
 
 
-def test_among_other_factories(provider: str) -> None:
-    """As a container holds it; the descriptor found is the one registered."""
+def test_the_factory_works_in_a_composite_factory(provider: str) -> None:
+    """Containers use it in this way."""
     factory: IFactory = CompositeFactory(DefaultServerlessFactory())
     descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
     assert str(factory.can_create(descriptor)) == f"pip-services:client:{KINDS[provider]}:*:1.0"
@@ -135,7 +135,7 @@ def test_among_other_factories(provider: str) -> None:
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
-    """The names that the documentation's program defines; running it executes its assertions."""
+    """The names that the documentation's program defines. Running it executes its assertions."""
     names: dict[str, Any] = {"__name__": "subclassing"}
     for source in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE):
         exec(compile(source, str(PAGE), "exec"), names)  # noqa: S102 (our own documentation)
@@ -143,8 +143,8 @@ def page() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("provider", "kind"), [("azure", "azurefunc"), ("google", "cloudfunc"), ("lambda", "lambda")])
-def test_a_factory_of_ones_own(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
-    """The recipe's: it creates the subclass of each provider, and the same calls work on all."""
+def test_the_factory_in_the_documentation(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
+    """It creates a subclass for each provider, and the same calls work for all of them."""
     client = page["ShopFactory"]().create(Descriptor("shop", "client", kind, "stock", "1.0"))
     server.script(respond(body={"left": 3}))
     client.configure(config_for(provider, server.url))
@@ -154,8 +154,8 @@ def test_a_factory_of_ones_own(page: dict[str, Any], provider: str, kind: str, s
     assert server.requests[-1].json() == {"article": "tea", "amount": 2, "cmd": "stock.take", "trace_id": "T"}
 
 
-def test_defaults_of_ones_own(page: dict[str, Any], server: FaultServer) -> None:
-    """The recipe's header is sent, and its default of `idempotent` lets a failed call be sent again."""
+def test_the_defaults_in_the_documentation(page: dict[str, Any], server: FaultServer) -> None:
+    """The header is sent, and the default of `idempotent` allows a retry."""
     client = page["SlowStockClient"]()
     client.configure(config_for("azure", server.url))
     client.open("test")
@@ -165,8 +165,8 @@ def test_defaults_of_ones_own(page: dict[str, Any], server: FaultServer) -> None
     assert server.requests[-1].headers["x-tenant"] == "north"
 
 
-def test_an_action_of_ones_own(page: dict[str, Any], server: FaultServer) -> None:
-    """The recipe's explicit action is sent under the name that it says."""
+def test_the_explicit_action_in_the_documentation(page: dict[str, Any], server: FaultServer) -> None:
+    """It is sent under its own name."""
     client = page["StockReader"]()
     client.configure(config_for("azure", server.url))
     client.open("test")
@@ -174,7 +174,7 @@ def test_an_action_of_ones_own(page: dict[str, Any], server: FaultServer) -> Non
     client.close("test")
 
 
-def test_a_name_that_the_descriptor_brings(page: dict[str, Any], server: FaultServer) -> None:
-    """The recipe's client for each tenant is another service's each time."""
+def test_the_tenants_client_in_the_documentation(page: dict[str, Any], server: FaultServer) -> None:
+    """The name in the descriptor is the name of the service."""
     client = page["ShopFactory"]().create(Descriptor("shop", "client", "tenant-azurefunc", "north", "1.0"))
     assert sent_by(client, "azure", server)["cmd"] == "north.get"
