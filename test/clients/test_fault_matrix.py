@@ -14,7 +14,7 @@ from pip_services4_components.config import ConfigParams
 from support import fault_server as server
 from support.clients import KINDS, SENT_SECRETS, every_kind, failure, open_client
 from support.fault_server import FaultServer
-from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, written
+from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, with_table
 from support.watch import URL_KEY, Watch
 
 from pip_services4_serverless.clients import FunctionClient
@@ -129,7 +129,7 @@ def peak() -> int:
 def test_the_matrix_in_the_documentation_is_this_one() -> None:
     """`PYTHONPATH=test python -m support.faults` writes it."""
     page = DOCS.read_text("utf-8")
-    assert page == written(page)
+    assert page == with_table(page)
 
 
 def test_the_retry_table_is_that_of_the_errors_page() -> None:

@@ -37,7 +37,7 @@ from support.clients import (
     open_client,
 )
 from support.fault_server import FaultServer, Step
-from support.faults import refused
+from support.faults import rejected
 from support.proxy import Proxy
 from support.watch import MARK, PROXY_BASIC, PROXY_USER, URL_KEY, Watch
 
@@ -584,7 +584,7 @@ def test_no_proxy_is_honoured(provider: str) -> None:
 @pytest.mark.parametrize("tunnel", ["refused", "silent", "garbage"])
 def test_a_tunnel_that_is_not_made_is_a_connection_that_is_not_made(provider: str, tunnel: str) -> None:
     """Nothing was sent to the far side: `CANNOT_CONNECT`, again, and in the time for connecting."""
-    step = {"refused": refused(407), "silent": server.silent(), "garbage": server.bad_status_line()}[tunnel]
+    step = {"refused": rejected(407), "silent": server.silent(), "garbage": server.bad_status_line()}[tunnel]
     with FaultServer() as proxy, environment(HTTPS_PROXY=proxy.url):
         proxy.default = step
         patience = 200 if tunnel == "silent" else 5000

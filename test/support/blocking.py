@@ -1,4 +1,4 @@
-"""Asynchronous clients, driven as if they were blocking, so that one table of tests holds for both kinds."""
+"""Makes asynchronous clients blocking, so that one test can run with both kinds."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import Any
 
-_AWAITED = frozenset({"call", "_call", "_invoke", "call_command", "call_one_way", "_call_one_way", "_execute"})
-_LONGEST = 60  # seconds
+_COROUTINES = frozenset({"call", "_call", "_invoke", "call_command", "call_one_way", "_call_one_way", "_execute"})
+_TIMEOUT = 60  # seconds
 
 
 @cache
 def background_loop() -> asyncio.AbstractEventLoop:
-    """A loop that runs in a thread of its own until the tests end."""
+    """An event loop that runs in its own thread until the tests end."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="test loop", daemon=True).start()
     return loop
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that is run in that loop."""
-    return asyncio.run_coroutine_threadsafe(coroutine, background_loop()).result(_LONGEST)
+    """Runs a coroutine in that loop, and returns its result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, background_loop()).result(_TIMEOUT)
 
 
 class BlockingFacade:
-    """An asynchronous client whose calls wait. Everything else is the client's."""
+    """An asynchronous client whose calls block. Everything else is done by the client itself."""
 
     def __init__(self, client: Any) -> None:
         vars(self)["client"] = client
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.client, name)
-        if name in _AWAITED:
+        if name in _COROUTINES:
             return lambda *args, **kwargs: run(value(*args, **kwargs))
         return self._close if name == "close" else value
 
     def _close(self, *args: Any) -> None:
-        """Returns when the loop has closed the connections, as it is told to from this thread."""
+        """Closes the client, and returns when the loop has closed its connections."""
         self.client.close(*args)
         run(asyncio.sleep(0))
 

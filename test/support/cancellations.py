@@ -1,7 +1,7 @@
-"""Many calls of one event loop at once, most of them cancelled at random moments, and the comparing of what each side
-counted.
+"""Makes many concurrent calls in one event loop, cancels most of them, and compares the results with the server's
+counts.
 
-Short in test_async.py, long in test/soak.py.
+test_async.py runs it for a short time, and test/soak.py for a long time.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .load import Load, Result
 
 
 class Cancellations(Load):
-    """What the callers were told, where they were told anything."""
+    """The results of the calls."""
 
     def __init__(self, calls: int) -> None:
         super().__init__(calls)
-        self.usual = 0.001  # seconds of a call lately
+        self.usual = 0.001  # seconds that a call takes at the moment
 
     @property
     def cancelled(self) -> int:
@@ -41,7 +41,7 @@ def cancel_calls(
     tasks: int = 64,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Cancellations:
-    """Makes so many calls from so many tasks, or as many as `seconds` allow. `progress` is called now and then."""
+    """Makes this many calls from several tasks, or as many as possible in `seconds`. `progress` is called regularly."""
     result = Cancellations(calls)
     asyncio.run(_run(client, result, itertools.takewhile(_before(calls, seconds), itertools.count()), tasks, progress))
     return result
@@ -49,22 +49,22 @@ def cancel_calls(
 
 def _before(calls: int, seconds: float) -> Callable[[int], bool]:
     ends_at = monotonic() + seconds
-    return lambda question: question < calls and monotonic() < ends_at
+    return lambda number: number < calls and monotonic() < ends_at
 
 
 async def _run(
     client: AsyncFunctionClient,
     result: Cancellations,
-    questions: Iterator[int],
+    numbers: Iterator[int],
     tasks: int,
     progress: Callable[[int], Any],
 ) -> None:
     async def work() -> None:
-        for question in questions:
+        for number in numbers:
             begun = monotonic()
-            call = asyncio.create_task(result.make_async_call(client, question))
+            call = asyncio.create_task(result.make_async_call(client, number))
             if random.random() < 0.75:  # noqa: S311
-                for _ in range(random.randint(1, 4)):  # noqa: S311 (rounds of the loop: the first begins the call)
+                for _ in range(random.randint(1, 4)):  # noqa: S311 (the call begins in the first round of the loop)
                     await asyncio.sleep(0)
                 if random.random() < 0.25:  # noqa: S311
                     await asyncio.sleep(random.uniform(0, result.usual))  # noqa: S311

@@ -1,4 +1,4 @@
-"""Certificates for the test servers: one authority that clients are told to trust, and one that they are not."""
+"""Certificates for the test servers. Clients trust one of the two authorities."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ KINDS = ("good", "expired", "wrong_host", "unknown_ca")
 
 @functools.cache
 def authority() -> trustme.CA:
-    """The authority of this process that clients trust."""
+    """The authority that clients trust. Each process has its own."""
     return trustme.CA()
 
 
 def ca_bundle() -> AbstractContextManager[str]:
-    """A PEM file with the trusted authority's certificate, there as long as the context lasts."""
+    """A temporary PEM file with the certificate of the trusted authority."""
     return authority().cert_pem.tempfile()
 
 
 @functools.cache
 def server_context(kind: str) -> ssl.SSLContext:
-    """What a server shows its clients: a certificate for loopback of one of `KINDS`. ValueError for any other kind."""
+    """The TLS context of a server with one of the certificates of `KINDS`. Another kind raises a ValueError."""
     if kind not in KINDS:
         raise ValueError(f"no such kind of certificate: {kind}")
     ca = trustme.CA() if kind == "unknown_ca" else authority()

@@ -1,4 +1,4 @@
-"""The providers' clients, made alike, for tests that hold for all of them."""
+"""Clients of all providers, configured in the same way."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from .blocking import BlockingFacade, background_loop
 
 
 class Kind(str):
-    """A provider, whose client is asynchronous or not. Equals the provider's name."""
+    """The name of a provider, and whether its client is asynchronous."""
 
     is_async = False
 
     @property
     def id(self) -> str:
-        """What tells the kinds apart in the names of tests."""
+        """The kind's name in the names of tests."""
         return f"{self}-async" if self.is_async else str(self)
 
 
@@ -46,7 +46,7 @@ class AsyncKind(Kind):
 
 PROVIDERS = ("azure", "lambda", "google")
 KINDS = (*map(Kind, PROVIDERS), *map(AsyncKind, PROVIDERS))
-# One provider for each base, for what the base alone does: Google's clients have the base of Azure's.
+# One provider for each base class. Google's clients have the same base class as Azure's.
 BASES = ("azure", "lambda")
 
 
@@ -59,30 +59,30 @@ def _kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.id)
 def every_kind(request: pytest.FixtureRequest) -> Kind:
-    """Each provider in turn, with its blocking and its asynchronous client: a module's `provider`, by assignment."""
+    """Runs a test with the blocking and the asynchronous client of each provider. A module assigns it to `provider`."""
     return _kind(request)
 
 
 @pytest.fixture(params=[kind for kind in KINDS if kind in BASES], ids=lambda kind: kind.id)
 def every_base(request: pytest.FixtureRequest) -> Kind:
-    """The same with one provider for each base, for what the base alone does: connections, times, lifetimes."""
+    """Runs a test with both clients of one provider for each base class, for tests of the base class only."""
     return _kind(request)
 
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:dummies"
 
-# Recognisable wherever they leak.
+# Secrets that can be recognised in any text.
 AUTH_CODE = "FunctionKey-hunter2-A"
 ACCESS_ID = "AKIDACCESSKEYIDHUNTER"
 ACCESS_KEY = "AwsSecretKey-hunter2-B"
 SESSION_TOKEN = "AwsSessionToken-hunter2-C"
 AUTH_TOKEN = "GoogleIdToken-hunter2-F"
-# What shows in a request's head that the client's secret was sent.
+# The text in a request's head that shows that the client's secret was sent.
 SENT_SECRETS = {"azure": AUTH_CODE, "lambda": SESSION_TOKEN, "google": AUTH_TOKEN}
 
 
 class _Clients(dict[str, Any]):
-    """By provider; an asynchronous kind's are driven as if they were blocking."""
+    """Client classes by provider. Asynchronous clients are wrapped in a `BlockingFacade`."""
 
     def __init__(self, blocking: dict[str, Any], asynchronous: dict[str, Any]) -> None:
         super().__init__(blocking)
@@ -113,7 +113,7 @@ CLIENTS = _Clients(
 
 
 def config_for(provider: str, url: str, **options: Any) -> ConfigParams:
-    """The configuration that lets a provider's client call `url` (`http://127.0.0.1:port`); options are `options.*`."""
+    """The configuration of a provider's client that calls `url` (`http://127.0.0.1:port`). Options are `options.*`."""
     if provider == "azure":
         config = ConfigParams.from_tuples("connection.uri", f"{url}/api/dummies", "credential.auth_code", AUTH_CODE)
     elif provider == "google":
@@ -131,7 +131,7 @@ def config_for(provider: str, url: str, **options: Any) -> ConfigParams:
 
 @contextmanager
 def open_client(provider: str, url: str, name: str = "dummies", **options: Any) -> Iterator[FunctionClient]:
-    """An open commandable client of the provider, closed afterwards."""
+    """An open commandable client of the provider. It is closed at the end."""
     client = CLIENTS[provider](name)
     client.configure(config_for(provider, url, **options))
     client.open("test")
@@ -142,14 +142,14 @@ def open_client(provider: str, url: str, name: str = "dummies", **options: Any) 
 
 
 def short_message(error: ApplicationException) -> str:
-    """An error's message without what it says of the call and of the type of a function's error."""
+    """The message of an error, without the text about the call and without the type of the function's error."""
     message = str(error.message).partition(" (calling ")[0]
     error_type = str((error.details or {}).get("error_type") or "")
     return message.removeprefix(f"{error_type}: ") if error_type else message
 
 
 def failure(client: Any, cmd: str = "get", context: Any = "T", params: Any = None) -> ApplicationException:
-    """The exception that a call ends with."""
+    """Makes a call that must fail, and returns its exception."""
     with pytest.raises(ApplicationException) as caught:
         client._call(cmd, context, params)
     return caught.value

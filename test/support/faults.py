@@ -1,4 +1,4 @@
-"""The faults that a call may meet, as data: how each is produced, and what the caller and the server must see.
+"""The faults of the fault matrix: how each is produced, and what the caller and the server must observe.
 
 `stage` sets up a fault. `PYTHONPATH=test python -m support.faults` writes the table of all faults into
 docs/reliability.md.
@@ -38,8 +38,8 @@ from .fault_server import FaultServer, Step
 
 DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
 RETRIES = 1
-SHORT = 150  # ms: the bound at which a fault that hangs must end
-LONG = 20_000  # ms: a bound that no fault may reach
+SHORT = 150  # ms: the timeout that must end a fault that hangs
+LONG = 20_000  # ms: a timeout that no fault may reach
 
 
 class Outcome(NamedTuple):
@@ -89,15 +89,15 @@ class Fault:
 
 
 class Stage(NamedTuple):
-    """An open client and the server that is about to fail."""
+    """An open client, and the server that will fail."""
 
     client: FunctionClient
     server: FaultServer | None
-    attempts: list[float]  # when each was made
+    attempts: list[float]  # the time of each attempt
 
     def executed(self) -> int:
         """How many requests the server may have run: those that it read completely and did not reject."""
-        return self.server.executions - self.server.steps["refused"] if self.server else 0
+        return self.server.executions - self.server.steps["rejected"] if self.server else 0
 
     def respond_with(self, variant: Variant) -> None:
         """Make the server respond to the next call with this variant."""
@@ -106,8 +106,8 @@ class Stage(NamedTuple):
         self.server.default = variant.steps[-1]
 
 
-def as_is(client: FunctionClient, config: ConfigParams) -> None:
-    """Changes nothing."""
+def change_nothing(client: FunctionClient, config: ConfigParams) -> None:
+    """Leaves the client and its configuration unchanged."""
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def stage(
     fault: Fault,
     provider: str,
     idempotent: bool = False,
-    prepare: Callable[[FunctionClient, ConfigParams], None] = as_is,
+    prepare: Callable[[FunctionClient, ConfigParams], None] = change_nothing,
 ) -> Iterator[Stage]:
     """Start the server, and open a client that calls it. `prepare` may change the client before it is configured."""
     bounds: dict[str, Any] = {"connect_timeout": LONG, "timeout": LONG, "retries": RETRIES, "idempotent": idempotent}
@@ -141,18 +141,18 @@ def stage(
                 far_side.wait_for(closed=1)
             # Time must pass here: there is no event to wait for.
             threading.Event().wait(fault.options.get("idle_timeout", 0) / 100)
-        _note_attempts(client, result.attempts)
+        _record_attempts(client, result.attempts)
         yield result
 
 
-def _note_attempts(client: FunctionClient, attempts: list[float]) -> None:
+def _record_attempts(client: FunctionClient, attempts: list[float]) -> None:
     send = client._send
 
-    def noted(*args: Any) -> Any:
+    def recorded(*args: Any) -> Any:
         attempts.append(time.monotonic())
         return send(*args)
 
-    client._send = noted  # type: ignore[assignment,method-assign]
+    client._send = recorded  # type: ignore[assignment,method-assign]
 
 
 def call(stage: Stage, fault: Fault, trace_id: str = "fault") -> Any:
@@ -181,23 +181,23 @@ def always_retried(error: type[ApplicationException], code: str, status: int = 0
 
 
 UNSENT = always_retried(ConnectionException, "CANNOT_CONNECT", 503)
-SILENCE = retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504)
+TIMEOUT = retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504)
 LOST = retried_if_idempotent(ConnectionException, "NO_RESPONSE", 502)
 LOST_UNREAD = retried_if_idempotent(ConnectionException, "NO_RESPONSE", 502, executed=0)
 NOT_DECODABLE = never_retried(InvocationException, "DESERIALIZATION_FAILED", 500)
 TOO_LARGE = never_retried(InvocationException, "RESPONSE_TOO_LARGE", 500)
 FAILED = never_retried(InvocationException, "CALL_FAILED")
-FAILED_IN_FRONT = retried_if_idempotent(InvocationException, "CALL_FAILED")
-REFUSED = always_retried(InvocationException, "CALL_FAILED", 503)
+GATEWAY_FAILED = retried_if_idempotent(InvocationException, "CALL_FAILED")
+REJECTED = always_retried(InvocationException, "CALL_FAILED", 503)
 THROTTLED = always_retried(InvocationException, "TOO_MANY_REQUESTS", 429)
 
 
-# --- How faults are made ---
+# --- The steps of the faults ---
 
 
-def refused(status: int, **of: Any) -> Step:
+def rejected(status: int, **of: Any) -> Step:
     """The response of a front end that did not run the function."""
-    return dataclasses.replace(server.respond(status, **of), name="refused")
+    return dataclasses.replace(server.respond(status, **of), name="rejected")
 
 
 def one(step: Step) -> tuple[Variant, ...]:
@@ -208,9 +208,9 @@ def each(*steps: Step) -> tuple[Variant, ...]:
     return tuple(Variant((step,)) for step in steps)
 
 
-def late(make: Callable[[], Step]) -> Step:
-    """The step is made when it is needed, because some responses are large."""
-    return Step("late", lambda connection: make().act(connection))
+def lazy(make: Callable[[], Step]) -> Step:
+    """Makes the step only when it is needed, because some responses are large."""
+    return Step("lazy", lambda connection: make().act(connection))
 
 
 def statuses(*numbers: int, make: Callable[..., Step] = server.respond, **of: Any) -> tuple[Variant, ...]:
@@ -259,7 +259,7 @@ def _date(seconds: float) -> str:
 
 
 def _retry_after(name: str, value: str, outcomes: Outcomes) -> Fault:
-    make = refused if outcomes.default.executed == 0 else server.respond
+    make = rejected if outcomes.default.executed == 0 else server.respond
     steps = statuses(503, make=make, headers={"Retry-After": value})
     return Fault(f"503 with {name}", outcomes, outcomes, steps)
 
@@ -277,7 +277,7 @@ FAULTS: Sequence[Fault] = (
     Fault("TLS: certificate of another host", UNSENT, UNSENT, tls="wrong_host"),
     Fault("TLS: certificate of an unknown authority", UNSENT, UNSENT, tls="unknown_ca"),
     # The response did not arrive in time
-    Fault("request read, but no response", SILENCE, SILENCE, one(server.silent()), "timeout"),
+    Fault("request read, but no response", TIMEOUT, TIMEOUT, one(server.silent()), "timeout"),
     Fault(
         "server does not read the request (5.9 MB)",
         retried_if_idempotent(ConnectionException, "CALL_TIMEOUT", 504, executed=0),
@@ -287,12 +287,12 @@ FAULTS: Sequence[Fault] = (
         params=_LARGE,
         options={"timeout": 2 * SHORT},
     ),
-    Fault("response stops halfway through its head", SILENCE, SILENCE, one(server.stall_head()), "timeout"),
-    Fault("response stops halfway through its body", SILENCE, SILENCE, one(server.stall_body()), "timeout"),
-    Fault("head sent one byte at a time", SILENCE, SILENCE, one(server.drip("head")), "timeout"),
-    Fault("body sent one byte at a time", SILENCE, SILENCE, one(server.drip("body")), "timeout"),
-    Fault("chunked body sent one byte at a time", SILENCE, SILENCE, one(server.drip("chunks")), "timeout"),
-    Fault("body of a 400 sent one byte at a time", SILENCE, SILENCE, one(server.drip("body", status=400)), "timeout"),
+    Fault("response stops halfway through its head", TIMEOUT, TIMEOUT, one(server.stall_head()), "timeout"),
+    Fault("response stops halfway through its body", TIMEOUT, TIMEOUT, one(server.stall_body()), "timeout"),
+    Fault("head sent one byte at a time", TIMEOUT, TIMEOUT, one(server.drip("head")), "timeout"),
+    Fault("body sent one byte at a time", TIMEOUT, TIMEOUT, one(server.drip("body")), "timeout"),
+    Fault("chunked body sent one byte at a time", TIMEOUT, TIMEOUT, one(server.drip("chunks")), "timeout"),
+    Fault("body of a 400 sent one byte at a time", TIMEOUT, TIMEOUT, one(server.drip("body", status=400)), "timeout"),
     Fault(
         "idle connection dropped by the network, idle for less than `idle_timeout`",
         Outcomes(Outcome(0, 1, ConnectionException, "CALL_TIMEOUT", 504), Outcome(1, 2)),
@@ -327,12 +327,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault("invalid headers", LOST, LOST, one(server.garbage_headers())),
     Fault("invalid status line", LOST, LOST, each(server.bad_status_line(), server.bad_status_line(b"\xff\x00 what"))),
-    Fault(
-        "status below 100",
-        LOST,
-        LOST,
-        each(server.informational(0), server.informational(99)),
-    ),
+    Fault("status below 100", LOST, LOST, each(server.informational(0), server.informational(99))),
     Fault("101 that the client did not ask for", LOST, LOST, one(server.informational(101))),
     Fault(
         "idle connection closed by the server",
@@ -348,13 +343,13 @@ FAULTS: Sequence[Fault] = (
     Fault("`Content-Length` too short", NOT_DECODABLE, NOT_DECODABLE, one(server.wrong_length(-1))),
     Fault("gzip body", returned(), returned(), one(server.gzip_response())),
     Fault("invalid gzip body", NOT_DECODABLE, NOT_DECODABLE, one(server.broken_gzip())),
-    Fault("gzip body that expands to 101 MiB", TOO_LARGE, TOO_LARGE, one(late(server.gzip_bomb))),
-    Fault("body of 101 MiB", TOO_LARGE, TOO_LARGE, one(late(lambda: server.large(101 << 20)))),
+    Fault("gzip body that expands to 101 MiB", TOO_LARGE, TOO_LARGE, one(lazy(server.gzip_bomb))),
+    Fault("body of 101 MiB", TOO_LARGE, TOO_LARGE, one(lazy(lambda: server.large(101 << 20)))),
     Fault(
         "body of 50 MB",
         returned(),
         returned(),
-        one(late(lambda: server.large(_BIG))),
+        one(lazy(lambda: server.large(_BIG))),
         check=lambda value: len(value) == _BIG - 2,
     ),
     Fault("JSON with a byte order mark", returned(), returned(), one(server.respond(body=b"\xef\xbb\xbf{}"))),
@@ -435,17 +430,14 @@ FAULTS: Sequence[Fault] = (
         "413, before or after the request is read",
         never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
         never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
-        (*statuses(413, make=refused), *statuses(413, make=server.respond_early)),
+        (*statuses(413, make=rejected), *statuses(413, make=server.respond_early)),
     ),
-    Fault("429", THROTTLED, THROTTLED, statuses(429, make=refused)),
+    Fault("429", THROTTLED, THROTTLED, statuses(429, make=rejected)),
     Fault("other 4xx", FAILED, FAILED, statuses(*_OTHERS_4XX)),
-    Fault("500, 502, 503, 504", FAILED_IN_FRONT, FAILED_IN_FRONT, statuses(500, 502, 503, 504)),
+    Fault("500, 502, 503, 504", GATEWAY_FAILED, GATEWAY_FAILED, statuses(500, 502, 503, 504)),
     Fault("other 5xx", FAILED, FAILED, statuses(*_OTHERS_5XX)),
     Fault(
-        "500 with a truncated body",
-        FAILED_IN_FRONT,
-        FAILED_IN_FRONT,
-        (Variant((server.truncated(status=500),), 500),),
+        "500 with a truncated body", GATEWAY_FAILED, GATEWAY_FAILED, (Variant((server.truncated(status=500),), 500),)
     ),
     Fault(
         "400, 500 or 503 with a pip-services error in the body",
@@ -453,8 +445,8 @@ FAULTS: Sequence[Fault] = (
         None,
         statuses(500, 503, 400, body=_SERVICE_ERROR),
     ),
-    _retry_after("`Retry-After` in seconds", "0", REFUSED),
-    _retry_after("`Retry-After` as a date", _date(-5), REFUSED),
+    _retry_after("`Retry-After` in seconds", "0", REJECTED),
+    _retry_after("`Retry-After` as a date", _date(-5), REJECTED),
     _retry_after(
         "an extremely large `Retry-After`",
         "9" * 400,
@@ -467,7 +459,7 @@ FAULTS: Sequence[Fault] = (
     ),
     _retry_after("a negative `Retry-After`", "-5", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
     _retry_after("an invalid `Retry-After`", "soon", retried_if_idempotent(InvocationException, "CALL_FAILED", 503)),
-    Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((refused(429), server.respond())),)),
+    Fault("429, then success", returned(1, 2), returned(1, 2), (Variant((rejected(429), server.respond())),)),
     # Lambda only
     Fault(
         "`FunctionError`, with each kind of body",
@@ -522,17 +514,17 @@ FAULTS: Sequence[Fault] = (
         one(server.close_after_read()),
         one_way=True,
     ),
-    Fault("one-way call: request read, but no response", None, SILENCE, one(server.silent()), "timeout", one_way=True),
-    Fault("one-way call: 500", None, FAILED_IN_FRONT, statuses(500), one_way=True),
-    Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", refused),)),
+    Fault("one-way call: request read, but no response", None, TIMEOUT, one(server.silent()), "timeout", one_way=True),
+    Fault("one-way call: 500", None, GATEWAY_FAILED, statuses(500), one_way=True),
+    Fault("`TooManyRequestsException`", None, THROTTLED, (aws_error(429, "TooManyRequestsException", rejected),)),
     Fault(
         "`EC2ThrottledException`, `ResourceNotReadyException`, `ENINotReadyException`",
         None,
         always_retried(InvocationException, "CALL_FAILED"),
         (
-            aws_error(502, "EC2ThrottledException", refused),
-            aws_error(502, "ResourceNotReadyException", refused),
-            aws_error(502, "ENINotReadyException", refused),
+            aws_error(502, "EC2ThrottledException", rejected),
+            aws_error(502, "ResourceNotReadyException", rejected),
+            aws_error(502, "ENINotReadyException", rejected),
         ),
     ),
     Fault(
@@ -540,21 +532,21 @@ FAULTS: Sequence[Fault] = (
         None,
         always_retried(ConflictException, "CONFLICT"),
         (
-            aws_error(409, "ResourceConflictException", refused),
-            aws_error(409, "SnapStartNotReadyException", refused),
-            aws_error(409, "CodeArtifactUserPendingException", refused),
+            aws_error(409, "ResourceConflictException", rejected),
+            aws_error(409, "SnapStartNotReadyException", rejected),
+            aws_error(409, "CodeArtifactUserPendingException", rejected),
         ),
     ),
     Fault(
         "`ThrottlingException`, `Throttling`, both with 400",
         None,
         always_retried(BadRequestException, "BAD_REQUEST"),
-        (aws_error(400, "ThrottlingException", refused), aws_error(400, "Throttling", refused)),
+        (aws_error(400, "ThrottlingException", rejected), aws_error(400, "Throttling", rejected)),
     ),
     Fault(
         "`ServiceException` and other service errors",
         None,
-        FAILED_IN_FRONT,
+        GATEWAY_FAILED,
         (
             aws_error(500, "ServiceException"),
             aws_error(502, "EC2UnexpectedException"),
@@ -571,7 +563,7 @@ FAULTS: Sequence[Fault] = (
         "`RequestTooLargeException`",
         None,
         never_retried(BadRequestException, "PAYLOAD_TOO_LARGE", executed=0),
-        (aws_error(413, "RequestTooLargeException", refused),),
+        (aws_error(413, "RequestTooLargeException", rejected),),
     ),
 )
 
@@ -583,7 +575,7 @@ _NAMES = {"azure": "Azure and Google", "aws": "Lambda"}
 
 
 def table() -> str:
-    """One row for each fault; `2 / 2` is executions on the far side / attempts."""
+    """The table has one row for each fault. `2 / 2` means two executions and two attempts."""
     lines = [
         "| fault | the call ends | the caller gets | Azure, Google | idempotent | Lambda | idempotent |",
         "|---|---|---|---|---|---|---|",
@@ -600,36 +592,36 @@ def table() -> str:
 
 
 def _outcome(fault: Fault) -> str:
-    """What the caller gets; by provider or by option only where these differ."""
+    """What the caller gets. Providers and options are named only if they differ."""
     seen = {
-        (provider, option): _words(getattr(outcomes, option))
+        (provider, option): _text(getattr(outcomes, option))
         for provider, outcomes in (("azure", fault.azure), ("aws", fault.aws))
         for option in Outcomes._fields
         if outcomes
     }
     if len(set(seen.values())) == 1:
         return next(iter(seen.values()))
-    by_provider = {_NAMES[provider]: words for (provider, _), words in seen.items()}
-    by_option = {option: words for (_, option), words in seen.items()}
+    by_provider = {_NAMES[provider]: text for (provider, _), text in seen.items()}
+    by_option = {option: text for (_, option), text in seen.items()}
     differing = by_provider if len(set(by_provider.values())) > 1 else by_option
-    return "; ".join(f"{name}: {words}" for name, words in differing.items())
+    return "; ".join(f"{name}: {text}" for name, text in differing.items())
 
 
-def _words(outcome: Outcome) -> str:
+def _text(outcome: Outcome) -> str:
     if outcome.error is None:
         return "the result"
     status = outcome.status or "and the response's status"
     return f"`{outcome.error.__name__}` `{outcome.code}` {status}"
 
 
-def written(page: str) -> str:
+def with_table(page: str) -> str:
     """The page with the current table."""
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not end:
-        raise ValueError(f"{DOCS.name} lacks the comments between which the table goes")
+        raise ValueError(f"{DOCS.name} does not have the comments that mark the table")
     return f"{before}{begin}\n{table()}\n{end}{after}"
 
 
 if __name__ == "__main__":
-    DOCS.write_text(written(DOCS.read_text("utf-8")), "utf-8")
+    DOCS.write_text(with_table(DOCS.read_text("utf-8")), "utf-8")

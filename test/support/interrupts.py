@@ -1,6 +1,6 @@
-"""Calls that a timer's signal interrupts at random moments, and the comparing of what each side counted.
+"""Interrupts calls at random moments with a timer's signal, and compares the results with the server's counts.
 
-Short in test_interrupts.py, long in test/soak.py.
+test_interrupts.py runs it for a short time, and test/soak.py for a long time.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from typing import Any
 
 from pip_services4_serverless.clients import FunctionClient
 
-PATIENCE = 30.0  # seconds after which a call hangs: several times its timeout
+HANG_TIMEOUT = 30.0  # seconds after which a call counts as hung; several times its timeout
 
 
 class Interrupted(BaseException):
-    """As `SystemExit` and `KeyboardInterrupt`."""
+    """An interrupt that is a `BaseException`, like `SystemExit` and `KeyboardInterrupt`."""
 
 
 class TimeIsUp(Exception):  # noqa: N818
-    """As the time limits of job queues, which are an `Exception`."""
+    """An interrupt that is an `Exception`, like the time limits of job queues."""
 
 
 class HangError(Exception):
-    """A call that nothing interrupted did not end."""
+    """A call that was not interrupted did not end."""
 
 
 class Interrupts:
-    """What became of the calls. Questions are numbers from 0 on."""
+    """The results of the calls, which are numbered from 0."""
 
     def __init__(self) -> None:
         self.calls = 0
-        self.raised = 0  # interrupts that were raised within a call
-        self.interrupted = 0  # calls that ended with the interrupt itself
-        self.answered: set[int] = set()
+        self.raised = 0  # interrupts that were raised during a call
+        self.interrupted = 0  # calls that raised the interrupt itself
+        self.returned: set[int] = set()
         self.mixed_up = self.hung = 0
-        self.others: list[BaseException] = []  # errors that are none of the above
+        self.others: list[BaseException] = []  # all other exceptions
 
     @property
     def suppressed(self) -> int:
-        """Interrupts that no caller saw, because they came within a destructor (Python drops what those raise; botocore
-        has one for each response) or within Python's `copyreg`, which suppresses everything. The call goes on."""
+        """Interrupts that no caller saw. Python drops exceptions in destructors, of which botocore has one for each
+        response, and in `copyreg`, and the call goes on."""
         return self.raised - self.interrupted - len(self.others)
 
     def make_call(self, client: FunctionClient) -> None:
-        """One call; what the answer says is compared with what was asked."""
-        question = self.calls
+        """Makes one call, and checks that the response belongs to it."""
+        number = self.calls
         self.calls += 1
-        if client._call("ask", f"trace-{question}", {"question": question})["question"] == question:
-            self.answered.add(question)
+        if client._call("echo", f"trace-{number}", {"number": number})["number"] == number:
+            self.returned.add(number)
         else:
             self.mixed_up += 1
 
     def lost(self, executed: Mapping[int, int]) -> int:
-        """Questions that were answered and not executed."""
-        return sum(question not in executed for question in self.answered)
+        """Calls that returned, but were not executed."""
+        return sum(number not in executed for number in self.returned)
 
     def executed_twice(self, executed: Mapping[int, int]) -> int:
         return sum(count > 1 for count in executed.values())
@@ -73,13 +73,13 @@ def interrupt_calls(
     kind: type[BaseException] = Interrupted,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Interrupts:
-    """Interrupts so many calls, or as many as `seconds` allow. Each is followed by a call that is not interrupted.
+    """Interrupts this many calls, or as many as possible in `seconds`. An uninterrupted call follows each of them.
 
-    Only the main thread can do this: it is the one that signals interrupt.
+    It must run in the main thread, because signals interrupt only that.
     """
     result, ends_at = Interrupts(), monotonic() + seconds
-    longest = 1.5 * _usual(client, result)
-    with untraced(), _alarm() as alarm, _destructors(kind, result):
+    longest = 1.5 * _median_duration(client, result)
+    with untraced(), _alarm() as alarm, _unraisable_errors(kind, result):
         while result.raised < interrupts and monotonic() < ends_at:
             fired = result.raised
             try:
@@ -98,8 +98,8 @@ def interrupt_calls(
     return result
 
 
-def _usual(client: FunctionClient, result: Interrupts) -> float:
-    """Seconds of a call."""
+def _median_duration(client: FunctionClient, result: Interrupts) -> float:
+    """The median duration of a call, in seconds."""
     took = []
     for _ in range(50):
         started = monotonic()
@@ -110,7 +110,7 @@ def _usual(client: FunctionClient, result: Interrupts) -> float:
 
 def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None]) -> None:
     try:
-        alarm(PATIENCE, HangError, None)
+        alarm(HANG_TIMEOUT, HangError, None)
         result.make_call(client)
     except HangError:
         result.hung += 1
@@ -122,8 +122,8 @@ def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None
 
 @contextlib.contextmanager
 def untraced() -> Iterator[None]:
-    """Without coverage in this thread. Coverage takes a lock at each call, and an interrupt at that moment leaves it
-    locked: the next call waits forever."""
+    """Turns coverage off in this thread. Coverage takes a lock at each call, and an interrupt could leave it locked, so
+    that the next call would wait forever."""
     before = sys.gettrace()
     sys.settrace(None)
     try:
@@ -133,12 +133,12 @@ def untraced() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _destructors(kind: type[BaseException], result: Interrupts) -> Iterator[None]:
-    """Takes what is raised within destructors: interrupts, and the warning of a socket whose making was interrupted."""
+def _unraisable_errors(kind: type[BaseException], result: Interrupts) -> Iterator[None]:
+    """Collects exceptions in destructors, except interrupts and the warnings of sockets that they leave open."""
 
-    def hook(told: Any) -> None:
-        if not issubclass(told.exc_type, (kind, ResourceWarning)):
-            result.others.append(told.exc_value)
+    def hook(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, (kind, ResourceWarning)):
+            result.others.append(unraisable.exc_value)
 
     before, sys.unraisablehook = sys.unraisablehook, hook
     try:
@@ -149,21 +149,21 @@ def _destructors(kind: type[BaseException], result: Interrupts) -> Iterator[None
 
 @contextlib.contextmanager
 def _alarm() -> Iterator[Callable[[float, type[BaseException], Interrupts | None], None]]:
-    """What has an exception raised once after some seconds; 0 takes it back."""
+    """A function that raises an exception once after some seconds. 0 cancels it."""
     armed: list[tuple[type[BaseException], Interrupts | None]] = []
 
     def arm(seconds: float, kind: type[BaseException], result: Interrupts | None) -> None:
         armed[:] = [(kind, result)] if seconds else []
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def ring(number: int, frame: FrameType | None) -> None:
+    def on_alarm(number: int, frame: FrameType | None) -> None:
         if armed:
             kind, result = armed.pop()
             if result:
                 result.raised += 1
             raise kind
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGALRM, on_alarm)
     try:
         yield arm
     finally:

@@ -1,4 +1,4 @@
-"""Issuers of tokens on loopback: the endpoint of App Service's managed identity, and Google's metadata server."""
+"""Servers that issue tokens: App Service's endpoint for managed identities, and Google's metadata server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENDPOINTS = {"azure": AZURE, "google": GOOGLE}
 
 
 class Issuer(FaultServer):
-    """Both of them. `issued` are its tokens."""
+    """A server that is both. `issued` has its tokens."""
 
     def __init__(self) -> None:
         super().__init__(keep=0)
@@ -32,19 +32,19 @@ class Issuer(FaultServer):
         self.reset()
 
     def reset(self) -> None:
-        """As a new one."""
+        """Restores the state of a new server."""
         self.issued: list[str] = []
         self.token_requests: list[dict[str, str]] = []
-        """The queries of the requests for a token, and the headers that count."""
+        """The queries of the requests for a token."""
         self.lifetime = 3600.0
-        """Seconds until a token ends."""
+        """Seconds until a token expires."""
         self.instead_of_token: Step | None = None
-        """What is done in place of giving a token."""
+        """A step that replaces sending a token."""
         self.before_token: Callable[[], object] = lambda: None
-        """What is waited for before a token is given."""
+        """A function that runs before a token is sent."""
 
     def token(self, **claims: Any) -> str:
-        """A token that Google's library can read; nobody looks at its signature."""
+        """A token that Google's library can read. Its signature is not checked."""
         now = time.time()
         parts = [{"alg": "RS256"}, {"iat": now, "exp": now + self.lifetime, "n": len(self.issued), **claims}]
         encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
@@ -56,11 +56,11 @@ class Issuer(FaultServer):
         url = urlsplit(request.path)
         if url.path in _ENDPOINTS.values():
             self.token_requests.append({name: values[0] for name, values in parse_qs(url.query).items()})
-            return self.instead_of_token or Step("token", lambda connection: self._give(connection, url.path == GOOGLE))
-        # Google's library asks first whether it is a metadata server, and for which account.
+            return self.instead_of_token or Step("token", lambda connection: self._send(connection, url.path == GOOGLE))
+        # Google's library first asks whether this is a metadata server, and for the account.
         return respond(200, {"email": "caller@shop.iam.gserviceaccount.com"}, headers={"Metadata-Flavor": "Google"})
 
-    def _give(self, connection: Connection, is_google: bool) -> None:
+    def _send(self, connection: Connection, is_google: bool) -> None:
         self.before_token()
         token, end = self.token(), int(time.time() + self.lifetime)
         step = respond(200, {"access_token": token, "expires_on": str(end), "token_type": "Bearer"})
@@ -71,20 +71,20 @@ class Issuer(FaultServer):
 
 @cache
 def _running() -> Issuer:
-    """One for all tests of a process: Google's library reads the address when it is imported."""
+    """One server for all tests of a process, because Google's library reads its address when it is imported."""
     return Issuer().__enter__()
 
 
 @contextmanager
 def running_issuer() -> Iterator[Issuer]:
-    """The issuer, with the environment in which the libraries find it and nothing else."""
+    """The server, and an environment in which the libraries find only this server."""
     issuer = _running()
     issuer.reset()
     host = issuer.url.removeprefix("http://")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AZURE_", "GOOGLE_", "GCE_", "IDENTITY_"))]:
             patch.delenv(name)
-        patch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")  # and no programs of developers
+        patch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")  # not the command line tools of developers
         patch.setenv("IDENTITY_ENDPOINT", issuer.url + AZURE)
         patch.setenv("IDENTITY_HEADER", HEADER)
         patch.setenv("GCE_METADATA_HOST", host)
@@ -96,7 +96,7 @@ def running_issuer() -> Iterator[Issuer]:
 def client_with_identity(
     kind: Any, url: str, credential: dict[str, str] | None = None, **options: Any
 ) -> Iterator[Any]:
-    """An open client whose key is the platform's identity."""
+    """An open client whose credential is the platform's identity."""
     config = config_for(kind, url, **options)
     for key in [key for key in config.get_keys() if key.startswith("credential.")]:
         config.pop(key)

@@ -1,7 +1,7 @@
-"""Many calls at once against a server that fails one in ten at random, and the comparing of what each side counted.
+"""Makes many concurrent calls to a server that fails at random, and compares the results with the server's counts.
 
-Short in test_load.py, long in test/soak.py. `python -m support.load 0.1` is the server: in one process both would share
-a lock, and the client's memory could not be told from the server's.
+test_load.py runs it for a short time, and test/soak.py for a long time. The server is a process of its own, `python -m
+support.load 0.1`: otherwise both would share a lock, and the client's memory could not be measured.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from pip_services4_serverless.clients import AsyncFunctionClient, FunctionClient
 from . import fault_server as fault
 from .fault_server import FaultServer, Request, Step
 
-TIMEOUT = 1000  # ms: what a silence costs
+TIMEOUT = 1000  # ms
 RESPONSE_LOST = ("NO_RESPONSE", "CALL_TIMEOUT")
 NOT_EXECUTED = ("CANNOT_CONNECT", "TOO_MANY_REQUESTS")
 
 _FAILURES = (
     fault.reset_after_read(),
     fault.close_after_read(),
-    fault.truncated(body={"question": -1}),
+    fault.truncated(body={"number": -1}),
     fault.bad_status_line(),
     fault.wrong_length(5),
     fault.respond(500, b"<h1>No</h1>"),
     fault.respond(400, {"code": "NO", "category": "BadRequest", "message": "No"}),
     fault.silent(),
 )
-_REFUSALS = (fault.respond(429), fault.respond(503, headers={"Retry-After": "0"}), fault.reset_while_reading())
+_REJECTIONS = (fault.respond(429), fault.respond(503, headers={"Retry-After": "0"}), fault.reset_while_reading())
 
 
 def serve(failing: float) -> None:
-    """Serves until standard input ends, then tells which questions were executed, and how often.
+    """Serves until standard input ends, and then prints how often each call was executed.
 
-    `failing` is the share of the requests that fail, of 1.
+    `failing` is the fraction of the requests that fail, from 0 to 1.
     """
     executed: Counter[int] = Counter()
     lock = threading.Lock()
@@ -58,9 +58,9 @@ def serve(failing: float) -> None:
     def recorded(step: Step) -> Step:
         def act(connection: fault.Connection) -> None:
             assert connection.request
-            question = connection.request.json()["question"]
+            number = connection.request.json()["number"]
             with lock:
-                executed[question] += 1
+                executed[number] += 1
             step.act(connection)
 
         return Step(step.name, act)
@@ -70,7 +70,7 @@ def serve(failing: float) -> None:
     def choose(_: Request) -> Step:
         if random.random() >= failing:  # noqa: S311
             return good
-        return random.choice((*failures, *_REFUSALS))  # noqa: S311
+        return random.choice((*failures, *_REJECTIONS))  # noqa: S311
 
     with FaultServer(keep=0) as server:
         server.default = choose
@@ -88,7 +88,7 @@ class LoadServer:
         self.url = process.stdout.readline().strip()
 
     def executed(self) -> dict[int, int]:
-        """How often each question was executed; ends the server."""
+        """Ends the server, and returns how often each call was executed."""
         output, _ = self._process.communicate("", timeout=60)
         return dict(json.loads(output))
 
@@ -107,72 +107,72 @@ def load_server(failing: float = 0.1) -> Iterator[LoadServer]:
 
 
 class Result(IntEnum):
-    """What a caller was told of its question."""
+    """The result of a call."""
 
     UNKNOWN = 0
     RETURNED = 1
-    FAILED = 2  # executed, with an error
+    FAILED = 2  # the function raised an error
     RESPONSE_LOST = 3
     NOT_EXECUTED = 4
-    MIXED_UP = 5  # the answer to another question
-    CANCELLED = 6  # nothing, for the call was cancelled
+    MIXED_UP = 5  # the response or the error of another call
+    CANCELLED = 6
 
 
 class Load:
-    """What the callers were told, by question. One byte each, all taken beforehand: it must not look like a leak."""
+    """The results by call. All memory is allocated before the calls, so that it does not look like a leak."""
 
     def __init__(self, calls: int) -> None:
-        self._told = bytearray(calls)
+        self._results = bytearray(calls)
         self.raw: list[BaseException] = []
 
-    def make_call(self, client: FunctionClient, question: int) -> None:
-        """One call."""
-        with self._told_to(question):
-            self._answered(question, client._call("ask", f"trace-{question}", {"question": question}))
+    def make_call(self, client: FunctionClient, number: int) -> None:
+        """Makes one call."""
+        with self._recorded(number):
+            self._returned(number, client._call("echo", f"trace-{number}", {"number": number}))
 
-    async def make_async_call(self, client: AsyncFunctionClient, question: int) -> None:
-        """One call, which may be cancelled."""
-        with self._told_to(question):
-            self._answered(question, await client._call("ask", f"trace-{question}", {"question": question}))
+    async def make_async_call(self, client: AsyncFunctionClient, number: int) -> None:
+        """Makes one call, which may be cancelled."""
+        with self._recorded(number):
+            self._returned(number, await client._call("echo", f"trace-{number}", {"number": number}))
 
-    def _answered(self, question: int, answer: Mapping[str, Any]) -> None:
-        self._told[question] = Result.RETURNED if answer["question"] == question else Result.MIXED_UP
+    def _returned(self, number: int, response: Mapping[str, Any]) -> None:
+        self._results[number] = Result.RETURNED if response["number"] == number else Result.MIXED_UP
 
     @contextmanager
-    def _told_to(self, question: int) -> Iterator[None]:
+    def _recorded(self, number: int) -> Iterator[None]:
         try:
             yield
         except ApplicationException as error:
-            if error.trace_id != f"trace-{question}":
-                self._told[question] = Result.MIXED_UP
+            if error.trace_id != f"trace-{number}":
+                self._results[number] = Result.MIXED_UP
             elif error.code in RESPONSE_LOST:
-                self._told[question] = Result.RESPONSE_LOST
+                self._results[number] = Result.RESPONSE_LOST
             elif error.code in NOT_EXECUTED or error.status == 503:
-                self._told[question] = Result.NOT_EXECUTED
+                self._results[number] = Result.NOT_EXECUTED
             else:
-                self._told[question] = Result.FAILED
+                self._results[number] = Result.FAILED
         except asyncio.CancelledError:
-            self._told[question] = Result.CANCELLED
+            self._results[number] = Result.CANCELLED
             raise
         except BaseException as error:
             self.raw.append(error)
 
-    def count(self, told: Result) -> int:
-        return self._told.count(told)
+    def count(self, result: Result) -> int:
+        return self._results.count(result)
 
     @property
     def calls(self) -> int:
-        return len(self._told) - self.count(Result.UNKNOWN) + len(self.raw)
+        return len(self._results) - self.count(Result.UNKNOWN) + len(self.raw)
 
     def lost(self, executed: Mapping[int, int], idempotent: bool = False) -> int:
-        """How many questions the two sides disagree about, or that ended in no way that was promised.
+        """The number of calls about which client and server disagree, or whose result is none of those allowed.
 
-        `idempotent` calls are told of their last attempt: it may have been refused after another one was executed.
+        The result of an idempotent call is that of its last attempt, which may not run although an earlier attempt did.
         """
         known = (Result.RETURNED, Result.FAILED, Result.MIXED_UP)
-        missing = sum(told in known for question, told in enumerate(self._told) if question not in executed)
+        missing = sum(result in known for number, result in enumerate(self._results) if number not in executed)
         wrong = (Result.UNKNOWN,) if idempotent else (Result.UNKNOWN, Result.NOT_EXECUTED)
-        unknown = sum(self._told[question] in wrong for question in executed)
+        unknown = sum(self._results[number] in wrong for number in executed)
         return missing + unknown + len(self.raw)
 
     def executed_twice(self, executed: Mapping[int, int]) -> int:
@@ -186,12 +186,13 @@ def run(
     seconds: float = 60,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Load:
-    """Asks so many questions from so many threads, or as many as `seconds` allow. `progress` is called now and then."""
-    load, questions, ends_at = Load(calls), itertools.count(), monotonic() + seconds
+    """Makes this many calls from several threads, or as many as possible in `seconds`. `progress` is called
+    regularly."""
+    load, numbers, ends_at = Load(calls), itertools.count(), monotonic() + seconds
 
     def work() -> None:
-        while monotonic() < ends_at and (question := next(questions)) < calls:
-            load.make_call(client, question)
+        while monotonic() < ends_at and (number := next(numbers)) < calls:
+            load.make_call(client, number)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
@@ -204,7 +205,7 @@ def run(
 
 
 class Resources:
-    """The threads, sockets and descriptors of this process, without those that only wait for the garbage collector."""
+    """The threads, sockets and descriptors of this process after a garbage collection."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -213,19 +214,19 @@ class Resources:
         self.descriptors, self.sockets = len(links), sum(link.startswith("socket:") for link in links)
 
     def more_than(self, before: Resources) -> dict[str, int]:
-        """What has come since. What an earlier test left may go meanwhile: fewer than before are no leak."""
+        """The increase since `before`. A decrease counts as 0, because an earlier test may have left something open."""
         return {name: max(0, count - vars(before)[name]) for name, count in vars(self).items()}
 
 
 def _link(name: str) -> str:
     try:
         return os.readlink(f"/proc/self/fd/{name}")
-    except OSError:  # the one that listed them
+    except OSError:  # the descriptor that listed the folder
         return ""
 
 
 def memory() -> float:
-    """MiB that this process has in memory."""
+    """The memory of this process, in MiB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 

@@ -1,4 +1,4 @@
-"""Loggers, counters and tracers of pip-services that remember what they were told, and the references to them."""
+"""Loggers, counters and tracers of pip-services that record what they receive, and references to them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pip_services4_observability.trace import NullTracer
 
 
 class RecordingLogger(Logger):
-    """`records` holds (level, trace id, message, error), whatever the level."""
+    """`records` has (level, trace id, message, error) of every message, whatever the level of the logger is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -22,23 +22,23 @@ class RecordingLogger(Logger):
         self.records.append((level, ContextResolver.get_trace_id(context), message, error))
 
     def messages(self, level: LogLevel | None = None) -> list[str]:
-        """What was said, at all levels or at one."""
+        """The messages of one level, or of all levels."""
         return [message for at, _, message, _ in self.records if level in (None, at)]
 
 
 class RecordingCounters(CachedCounters):
-    """pip-services' own, kept in memory."""
+    """The counters of pip-services. They stay in memory."""
 
     def _save(self, counters: Any) -> None:
         pass
 
     def counts(self) -> dict[str, int]:
-        """How often each counter was counted or timed."""
+        """How often each counter was incremented or timed."""
         return {counter.name: counter.count for counter in self.get_all()}
 
 
 class RecordingTracer(NullTracer):
-    """`traces` holds (trace id, component, operation, error)."""
+    """`traces` has (trace id, component, operation, error)."""
 
     def __init__(self) -> None:
         self.traces: list[tuple[str, str, str, BaseException | None]] = []
@@ -51,7 +51,7 @@ class RecordingTracer(NullTracer):
 
 
 def references_to(**components: Any) -> References:
-    """References by kind: `references_to(logger=..., counters=..., credential_store=...)`."""
+    """References to components by kind: `references_to(logger=..., counters=..., credential_store=...)`."""
     references = References()
     for kind, component in components.items():
         references.put(Descriptor("test", kind.replace("_", "-"), "memory", "default", "1.0"), component)

@@ -1,4 +1,4 @@
-"""Valid responses in every framing, as bytes, for tests that cut, split or lengthen them."""
+"""Valid responses in every framing, as bytes. Tests truncate, split and extend them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ BODY = json.dumps({"id": "1", "text": "x" * 20, "end": "\r\n"}).encode()
 
 
 class Sample(NamedTuple):
-    """A response, where its head ends, and the body that it means."""
+    """A response, the length of its head, and its decoded body."""
 
     name: str
     data: bytes
     head: int  # bytes
     body: bytes
     status: int = 200
-    ends_with_connection: bool = False
 
 
 def _sample(name: str, content: bytes, body: bytes = BODY, status: int = 200, **of: object) -> Sample:
@@ -33,14 +32,14 @@ def _raw_deflate(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
-def _sized(sample: Sample) -> Sample:
-    """The same without a length: it ends with its connection."""
+def _without_length(sample: Sample) -> Sample:
+    """The same response without a length. Its body ends with the connection."""
     head = sample.data[: sample.head].replace(b"Content-Length: %d\r\n" % len(BODY), b"")
-    return Sample("close-delimited", head + BODY, len(head), BODY, ends_with_connection=True)
+    return Sample("close-delimited", head + BODY, len(head), BODY)
 
 
 _GZIP = gzip.compress(BODY, mtime=0)
-_MEMBERS = gzip.compress(BODY[:9], mtime=0) + gzip.compress(BODY[9:], mtime=0)
+_TWO_MEMBERS = gzip.compress(BODY[:9], mtime=0) + gzip.compress(BODY[9:], mtime=0)
 _INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
 _BY_LENGTH = _sample("length", BODY)
 _CHUNKED = _sample("chunked", BODY, chunk_size=7)
@@ -50,7 +49,7 @@ FRAMED: tuple[Sample, ...] = (
     _CHUNKED,
     _sample("gzip", _GZIP, headers={"Content-Encoding": "gzip"}),
     _sample("gzip chunked", _GZIP, headers={"Content-Encoding": "gzip"}, chunk_size=5),
-    _sample("gzip of two members", _MEMBERS, headers={"Content-Encoding": "gzip"}),
+    _sample("gzip of two members", _TWO_MEMBERS, headers={"Content-Encoding": "gzip"}),
     _sample("deflate", zlib.compress(BODY), headers={"Content-Encoding": "deflate"}),
     _sample("raw deflate", _raw_deflate(BODY), headers={"Content-Encoding": "deflate"}, chunk_size=11),
     _sample("empty", b"", b""),
@@ -65,7 +64,7 @@ FRAMED: tuple[Sample, ...] = (
         ),
     ),
 )
-CLOSE_DELIMITED = _sized(_BY_LENGTH)
+CLOSE_DELIMITED = _without_length(_BY_LENGTH)
 ALL = (*FRAMED, CLOSE_DELIMITED)
 ERRORS: tuple[Sample, ...] = (
     _sample("error by length", BODY, status=404),

@@ -1,4 +1,4 @@
-"""The sockets of this process, looked at from outside of what owns them."""
+"""The sockets of this process, found by their descriptors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def socket_to(port: int) -> Iterator[socket.socket]:
-    """A duplicate of this process's own socket that is connected to a port, the first one that there is."""
+    """A duplicate of the first socket of this process that is connected to this port."""
     for descriptor in range(3, 1024):
         try:
             if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
@@ -34,7 +34,7 @@ def _peer(sock: socket.socket) -> int:
 
 
 def keepalive_settings(sock: socket.socket) -> tuple[bool, int, int]:
-    """Whether the kernel probes, after how many seconds of silence, and how many seconds apart."""
+    """Whether the kernel sends probes, the seconds until the first one, and the seconds between them."""
     idle = getattr(socket, "TCP_KEEPIDLE", None) or socket.TCP_KEEPALIVE  # type: ignore[attr-defined] # macOS
     return (
         bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)),

@@ -1,6 +1,7 @@
-"""Counts the Python functions that one call runs, whose they are, and how often the owner changes.
+"""Counts the Python functions that a call runs, the libraries that they belong to, and the changes between libraries.
 
-`PYTHONPATH=test python -m support.walk` prints the figures of docs/architecture.md; with `-v` each function too.
+`PYTHONPATH=test python -m support.walk` prints the figures of docs/architecture.md. With `-v`, it prints each function,
+too.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ _LIBRARIES = ("requests", "boto3", "botocore", "urllib3", "http.client")
 
 
 class Step(NamedTuple):
-    """One function that was run."""
+    """One function that ran."""
 
-    owner: str  # "ours", a library's name, or "other": the standard library
-    file: str  # of ours the path below the package, of others the whole path
+    owner: str  # "ours", the name of a library, or "other", such as the standard library
+    file: str  # relative to the package for "ours", and absolute for others
     name: str
 
 
 class Walk(NamedTuple):
-    """What one call ran, in order, and the owners from its outermost function to its innermost, without repetitions."""
+    """The functions of one call, in order, and the owners of the deepest call stack, without repetitions."""
 
     steps: list[Step]
     deepest: list[str]
 
 
 def walk(provider: str) -> Walk:
-    """The steps of one `_call` of a warm client: its connection is open, and its function answers with the payload."""
+    """The functions of one `_call` of a client whose connection is open. The server responds with the payload."""
     steps: list[Step] = []
     deepest: list[str] = []
 
@@ -69,7 +70,7 @@ def walk(provider: str) -> Walk:
 
 
 def changes(steps: list[Step]) -> int:
-    """How often a function belongs to another owner than the one before it."""
+    """How often the owner of a function differs from that of the function before it."""
     owners = [step.owner for step in steps if step.owner != "other"]
     return sum(one != other for one, other in pairwise(owners))
 
@@ -86,7 +87,7 @@ def _step(frame: FrameType) -> Step:
 
 
 def main() -> None:
-    """Prints."""
+    """Prints the figures of each provider."""
     for provider in BASES:
         steps, deepest = walk(provider)
         ours = [step for step in steps if step.owner == "ours"]

@@ -1,4 +1,4 @@
-"""What a client shows: logs, counters, traces, errors and their texts, searched for secrets."""
+"""Collects everything that a client shows, which is logs, counters, traces and errors, and searches it for secrets."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from pip_services4_serverless.clients import FunctionClient
 URL_KEY = "UrlKey-hunter2-D"
 PROXY_USER = "proxyuser:ProxyPassword-hunter2-E"
 PROXY_BASIC = base64.b64encode(PROXY_USER.encode()).decode()
-MARK = "hunter2"  # in every secret, and nowhere else
+MARK = "hunter2"  # in every secret, and in no other text
 LOGGERS = ("", "urllib3", "requests", "botocore", "boto", "boto3", "http")
 
 
 class Watch(Logger, logging.Handler, CachedCounters, ITracer):
-    """Notes all that is logged, counted or traced, as text."""
+    """Records everything that is logged, counted or traced, as text."""
 
     def __init__(self) -> None:
         Logger.__init__(self)
@@ -40,7 +40,7 @@ class Watch(Logger, logging.Handler, CachedCounters, ITracer):
         self.seen += (self.format(record), repr(vars(record)))
 
     def log(self, *args: Any) -> None:
-        """pip-services' logger; a `Handler` has none."""
+        """The method of pip-services' logger. `Handler` has no method of this name."""
         self._format_and_write(*args)
 
     def _write(self, level: LogLevel, context: IContext | None, error: Exception | None, message: str | None) -> None:
@@ -65,7 +65,7 @@ class Watch(Logger, logging.Handler, CachedCounters, ITracer):
         )
 
     def note(self, error: BaseException | None) -> None:
-        """All that can be printed of an exception, and of those behind it."""
+        """Records everything that can be printed about an exception and its causes."""
         while error is not None:
             self.seen += (str(error), repr(error), repr(error.args), repr(vars(error)))
             self.seen += traceback.format_exception(error)
@@ -86,7 +86,7 @@ class Watch(Logger, logging.Handler, CachedCounters, ITracer):
 
 @pytest.fixture
 def watch() -> Iterator[Watch]:
-    """Everything that is logged from debug level on."""
+    """Records everything that is logged at any level."""
     result = Watch()
     result.set_level(LogLevel.Trace)
     loggers = [logging.getLogger(name) for name in LOGGERS]
