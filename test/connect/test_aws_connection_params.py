@@ -1,4 +1,4 @@
-"""Which AWS Lambda function, and the AWS keys."""
+"""The Lambda function of a connection, and its AWS keys."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ARN = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:orders"
 
 
 def valid(*tuples: Any) -> AwsConnectionParams:
-    """Parameters that were checked."""
+    """Parameters that have been validated."""
     params = AwsConnectionParams.from_tuples(*tuples)
     params.validate("T")
     return params
 
 
-def refused(*tuples: Any) -> ConfigException:
-    """The error of parameters that are refused."""
+def rejected(*tuples: Any) -> ConfigException:
+    """The error for invalid parameters."""
     with pytest.raises(ConfigException) as caught:
         valid(*tuples)
     assert caught.value.trace_id == "T"
@@ -56,8 +56,8 @@ def refused(*tuples: Any) -> ConfigException:
         (f"{ARN[:-6]}{'A-b_9' * 12}", "aws", "eu-west-1", "A-b_9" * 12),
     ],
 )
-def test_a_whole_arn_goes_through_unchanged(arn: str, partition: str, region: str, resource: str) -> None:
-    """With its alias or version, and tells its parts."""
+def test_a_complete_arn_is_not_changed(arn: str, partition: str, region: str, resource: str) -> None:
+    """It may have an alias or a version. The getters return its parts."""
     params = valid("arn", arn, "region", "us-east-1", "partition", "other")
 
     assert params.get_arn() == arn
@@ -80,8 +80,8 @@ def test_a_whole_arn_goes_through_unchanged(arn: str, partition: str, region: st
         (f"eu-west-1:{ACCOUNT}:function:orders", "eu-west-1"),
     ],
 )
-def test_a_name_or_a_partial_arn_goes_through_unchanged(name: str, region: str) -> None:
-    """Lambda knows the rest; the region is the one set, unless the partial ARN has its own."""
+def test_a_name_or_a_partial_arn_is_not_changed(name: str, region: str) -> None:
+    """Lambda adds the rest. The region of a partial ARN overrides the configured region."""
     params = valid("arn", name, "region", "us-east-1")
 
     assert (params.get_arn(), params.get_region()) == (name, region)
@@ -97,8 +97,8 @@ def test_a_name_or_a_partial_arn_goes_through_unchanged(name: str, region: str) 
         (f"eu-west-1:{ACCOUNT}:orders", ACCOUNT, "orders"),
     ],
 )
-def test_a_partial_arn_tells_its_parts(name: str, account: str | None, resource: str) -> None:
-    """As a whole one does."""
+def test_the_parts_of_a_partial_arn_can_be_read(name: str, account: str | None, resource: str) -> None:
+    """The getters work as for a complete ARN."""
     params = valid("arn", name)
 
     assert (params.get_account(), params.get_resource()) == (account, resource)
@@ -136,12 +136,12 @@ def test_a_partial_arn_tells_its_parts(name: str, account: str | None, resource:
     ],
 )
 def test_an_arn_is_composed(tuples: tuple[str, ...], arn: str) -> None:
-    """Of its parts, with the usual ones where they are not set; a whole one goes first."""
+    """Parts that are not set have defaults. A complete ARN overrides its parts."""
     assert valid(*tuples).get_arn() == arn
 
 
-def test_what_is_composed_tells_the_same_parts() -> None:
-    """To take an ARN apart and to compose it are each other's opposite."""
+def test_an_arn_composed_of_another_arns_parts_is_equal() -> None:
+    """The getters and the setters of the parts are opposites."""
     first = valid("arn", f"{ARN}:live")
     second = AwsConnectionParams()
     for part in ("partition", "service", "region", "account", "resource_type", "resource"):
@@ -170,9 +170,9 @@ def test_what_is_composed_tells_the_same_parts() -> None:
     ],
 )
 @pytest.mark.defect(28)
-def test_a_connection_that_leads_nowhere_is_refused(tuples: tuple[str, ...], code: str, key: str) -> None:
+def test_an_invalid_connection_is_rejected(tuples: tuple[str, ...], code: str, key: str) -> None:
     """The error names the key."""
-    error = refused(*tuples)
+    error = rejected(*tuples)
 
     assert (error.code, error.details["key"]) == (code, key)
 
@@ -215,9 +215,9 @@ def test_a_connection_that_leads_nowhere_is_refused(tuples: tuple[str, ...], cod
         "a" * 141,
     ],
 )
-def test_what_is_no_function_is_refused(arn: str) -> None:
-    """Before Lambda has to say so."""
-    error = refused("arn", arn)
+def test_an_arn_that_is_not_of_a_function_is_rejected(arn: str) -> None:
+    """It is rejected before a request is sent to Lambda."""
+    error = rejected("arn", arn)
 
     assert (error.code, error.details["key"]) == ("WRONG_ARN", "connection.arn")
     assert len(error.message) < 300
@@ -226,9 +226,9 @@ def test_what_is_no_function_is_refused(arn: str) -> None:
 @pytest.mark.parametrize(
     "arn", [f"arn:aws:lambda:eu-west-٣:{ACCOUNT}:function:o", f"arn:aws:lambda:eu-west-1:{'٣' * 12}:function:o"]
 )
-def test_digits_of_another_script_are_refused(arn: str) -> None:
-    """The region becomes a part of a host's name, and the account a part of a path."""
-    assert refused("arn", arn).code == "WRONG_ARN"
+def test_digits_that_are_not_ascii_are_rejected(arn: str) -> None:
+    """The region becomes a part of a host name, and the account a part of a path."""
+    assert rejected("arn", arn).code == "WRONG_ARN"
 
 
 @pytest.mark.parametrize(
@@ -236,21 +236,21 @@ def test_digits_of_another_script_are_refused(arn: str) -> None:
     [("service", "s3"), ("resource_type", "layer"), ("partition", "azure"), ("account", "12"), ("resource", "a b")],
 )
 @pytest.mark.defect(28)
-def test_an_arn_composed_of_a_wrong_part_is_refused(key: str, value: str) -> None:
-    """It is no function's."""
+def test_an_arn_with_an_invalid_part_is_rejected(key: str, value: str) -> None:
+    """It would not be the ARN of a function."""
     parts = {"region": "eu-west-1", "account": ACCOUNT, "resource": "orders", key: value}
 
-    assert refused(*(item for pair in parts.items() for item in pair)).code == "WRONG_ARN"
+    assert rejected(*(item for pair in parts.items() for item in pair)).code == "WRONG_ARN"
 
 
 @pytest.mark.parametrize(
     ("key", "value"), [("service", "s3"), ("partition", "azure"), ("account", "12"), ("region", "mars")]
 )
-def test_the_wrong_part_is_named(key: str, value: str) -> None:
-    """An ARN that nobody wrote down helps nobody to find it."""
+def test_the_error_names_the_invalid_part(key: str, value: str) -> None:
+    """Users cannot search for the composed ARN, because they did not write it."""
     parts = {"region": "eu-west-1", "account": ACCOUNT, "resource": "orders", key: value}
 
-    assert refused(*(item for pair in parts.items() for item in pair)).details["key"] == f"connection.{key}"
+    assert rejected(*(item for pair in parts.items() for item in pair)).details["key"] == f"connection.{key}"
 
 
 # --- Getters and setters ---
@@ -270,8 +270,8 @@ def test_the_wrong_part_is_named(key: str, value: str) -> None:
         ("access_key", None),
     ],
 )
-def test_a_parameter_is_set_and_got(name: str, default: str | None) -> None:
-    """Under its own key; an empty one is the default."""
+def test_a_parameter_can_be_set_and_read(name: str, default: str | None) -> None:
+    """It has a key of its own. An empty value means the default."""
     params = AwsConnectionParams()
     get, put = getattr(params, f"get_{name}"), getattr(params, f"set_{name}")
     assert get() == default
@@ -294,8 +294,8 @@ def test_a_parameter_is_set_and_got(name: str, default: str | None) -> None:
         ("no/arn", "function", None),
     ],
 )
-def test_the_parts_of_any_arn_can_be_asked_for(arn: str, kind: str | None, resource: str | None) -> None:
-    """Before they are checked, and without an IndexError."""
+def test_the_parts_of_any_arn_can_be_read(arn: str, kind: str | None, resource: str | None) -> None:
+    """The getters work before validation, and do not raise an IndexError."""
     params = AwsConnectionParams.from_tuples("arn", arn)
 
     assert (params.get_resource_type(), params.get_resource()) == (kind, resource)
@@ -313,7 +313,7 @@ def test_the_parts_of_any_arn_can_be_asked_for(arn: str, kind: str | None, resou
     ],
 )
 def test_an_endpoint_may_be_set(tuples: tuple[str, ...], endpoint: str | None) -> None:
-    """By either of its names."""
+    """There are two keys for it."""
     assert valid("arn", ARN, *tuples).get_endpoint() == endpoint
 
 
@@ -324,7 +324,7 @@ def test_an_endpoint_may_be_set(tuples: tuple[str, ...], endpoint: str | None) -
 @pytest.mark.parametrize("id_name", ["access_id", "client_id"])
 @pytest.mark.parametrize("key_name", ["access_key", "client_key", "secret_key"])
 def test_keys_have_several_names(id_name: str, key_name: str) -> None:
-    """All of those that pip-services documents."""
+    """These are all names that pip-services documents."""
     params = valid("arn", ARN, id_name, ACCESS_ID, key_name, ACCESS_KEY)
 
     assert (params.get_access_id(), params.get_access_key()) == (ACCESS_ID, ACCESS_KEY)
@@ -332,7 +332,7 @@ def test_keys_have_several_names(id_name: str, key_name: str) -> None:
 
 @pytest.mark.defect(30)
 def test_keys_may_be_missing_or_temporary() -> None:
-    """Without any, boto3's own chain decides; a token goes with keys."""
+    """Without keys, boto3 finds them itself. A session token needs keys."""
     without = valid("arn", ARN, "access_id", "", "access_key", None, "session_token", "")
     temporary = valid("arn", ARN, "access_id", ACCESS_ID, "access_key", ACCESS_KEY, "session_token", SESSION_TOKEN)
 
@@ -366,9 +366,9 @@ def test_keys_may_be_missing_or_temporary() -> None:
         ),
     ],
 )
-def test_wrong_keys_are_refused(tuples: tuple[str, ...], code: str, key: str) -> None:
-    """The error names the one at fault and shows none."""
-    error = refused("arn", ARN, *tuples)
+def test_invalid_keys_are_rejected(tuples: tuple[str, ...], code: str, key: str) -> None:
+    """The error names the invalid key, and does not show any."""
+    error = rejected("arn", ARN, *tuples)
 
     assert (error.code, error.details["key"]) == (code, key)
     text = "".join(traceback.format_exception(error)) + repr(error) + json.dumps(error.to_json())
@@ -377,7 +377,7 @@ def test_wrong_keys_are_refused(tuples: tuple[str, ...], code: str, key: str) ->
 
 @pytest.mark.defect(34)
 def test_the_keys_are_never_shown() -> None:
-    """But the id is: it says whose key it was, and is no secret."""
+    """The access id is shown, because it identifies the key and is not a secret."""
     params = AwsConnectionParams.from_config(
         ConfigParams.from_tuples(
             *("connection.arn", ARN, "credential.access_id", ACCESS_ID),
@@ -390,7 +390,7 @@ def test_the_keys_are_never_shown() -> None:
     assert set(params.secrets()) == {ACCESS_KEY, SESSION_TOKEN}
 
 
-# --- Anything at all ---
+# --- Random input ---
 
 pieces = st.sampled_from(list("::::/ \n-_é٣\ud800")) | st.sampled_from(
     ["arn", "aws", "aws-cn", "lambda", "s3", "eu-west-1", ACCOUNT, "function", "orders", "$LATEST", "a" * 130]
@@ -401,8 +401,8 @@ arns = st.lists(pieces, max_size=13).map("".join) | any_text | any_text.map(f"{A
 
 @given(arns)
 @settings(max_examples=60, deadline=None)
-def test_any_arn_is_taken_or_refused(arn: str) -> None:
-    """Nothing but the one exception; what is taken is a name that a URL can hold."""
+def test_any_arn_is_accepted_or_rejected(arn: str) -> None:
+    """No other exception is raised. An accepted name can be a part of a URL."""
     with contextlib.suppress(ConfigException):
         assert valid("arn", arn).get_arn() == arn
         assert arn.isascii()
@@ -415,8 +415,8 @@ names = st.sampled_from([*PARTS, "client_id", "client_key", "secret_key", "sessi
 
 @given(st.dictionaries(names, arns | st.sampled_from(["eu-west-1", ACCOUNT, "orders", "http://h"]), max_size=6))
 @settings(max_examples=60, deadline=None)
-def test_any_parameters_are_taken_or_refused(parts: dict[str, str]) -> None:
-    """Each getter answers, and the check has the last word."""
+def test_any_parameters_are_accepted_or_rejected(parts: dict[str, str]) -> None:
+    """The getters never raise, and validation raises no other exception."""
     params = AwsConnectionParams.from_tuples(*(item for pair in parts.items() for item in pair))
     for name in PARTS:
         assert isinstance(getattr(params, f"get_{name}")(), str | None)

@@ -1,4 +1,4 @@
-"""How a Lambda client finds its function and its keys; what it shares with Azure's is shown there."""
+"""How a Lambda client finds its function and its keys. The tests of Azure's resolver cover what all providers share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STORE = Descriptor("pip-services", "credential-store", "memory", "default", "1.0
 
 
 def resolve(*tuples: Any, references: References | None = None) -> AwsConnectionParams:
-    """What is found by this configuration."""
+    """The parameters that a resolver with this configuration finds."""
     resolver = AwsConnectionResolver()
     resolver.configure(ConfigParams.from_tuples(*tuples))
     if references is not None:
@@ -27,8 +27,8 @@ def resolve(*tuples: Any, references: References | None = None) -> AwsConnection
     return resolver.resolve("T")
 
 
-def refused(*tuples: Any, references: References | None = None) -> ConfigException:
-    """The error of what is not found."""
+def rejected(*tuples: Any, references: References | None = None) -> ConfigException:
+    """The error that the resolver raises."""
     with pytest.raises(ConfigException) as caught:
         resolve(*tuples, references=references)
     assert caught.value.trace_id == "T"
@@ -41,7 +41,7 @@ def refused(*tuples: Any, references: References | None = None) -> ConfigExcepti
 )
 @pytest.mark.defect(29)
 def test_the_keys_are_found(section: str, id_name: str, key_name: str) -> None:
-    """Under each of their names, in `credential` or, as the seeds have it, in `connection`."""
+    """They are found under each of their names, in `credential` or in `connection`."""
     params = resolve("connection.arn", ARN, f"{section}.{id_name}", ACCESS_ID, f"{section}.{key_name}", ACCESS_KEY)
 
     assert isinstance(params, AwsConnectionParams)
@@ -50,8 +50,8 @@ def test_the_keys_are_found(section: str, id_name: str, key_name: str) -> None:
 
 @pytest.mark.defect(30)
 @pytest.mark.parametrize("empty", [None, ""])
-def test_without_keys_nothing_is_refused(empty: str | None) -> None:
-    """boto3's own chain decides when the client opens."""
+def test_a_connection_without_keys_is_accepted(empty: str | None) -> None:
+    """boto3 finds the keys itself when the client opens."""
     params = resolve("connection.arn", ARN, "credential.access_id", empty, "credential.access_key", empty)
 
     assert (params.get_access_id(), params.get_access_key(), params.get_session_token()) == (None, None, None)
@@ -73,14 +73,14 @@ def test_without_keys_nothing_is_refused(empty: str | None) -> None:
     ],
 )
 def test_a_function_is_found(tuples: tuple[str, ...], arn: str, region: str | None) -> None:
-    """By its name alone, by a whole ARN or by an ARN's parts."""
+    """It may be configured by its name, by a complete ARN or by the parts of an ARN."""
     params = resolve(*tuples)
 
     assert (params.get_arn(), params.get_region()) == (arn, region)
 
 
-def test_function_and_keys_are_looked_up() -> None:
-    """In discovery and in the credential store, an endpoint with them."""
+def test_the_function_and_the_keys_are_found_in_discovery_and_store() -> None:
+    """The endpoint is found there, too."""
     discovery = MemoryDiscovery(ConfigParams.from_tuples("orders.arn", ARN, "orders.uri", "http://localhost:4566"))
     store = MemoryCredentialStore()
     store.store(
@@ -100,17 +100,17 @@ def test_function_and_keys_are_looked_up() -> None:
 
 
 @pytest.mark.defect(37)
-def test_a_discovery_key_without_references_is_refused() -> None:
-    """No AttributeError."""
-    error = refused("connection.discovery_key", "orders")
+def test_a_discovery_key_without_references_is_rejected() -> None:
+    """No AttributeError is raised."""
+    error = rejected("connection.discovery_key", "orders")
 
     assert (error.code, error.details["key"]) == ("NO_CONNECTION", "connection.discovery_key")
 
 
 @pytest.mark.defect(38)
-def test_a_store_key_that_is_missed_is_refused() -> None:
-    """It does not fall back to whatever keys the machine has."""
-    error = refused(
+def test_a_store_key_that_is_not_found_is_rejected() -> None:
+    """The client does not use other keys that the machine may have."""
+    error = rejected(
         *("connection.arn", ARN, "credential.store_key", "aws"),
         references=References.from_tuples(STORE, MemoryCredentialStore()),
     )
@@ -136,9 +136,9 @@ def test_a_store_key_that_is_missed_is_refused() -> None:
         ),
     ],
 )
-def test_what_is_found_is_checked(tuples: tuple[str, ...], code: str, key: str) -> None:
-    """Before anything is called, and without showing a key."""
-    error = refused(*tuples)
+def test_the_connection_is_validated(tuples: tuple[str, ...], code: str, key: str) -> None:
+    """The error is raised before any call, and does not show a key."""
+    error = rejected(*tuples)
 
     assert (error.code, error.details["key"]) == (code, key)
     assert ACCESS_KEY not in f"{error}{error!r}{error.to_json()}"
@@ -146,7 +146,7 @@ def test_what_is_found_is_checked(tuples: tuple[str, ...], code: str, key: str) 
 
 @pytest.mark.defect(39)
 def test_a_second_configure_replaces_the_first() -> None:
-    """Its keys included."""
+    """The old keys are removed, too."""
     resolver = AwsConnectionResolver()
     resolver.configure(
         ConfigParams.from_tuples(
@@ -160,8 +160,8 @@ def test_a_second_configure_replaces_the_first() -> None:
     assert dict(resolver.resolve()) == {"arn": "other"}
 
 
-def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
-    """Under the names that pip-services4-azure gave them; they hold the last configuration, and the references."""
+def test_a_subclass_can_read_the_resolvers_of_pip_services() -> None:
+    """They have their names from pip-services4-azure, and hold the last configuration and the references."""
 
     class Resolver(AwsConnectionResolver):
         def resolve(self, context: Any = None) -> Any:
@@ -182,8 +182,8 @@ def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
     assert credential.get_as_string("access_key") == "K"
 
 
-def test_what_is_added_to_them_is_resolved() -> None:
-    """They are where the connection and the credential come from."""
+def test_parameters_that_are_added_to_these_resolvers_are_used() -> None:
+    """The connection and the credential come from these resolvers."""
     resolver = AwsConnectionResolver()
     resolver._connection_resolver.add(ConnectionParams.from_tuples("arn", ARN))
     resolver._credential_resolver.add(CredentialParams.from_tuples("access_id", "I", "access_key", "K"))

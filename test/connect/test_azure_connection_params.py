@@ -1,4 +1,4 @@
-"""Where an Azure Function is, and its key."""
+"""The URL of an Azure function, and its key."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SECRET = "FunctionKey-hunter2-A"
 
 
 def normalized(*tuples: Any) -> AzureConnectionParams:
-    """Parameters as a client uses them."""
+    """Parameters in the form that a client uses."""
     params = AzureConnectionParams.from_tuples(*tuples)
     params.normalize("T")
     return params
 
 
-def refused(*tuples: Any) -> ConfigException:
-    """The error of parameters that are refused, by both methods that check."""
+def rejected(*tuples: Any) -> ConfigException:
+    """The error for invalid parameters."""
     with pytest.raises(ConfigException) as caught:
         normalized(*tuples)
     assert caught.value.trace_id == "T"
@@ -39,7 +39,7 @@ def refused(*tuples: Any) -> ConfigException:
 
 
 def shown(error: BaseException) -> str:
-    """All that a log may hold of an error, its causes included."""
+    """Everything that a log may contain about an error and its causes."""
     parts = [*traceback.format_exception(error), repr(error)]
     while error is not None:
         parts += [str(error), repr(error.args), json.dumps(getattr(error, "to_json", dict)(), default=str)]
@@ -60,8 +60,8 @@ def shown(error: BaseException) -> str:
         ("auth_code", "auth_code"),
     ],
 )
-def test_a_parameter_is_set_and_got(name: str, key: str) -> None:
-    """Under its key; an empty one is none."""
+def test_a_parameter_can_be_set_and_read(name: str, key: str) -> None:
+    """It has a key of its own. An empty value counts as missing."""
     params = AzureConnectionParams()
     get, put = getattr(params, f"get_{name}"), getattr(params, f"set_{name}")
     assert get() is None
@@ -78,8 +78,8 @@ def test_a_parameter_is_set_and_got(name: str, key: str) -> None:
 # --- The four ways to make them ---
 
 
-def test_they_are_read_from_a_string() -> None:
-    """Of `key=value` pairs."""
+def test_parameters_are_read_from_a_string() -> None:
+    """The string has `key=value` pairs."""
     params = AzureConnectionParams.from_string("app_name=shop;function_name=orders;auth_code=a=b==")
 
     assert isinstance(params, AzureConnectionParams)
@@ -87,8 +87,8 @@ def test_they_are_read_from_a_string() -> None:
 
 
 @pytest.mark.parametrize(("uri_key", "code_key"), [("uri", "auth_code"), ("connection.uri", "credential.auth_code")])
-def test_they_are_read_from_tuples(uri_key: str, code_key: str) -> None:
-    """With plain keys, or with those of a configuration."""
+def test_parameters_are_read_from_tuples(uri_key: str, code_key: str) -> None:
+    """The keys may have the prefixes of a configuration."""
     params = AzureConnectionParams.from_tuples(uri_key, "https://h/f", code_key, "K")
 
     assert isinstance(params, AzureConnectionParams)
@@ -96,8 +96,8 @@ def test_they_are_read_from_tuples(uri_key: str, code_key: str) -> None:
 
 
 @pytest.mark.parametrize("index", ["", "s.0", "s.main"], ids=["single", "numbered", "named"])
-def test_they_are_read_from_a_configuration(index: str) -> None:
-    """From single, numbered and named sections."""
+def test_parameters_are_read_from_a_configuration(index: str) -> None:
+    """The sections may be single, numbered or named."""
     config = ConfigParams.from_tuples(
         f"connection{index}.uri", "https://h/f", f"credential{index}.auth_code", "K", "options.timeout", 5
     )
@@ -108,7 +108,7 @@ def test_they_are_read_from_a_configuration(index: str) -> None:
 
 
 def test_the_sections_of_a_configuration_are_merged() -> None:
-    """Credentials after connections."""
+    """Credentials override connections."""
     config = ConfigParams.from_tuples(
         *("connections.a.app_name", "shop", "connections.b.function_name", "orders"),
         *("connections.b.auth_code", "OLD", "credentials.c.auth_code", "NEW"),
@@ -121,8 +121,8 @@ def test_the_sections_of_a_configuration_are_merged() -> None:
     }
 
 
-def test_of_merged_configurations_the_last_wins() -> None:
-    """Key by key."""
+def test_the_last_of_merged_configurations_overrides_the_others() -> None:
+    """Each key is merged separately."""
     params = AzureConnectionParams.merge_configs(
         ConfigParams.from_tuples("app_name", "a", "auth_code", "K"), ConfigParams.from_tuples("app_name", "b")
     )
@@ -148,7 +148,7 @@ def test_of_merged_configurations_the_last_wins() -> None:
     ],
 )
 def test_a_url_is_composed(tuples: tuple[str, ...], uri: str) -> None:
-    """Of protocol, app and function; what has a meaning in a URL is escaped."""
+    """Its parts are protocol, app and function. Special characters are escaped."""
     assert normalized(*tuples).get_function_uri() == uri
 
 
@@ -161,8 +161,8 @@ def test_a_url_is_composed(tuples: tuple[str, ...], uri: str) -> None:
         ("http://[::1]:7071/api/orders", "http", "::1", "orders"),
     ],
 )
-def test_a_url_is_taken_apart(uri: str, protocol: str, app_name: str, function_name: str) -> None:
-    """For who asks; the URL itself is called as it is."""
+def test_the_parts_of_a_url_can_be_read(uri: str, protocol: str, app_name: str, function_name: str) -> None:
+    """The URL itself is called unchanged."""
     params = normalized("uri", uri)
 
     assert params.get_function_uri() == uri
@@ -170,8 +170,8 @@ def test_a_url_is_taken_apart(uri: str, protocol: str, app_name: str, function_n
     assert params.get_function_name() == function_name
 
 
-def test_a_url_goes_before_its_parts() -> None:
-    """As in the reference's example, which sets both."""
+def test_a_url_overrides_its_parts() -> None:
+    """The example in the reference sets both."""
     params = normalized("uri", "http://myapp.azurewebsites.net/api/f", "app_name", "other", "protocol", "https")
 
     assert params.get_function_uri() == "http://myapp.azurewebsites.net/api/f"
@@ -197,7 +197,7 @@ def test_a_url_goes_before_its_parts() -> None:
     ],
 )
 def test_a_url_is_accepted(uri: str, called: str) -> None:
-    """Without a path, with ports, addresses and names of every kind; a fragment is never sent."""
+    """It may have no path, and ports, addresses and names of all kinds. A fragment is never sent."""
     assert normalized("uri", uri).get_function_uri() == called
 
 
@@ -221,24 +221,24 @@ def test_a_url_is_accepted(uri: str, called: str) -> None:
 )
 @pytest.mark.defect(2)
 @pytest.mark.defect(18)
-def test_a_key_in_the_url_is_moved(uri: str, called: str, code: str | None) -> None:
-    """Out of what is called and logged; the rest of the query stays as it is."""
+def test_a_key_in_the_url_is_moved_out_of_it(uri: str, called: str, code: str | None) -> None:
+    """The URL may be logged. The rest of the query is not changed."""
     params = normalized("uri", uri)
 
     assert params.get_function_uri() == called
     assert params.get_auth_code() == code
 
 
-def test_a_key_of_its_own_goes_before_the_urls() -> None:
-    """And the other is still taken out of the URL."""
+def test_a_configured_key_overrides_the_key_in_the_url() -> None:
+    """The URL still loses its key."""
     params = normalized("uri", "https://h/f?code=OLD", "auth_code", "NEW")
 
     assert (params.get_function_uri(), params.get_auth_code()) == ("https://h/f", "NEW")
 
 
 @pytest.mark.parametrize("tuples", [("uri", "https://h/f?code=K&x=1"), ("app_name", "a", "function_name", "b c")])
-def test_to_normalize_twice_changes_nothing_more(tuples: tuple[str, ...]) -> None:
-    """It may be done by the resolver and by its user."""
+def test_normalizing_twice_has_the_same_result(tuples: tuple[str, ...]) -> None:
+    """The resolver and its user may both do it."""
     params = normalized(*tuples)
     once = dict(params)
 
@@ -247,7 +247,7 @@ def test_to_normalize_twice_changes_nothing_more(tuples: tuple[str, ...]) -> Non
     assert dict(params) == once
 
 
-# --- What is refused ---
+# --- Invalid parameters ---
 
 
 @pytest.mark.defect(16)
@@ -304,27 +304,27 @@ def test_to_normalize_twice_changes_nothing_more(tuples: tuple[str, ...]) -> Non
     ],
 )
 @pytest.mark.defect(18)
-def test_a_wrong_parameter_is_refused(tuples: tuple[str, ...], code: str, key: str) -> None:
+def test_an_invalid_parameter_is_rejected(tuples: tuple[str, ...], code: str, key: str) -> None:
     """The error names the key and shows no secret."""
-    error = refused(*tuples)
+    error = rejected(*tuples)
 
     assert (error.code, error.details["key"]) == (code, key)
     assert SECRET not in shown(error)
 
 
-def test_an_app_name_that_is_too_long_is_named() -> None:
-    """A label of a host has 63 characters at most."""
-    assert refused("app_name", "a" * 64, "function_name", "f").details["key"] == "connection.app_name"
+def test_the_error_names_an_app_name_that_is_too_long() -> None:
+    """A label of a host name has at most 63 characters."""
+    assert rejected("app_name", "a" * 64, "function_name", "f").details["key"] == "connection.app_name"
 
 
 @pytest.mark.parametrize("uri", [f"https://user:{SECRET}/x@h/f", f"https://user:{SECRET}@h℀/f"])
-def test_a_password_in_a_broken_url_is_not_shown(uri: str) -> None:
-    """Neither by the error nor by its cause."""
-    assert SECRET not in shown(refused("uri", uri))
+def test_a_password_in_an_invalid_url_is_not_shown(uri: str) -> None:
+    """The error and its cause do not contain it."""
+    assert SECRET not in shown(rejected("uri", uri))
 
 
-def test_to_validate_alone_checks_the_same() -> None:
-    """It changes nothing."""
+def test_validating_checks_the_same_as_normalizing() -> None:
+    """It does not change the parameters."""
     params = AzureConnectionParams.from_tuples("uri", "https://h/f?code=K")
     params.validate()
     assert dict(params) == {"uri": "https://h/f?code=K"}
@@ -338,7 +338,7 @@ def test_to_validate_alone_checks_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "readable"),
+    ("url", "unencrypted"),
     [
         ("https://h/f", False),
         ("https://10.0.0.1/f", False),
@@ -352,12 +352,12 @@ def test_to_validate_alone_checks_the_same() -> None:
         ("http://[::1]:7071/f", False),
     ],
 )
-def test_a_key_is_readable_on_the_way(url: str, readable: bool) -> None:
-    """Where it crosses a network unencrypted: not to this machine itself."""
-    assert is_unencrypted(url) is readable
+def test_http_to_another_machine_is_unencrypted(url: str, unencrypted: bool) -> None:
+    """Loopback addresses are safe, because nothing leaves the machine."""
+    assert is_unencrypted(url) is unencrypted
 
 
-# --- What is shown ---
+# --- Secrets ---
 
 
 @pytest.mark.defect(18)
@@ -365,7 +365,7 @@ def test_a_key_is_readable_on_the_way(url: str, readable: bool) -> None:
 @pytest.mark.parametrize("key", ["auth_code", "access_key", "client_key", "secret_key", "session_token"])
 @pytest.mark.parametrize("kind", [AzureConnectionParams, AwsConnectionParams])
 def test_a_secret_is_never_shown(key: str, kind: type[AzureConnectionParams]) -> None:
-    """Of either provider: one's key may stand in the other's section."""
+    """The parameters of each provider hide the keys of both, because they share sections."""
     params = kind.from_tuples("region", "eu-west-1", key, SECRET, "note", None)
 
     for text in (str(params), repr(params), f"{params}", params.to_string(), repr([params])):
@@ -378,7 +378,7 @@ def test_a_secret_is_never_shown(key: str, kind: type[AzureConnectionParams]) ->
 @pytest.mark.defect(18)
 @pytest.mark.parametrize("query", ["?code=", "?x=1&code=", "?CODE="])
 def test_a_key_in_the_url_is_never_shown(query: str) -> None:
-    """Before it is moved out of it."""
+    """It is hidden before it is moved out of the URL."""
     params = AzureConnectionParams.from_tuples("uri", f"https://h/f{query}{SECRET}&y=2")
 
     assert SECRET not in str(params) + repr(params)
@@ -386,7 +386,7 @@ def test_a_key_in_the_url_is_never_shown(query: str) -> None:
 
 
 def test_an_empty_secret_is_shown_as_empty() -> None:
-    """So that a missing key can be seen."""
+    """A user can see that the key is missing."""
     params = AzureConnectionParams.from_tuples("uri", "https://h/f", "auth_code", "")
 
     assert str(params) == "uri=https://h/f;auth_code="
@@ -395,8 +395,8 @@ def test_an_empty_secret_is_shown_as_empty() -> None:
 
 
 @pytest.mark.parametrize("key", ["credential.auth_code", "credentials.0.auth_code", "connection.access_key"])
-def test_a_secret_under_a_section_is_never_shown(key: str) -> None:
-    """Parameters may be made of a whole configuration."""
+def test_a_secret_in_a_section_is_never_shown(key: str) -> None:
+    """Parameters may be made from a whole configuration."""
     config = ConfigParams.from_tuples(key, SECRET)
 
     for params in (AzureConnectionParams(config), AzureConnectionParams.merge_configs(config)):
@@ -412,13 +412,13 @@ def test_a_secret_under_a_section_is_never_shown(key: str) -> None:
     ],
 )
 def test_a_password_in_the_url_is_never_shown(password: str) -> None:
-    """It will be refused, but logs come first."""
+    """Such a URL is rejected, but it may be logged before that."""
     params = AzureConnectionParams.from_tuples("uri", f"https://user:{password}@h/f")
 
     assert SECRET not in str(params) + repr(params)
 
 
-# --- Anything at all ---
+# --- Random input ---
 
 pieces = st.sampled_from(list(".:/?&=#@[];|\\% \n\x7fhé℀\ud800")) | st.sampled_from(
     ["http://", "HTTPS://", "ftp:", "80", "code=", "::1", "%0A", "xn--", "a" * 64]
@@ -429,8 +429,8 @@ any_text = st.text(st.characters(exclude_categories=()), max_size=12)
 
 @given(urls | any_text | urls.map("http://h".__add__))
 @settings(max_examples=80, deadline=None)
-def test_any_url_is_taken_or_refused(uri: str) -> None:
-    """Nothing but the one exception; what is taken holds no key and has a host."""
+def test_any_url_is_accepted_or_rejected(uri: str) -> None:
+    """No other exception is raised. An accepted URL has a host and no key."""
     with contextlib.suppress(ConfigException):
         called = normalized("uri", uri).get_function_uri()
         assert called is not None
@@ -440,19 +440,19 @@ def test_any_url_is_taken_or_refused(uri: str) -> None:
 
 @given(any_text)
 @settings(max_examples=50, deadline=None)
-def test_any_key_is_taken_or_refused(auth_code: str) -> None:
-    """What is taken can be put into a header."""
+def test_any_key_is_accepted_or_rejected(auth_code: str) -> None:
+    """An accepted key can be sent in a header."""
     with contextlib.suppress(ConfigException):
-        taken = normalized("uri", "https://h/f", "auth_code", auth_code).get_auth_code() or ""
-        assert taken.isascii()
-        assert taken.isprintable()
+        accepted = normalized("uri", "https://h/f", "auth_code", auth_code).get_auth_code() or ""
+        assert accepted.isascii()
+        assert accepted.isprintable()
 
 
 @given(any_text, any_text)
 @example("shop", "\ud800")
 @settings(max_examples=50, deadline=None)
-def test_any_names_are_taken_or_refused(app_name: str, function_name: str) -> None:
-    """What is composed of them stays on Azure's own hosts."""
+def test_any_names_are_accepted_or_rejected(app_name: str, function_name: str) -> None:
+    """The host of the composed URL is always one of Azure's."""
     with contextlib.suppress(ConfigException):
         called = normalized("app_name", app_name, "function_name", function_name).get_function_uri()
         assert str(called).startswith(f"https://{app_name}.azurewebsites.net/api/")
@@ -463,8 +463,8 @@ def test_any_names_are_taken_or_refused(app_name: str, function_name: str) -> No
 
 @pytest.mark.parametrize("params", [AzureConnectionParams, AwsConnectionParams])
 @pytest.mark.parametrize("character", [*'\\"<>^`{|}%', "%2f", "%5c"])
-def test_a_host_that_libraries_read_differently_is_refused(params: Any, character: str) -> None:
-    """urllib3 calls evil.com, where urlsplit sees a name of this machine."""
+def test_a_host_that_libraries_read_differently_is_rejected(params: Any, character: str) -> None:
+    """urllib3 would call evil.com, where urlsplit reads a name of this machine."""
     with pytest.raises(ConfigException) as caught:
         params.from_tuples(
             *("arn", "orders", "region", "eu-west-1", "uri", f"http://evil.com{character}foo.localhost/api/f")
@@ -478,8 +478,8 @@ def test_a_host_that_libraries_read_differently_is_refused(params: Any, characte
 @example("ß")
 @example("\\")
 @example("%25")
-def test_a_host_that_is_taken_is_the_host_that_is_called(middle: str) -> None:
-    """What decides on the warning of a readable key is where requests connects to."""
+def test_an_accepted_host_is_the_host_that_is_called(middle: str) -> None:
+    """The warning about unencrypted keys must be about the host that requests connects to."""
     params = AzureConnectionParams.from_tuples("uri", f"http://evil.com{middle}foo.localhost/api/f")
     try:
         params.normalize("T")
@@ -487,13 +487,13 @@ def test_a_host_that_is_taken_is_the_host_that_is_called(middle: str) -> None:
     except (ConfigException, requests.RequestException):
         return
     host = str(urlsplit(str(params.get_function_uri())).hostname or "")
-    really = parse_url(str(called or "")).host or ""
-    assert really == host if host.isascii() else really.endswith(".localhost") == host.endswith(".localhost")
+    actual = parse_url(str(called or "")).host or ""
+    assert actual == host if host.isascii() else actual.endswith(".localhost") == host.endswith(".localhost")
 
 
 @pytest.mark.parametrize("uri", ["http://[fe80::1%25eth0]/api/f", "http://[::1]/f", "https://shop_1.example/f"])
-def test_an_unusual_host_is_taken(uri: str) -> None:
-    """An address with its zone, a name with an underscore."""
+def test_an_unusual_host_is_accepted(uri: str) -> None:
+    """An address may have a zone, and a name may have an underscore."""
     normalized("uri", uri)
 
 
@@ -504,16 +504,16 @@ def test_an_unusual_host_is_taken(uri: str) -> None:
         *("%2e%2e/admin", "%2E./admin", ".%2e/a", "%252e%252e/admin", "..%2fadmin", "..%5cadmin", "%25252e%2E/a"),
     ],
 )
-def test_a_function_name_that_leaves_api_is_refused(name: str) -> None:
-    """Whoever normalises the URL on its way would call another of the app's addresses, with the key."""
-    error = refused("app_name", "shop", "function_name", name)
+def test_a_function_name_that_leaves_the_api_path_is_rejected(name: str) -> None:
+    """A proxy that normalises the URL would call another path of the app, with the key."""
+    error = rejected("app_name", "shop", "function_name", name)
 
     assert (error.code, error.details["key"]) == ("WRONG_URI", "connection.function_name")
 
 
 @pytest.mark.parametrize("name", ["...", "a.b", ".a", "a..", "v1.0/orders", "100%", "a%2eb"])
-def test_a_dot_in_a_function_name_is_taken(name: str) -> None:
-    """And arrives behind /api/."""
+def test_a_dot_in_a_function_name_is_accepted(name: str) -> None:
+    """The path that is called begins with /api/."""
     uri = normalized("app_name", "shop", "function_name", name).get_function_uri()
     called = requests.Request("POST", uri).prepare().url
 
@@ -529,8 +529,8 @@ def test_a_dot_in_a_function_name_is_taken(name: str) -> None:
         ("ftp://user:hunter2@host/f", ""),
     ],
 )
-def test_a_url_without_a_scheme_is_shown(uri: str, shown: str) -> None:
-    """A host without a scheme is the usual slip; what may be a key or a password is left out."""
+def test_the_error_shows_a_url_without_a_scheme(uri: str, shown: str) -> None:
+    """A missing scheme is a common mistake. Parts that may be a key or a password are left out."""
     with pytest.raises(ConfigException) as caught:
         AzureConnectionParams.from_tuples("uri", uri).validate()
 

@@ -1,4 +1,4 @@
-"""How a client finds its connection: configuration, discovery and credential stores, shown with Azure's."""
+"""How a client finds its connection: configuration, discovery and credential stores, with Azure's resolver."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def resolver(*tuples: Any, references: References | None = None) -> AzureConnect
 
 
 def found(*tuples: Any, references: References | None = None) -> tuple[str | None, str | None]:
-    """The URL and the key that are found."""
+    """The URL and the key that the resolver finds."""
     params = resolver(*tuples, references=references).resolve("T")
     assert isinstance(params, AzureConnectionParams)
     return params.get_function_uri(), params.get_auth_code()
 
 
-def refused(*tuples: Any, references: References | None = None) -> ConfigException:
-    """The error of what is not found."""
+def rejected(*tuples: Any, references: References | None = None) -> ConfigException:
+    """The error that the resolver raises."""
     with pytest.raises(ConfigException) as caught:
         resolver(*tuples, references=references).resolve("T")
     assert caught.value.trace_id == "T"
@@ -83,19 +83,19 @@ def refused(*tuples: Any, references: References | None = None) -> ConfigExcepti
     ],
 )
 def test_a_connection_is_found_in_the_configuration(tuples: tuple[str, ...], expected: tuple[str, str | None]) -> None:
-    """In single, numbered and named sections; the key in `credential` or, as the seeds have it, in `connection`."""
+    """Sections may be single, numbered or named. The key may be in `credential` or in `connection`."""
     assert found(*tuples) == expected
 
 
 @pytest.mark.parametrize("context", [None, "T", Context.from_trace_id("T")])
-def test_any_context_will_do(context: Any) -> None:
-    """Nothing, a trace id or an `IContext`."""
+def test_any_context_is_accepted(context: Any) -> None:
+    """It may be None, a trace id or an `IContext`."""
     assert resolver("connection.uri", URI).resolve(context).get_function_uri() == URI
 
 
 @pytest.mark.parametrize(("context", "trace_id"), [(None, ""), ("T", "T"), (Context.from_trace_id("T"), "T")])
-def test_an_error_carries_the_trace_id(context: Any, trace_id: str) -> None:
-    """As a string, so that the error can be written down."""
+def test_an_error_has_the_trace_id(context: Any, trace_id: str) -> None:
+    """It is a string, so the error can be serialised."""
     with pytest.raises(ConfigException) as caught:
         resolver().resolve(context)
 
@@ -103,35 +103,35 @@ def test_an_error_carries_the_trace_id(context: Any, trace_id: str) -> None:
     assert json.loads(json.dumps(caught.value.to_json()))["trace_id"] == trace_id
 
 
-def test_a_resolver_that_was_never_configured_finds_nothing() -> None:
-    """And says so."""
+def test_a_resolver_without_a_configuration_raises_an_error() -> None:
+    """The error names the key that is missing."""
     with pytest.raises(ConfigException, match=r"connection\.uri"):
         AzureConnectionResolver().resolve()
 
 
 @pytest.mark.defect(39)
 def test_a_second_configure_replaces_the_first() -> None:
-    """Nothing of it is left, its key included."""
-    found_by = resolver("connection.uri", "https://first/f", "credential.auth_code", SECRET)
-    found_by.resolve()
+    """The old key is removed, too."""
+    connections = resolver("connection.uri", "https://first/f", "credential.auth_code", SECRET)
+    connections.resolve()
 
-    found_by.configure(ConfigParams.from_tuples("connection.uri", URI))
+    connections.configure(ConfigParams.from_tuples("connection.uri", URI))
 
-    params = found_by.resolve()
+    params = connections.resolve()
     assert (params.get_function_uri(), params.get_auth_code()) == (URI, None)
-    found_by.configure(ConfigParams())
+    connections.configure(ConfigParams())
     with pytest.raises(ConfigException):
-        found_by.resolve()
+        connections.resolve()
 
 
-def test_the_configuration_is_left_as_it_was() -> None:
-    """Each resolve begins anew: a key moved out of a URL once is found again."""
+def test_the_configuration_is_not_changed() -> None:
+    """The next `resolve` finds a key in the URL again."""
     config = ConfigParams.from_tuples("connection.uri", f"{URI}?code=K")
     before = dict(config)
-    found_by = AzureConnectionResolver()
-    found_by.configure(config)
+    connections = AzureConnectionResolver()
+    connections.configure(config)
 
-    first, second = found_by.resolve(), found_by.resolve()
+    first, second = connections.resolve(), connections.resolve()
 
     assert first == second
     assert first is not second
@@ -148,9 +148,9 @@ def test_the_configuration_is_left_as_it_was() -> None:
         (("credential.auth_code", SECRET), "NO_CONNECTION", "connection.uri"),
     ],
 )
-def test_what_is_found_is_checked(tuples: tuple[str, ...], code: str, key: str) -> None:
-    """Before anything is called, and without showing the key."""
-    error = refused(*tuples)
+def test_the_connection_is_validated(tuples: tuple[str, ...], code: str, key: str) -> None:
+    """The error is raised before any call, and does not show the key."""
+    error = rejected(*tuples)
 
     assert (error.code, error.details["key"]) == (code, key)
     assert SECRET not in f"{error}{error!r}{error.to_json()}"
@@ -160,7 +160,7 @@ def test_what_is_found_is_checked(tuples: tuple[str, ...], code: str, key: str) 
 
 
 def test_a_connection_is_found_by_discovery() -> None:
-    """In whichever discovery service knows its key."""
+    """One of several discovery services knows its key."""
     references = References.from_tuples(
         *(Descriptor("a", "discovery", "memory", "1", "1.0"), discovery(other="https://other/f")),
         *(Descriptor("a", "discovery", "memory", "2", "1.0"), discovery(orders=f"{URI}?code=K")),
@@ -170,8 +170,8 @@ def test_a_connection_is_found_by_discovery() -> None:
     assert found("connection.discovery_key", "orders", references=references) == (URI, "K")
 
 
-def test_what_discovery_knows_goes_before_what_stands_beside_its_key() -> None:
-    """Which only fills in the rest."""
+def test_parameters_from_discovery_override_configured_parameters() -> None:
+    """Configured parameters are used only if discovery has none."""
     references = References.from_tuples(DISCOVERY, discovery(orders=URI))
 
     assert found(
@@ -181,19 +181,19 @@ def test_what_discovery_knows_goes_before_what_stands_beside_its_key() -> None:
 
 
 def test_a_connection_that_is_registered_later_is_found() -> None:
-    """Discovery is asked at each resolve."""
+    """Each `resolve` asks the discovery service again."""
     service = discovery()
-    found_by = resolver("connection.discovery_key", "orders", references=References.from_tuples(DISCOVERY, service))
+    connections = resolver("connection.discovery_key", "orders", references=References.from_tuples(DISCOVERY, service))
     with pytest.raises(ConfigException):
-        found_by.resolve()
+        connections.resolve()
 
     service.register(None, "orders", ConnectionParams.from_tuples("uri", URI))
 
-    assert found_by.resolve().get_function_uri() == URI
+    assert connections.resolve().get_function_uri() == URI
 
 
-def test_a_connection_that_needs_no_discovery_goes_first() -> None:
-    """As in pip-services."""
+def test_a_connection_without_a_discovery_key_is_preferred() -> None:
+    """pip-services does the same."""
     references = References.from_tuples(DISCOVERY, discovery(orders="https://found/f"))
 
     assert found("connections.0.discovery_key", "orders", "connections.1.uri", URI, references=references) == (
@@ -202,8 +202,8 @@ def test_a_connection_that_needs_no_discovery_goes_first() -> None:
     )
 
 
-def test_of_several_keys_the_first_that_is_known_is_used() -> None:
-    """The others may be of other environments."""
+def test_the_first_known_discovery_key_is_used() -> None:
+    """The other keys may belong to other environments."""
     references = References.from_tuples(DISCOVERY, discovery(second=URI, third="https://third/f"))
 
     assert found(
@@ -219,9 +219,9 @@ def test_of_several_keys_the_first_that_is_known_is_used() -> None:
     [None, References(), References.from_tuples(STORE, store(orders="K"))],
     ids=["none", "empty", "of another kind"],
 )
-def test_a_discovery_key_without_a_discovery_service_is_refused(references: References | None) -> None:
-    """No AttributeError: an error that names the setting, and what is missing."""
-    error = refused("connection.discovery_key", "orders", references=references)
+def test_a_discovery_key_without_a_discovery_service_is_rejected(references: References | None) -> None:
+    """The error names the setting and the missing component. No AttributeError is raised."""
+    error = rejected("connection.discovery_key", "orders", references=references)
 
     assert (error.code, error.details["key"]) == ("NO_CONNECTION", "connection.discovery_key")
     assert "'orders'" in error.message
@@ -229,9 +229,9 @@ def test_a_discovery_key_without_a_discovery_service_is_refused(references: Refe
 
 
 @pytest.mark.parametrize("component", [discovery(other=URI), discovery(), object(), store(orders="K")])
-def test_a_discovery_key_that_nobody_knows_is_refused(component: Any) -> None:
-    """Also where what is referenced as a discovery service is none."""
-    error = refused(
+def test_an_unknown_discovery_key_is_rejected(component: Any) -> None:
+    """A component that is not a discovery service is ignored."""
+    error = rejected(
         *("connections.0.discovery_key", "orders", "connections.1.discovery_key", "more"),
         references=References.from_tuples(DISCOVERY, component),
     )
@@ -244,7 +244,7 @@ def test_a_discovery_key_that_nobody_knows_is_refused(component: Any) -> None:
 
 
 def test_a_credential_is_found_in_a_store() -> None:
-    """In whichever knows its key: a store of pip-services answers a miss with an empty credential."""
+    """One of several stores knows its key. The others return an empty credential."""
     references = References.from_tuples(
         *(Descriptor("a", "credential-store", "memory", "1", "1.0"), store(other="X")),
         *(Descriptor("a", "credential-store", "memory", "2", "1.0"), store(orders="K")),
@@ -254,8 +254,8 @@ def test_a_credential_is_found_in_a_store() -> None:
     assert found("connection.uri", URI, "credential.store_key", "orders", references=references) == (URI, "K")
 
 
-def test_connection_and_credential_are_looked_up_both() -> None:
-    """Each in its own place."""
+def test_discovery_and_credential_stores_can_be_used_together() -> None:
+    """The connection and the credential come from different components."""
     references = References.from_tuples(DISCOVERY, discovery(orders=URI), STORE, store(orders="K"))
 
     assert found("connection.discovery_key", "orders", "credential.store_key", "orders", references=references) == (
@@ -265,33 +265,33 @@ def test_connection_and_credential_are_looked_up_both() -> None:
 
 
 def test_a_credential_that_is_stored_later_is_found() -> None:
-    """As a key that was replaced is, at the next open."""
+    """The next `open` finds a key that was replaced."""
     keys = store(orders="OLD")
-    found_by = resolver(
+    connections = resolver(
         "connection.uri", URI, "credential.store_key", "orders", references=References.from_tuples(STORE, keys)
     )
-    assert found_by.resolve().get_auth_code() == "OLD"
+    assert connections.resolve().get_auth_code() == "OLD"
 
     keys.store(None, "orders", CredentialParams.from_tuples("auth_code", "NEW"))
 
-    assert found_by.resolve().get_auth_code() == "NEW"
+    assert connections.resolve().get_auth_code() == "NEW"
 
 
 @pytest.mark.defect(38)
 @pytest.mark.parametrize(
     "references",
     [None, References(), References.from_tuples(STORE, store(other="X")), References.from_tuples(STORE, object())],
-    ids=["none", "empty", "a miss", "no store"],
+    ids=["none", "empty", "unknown key", "not a store"],
 )
-def test_a_store_key_that_is_not_found_is_refused(references: References | None) -> None:
-    """A function must not be called without the key that its owner meant."""
-    error = refused("connection.uri", URI, "credential.store_key", "orders", references=references)
+def test_a_store_key_that_is_not_found_is_rejected(references: References | None) -> None:
+    """A function must not be called without the key that was configured."""
+    error = rejected("connection.uri", URI, "credential.store_key", "orders", references=references)
 
     assert (error.code, error.details["key"]) == ("NO_CREDENTIALS", "credential.store_key")
     assert "'orders'" in error.message
 
 
-# --- Anything at all ---
+# --- Random input ---
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=10)
 keys = st.sampled_from(
@@ -303,17 +303,17 @@ values = any_text | st.sampled_from([URI, "http", "orders", "K"])
 
 @given(st.dictionaries(st.tuples(sections, keys).map(".".join), values, max_size=5))
 @settings(max_examples=50, deadline=None)
-def test_any_configuration_is_taken_or_refused(config: dict[str, str]) -> None:
-    """Nothing but the one exception."""
-    found_by = AzureConnectionResolver()
-    found_by.configure(ConfigParams(config))
-    found_by.set_references(References.from_tuples(DISCOVERY, discovery(orders=URI), STORE, store(orders="K")))
+def test_any_configuration_is_accepted_or_rejected(config: dict[str, str]) -> None:
+    """No other exception is raised."""
+    connections = AzureConnectionResolver()
+    connections.configure(ConfigParams(config))
+    connections.set_references(References.from_tuples(DISCOVERY, discovery(orders=URI), STORE, store(orders="K")))
     with contextlib.suppress(ConfigException):
-        assert found_by.resolve("T").get_function_uri()
+        assert connections.resolve("T").get_function_uri()
 
 
-def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
-    """Under the names that pip-services4-azure gave them; they hold the last configuration, and the references."""
+def test_a_subclass_can_read_the_resolvers_of_pip_services() -> None:
+    """They have their names from pip-services4-azure, and hold the last configuration and the references."""
 
     class Resolver(AzureConnectionResolver):
         def resolve(self, context: Any = None) -> Any:
@@ -334,8 +334,8 @@ def test_a_subclass_reads_the_resolvers_of_pip_services() -> None:
     assert credential.get_as_string("auth_code") == "K"
 
 
-def test_what_is_added_to_them_is_resolved() -> None:
-    """They are where the connection and the credential come from."""
+def test_parameters_that_are_added_to_these_resolvers_are_used() -> None:
+    """The connection and the credential come from these resolvers."""
     resolver = AzureConnectionResolver()
     resolver._connection_resolver.add(ConnectionParams.from_tuples("uri", URI))
     resolver._credential_resolver.add(CredentialParams.from_tuples("access_id", "I", "auth_code", "K"))

@@ -1,4 +1,4 @@
-"""Where a Google Cloud Function is, and its token."""
+"""The URL of a Google Cloud Function, and its token."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ URI = "https://europe-west1-my-shop.cloudfunctions.net/orders"
 
 
 def normalized(*tuples: Any) -> GcpConnectionParams:
-    """Parameters as a client uses them."""
+    """Parameters in the form that a client uses."""
     params = GcpConnectionParams.from_tuples(*tuples)
     params.normalize("T")
     return params
 
 
-def refused(*tuples: Any) -> ConfigException:
-    """The error of parameters that are refused."""
+def rejected(*tuples: Any) -> ConfigException:
+    """The error for invalid parameters."""
     with pytest.raises(ConfigException) as caught:
         normalized(*tuples)
     assert caught.value.trace_id == "T"
@@ -39,8 +39,8 @@ def refused(*tuples: Any) -> ConfigException:
 @pytest.mark.parametrize(
     "key", ["uri", "protocol", "project_id", "region", "function", "org_id", "account", "auth_token"]
 )
-def test_a_parameter_is_set_and_got(key: str) -> None:
-    """Under the toolkit's names; an empty value counts as none."""
+def test_a_parameter_can_be_set_and_read(key: str) -> None:
+    """The names are those of the toolkit. An empty value counts as missing."""
     params = GcpConnectionParams()
     get, put = getattr(params, f"get_{key}"), getattr(params, f"set_{key}")
     assert get() is None
@@ -54,8 +54,8 @@ def test_a_parameter_is_set_and_got(key: str) -> None:
         assert get() is None
 
 
-def test_they_are_made_in_the_four_ways_of_the_toolkit() -> None:
-    """From a string, from tuples, from the sections of a configuration, and by merging."""
+def test_parameters_are_made_in_the_four_ways_of_the_toolkit() -> None:
+    """The sources are a string, tuples, the sections of a configuration, and merged configurations."""
     expected = {"uri": URI, "auth_token": "T"}
     config = ConfigParams.from_tuples("connections.a.uri", URI, "credential.auth_token", "T", "options.timeout", 5)
     made = (
@@ -86,8 +86,8 @@ def test_they_are_made_in_the_four_ways_of_the_toolkit() -> None:
         (("uri", "http://127.0.0.1:8080/"), "http://127.0.0.1:8080/"),
     ],
 )
-def test_the_url_is_composed_or_taken(tuples: tuple[str, ...], uri: str) -> None:
-    """The whole URL wins over its parts."""
+def test_the_url_is_configured_or_composed(tuples: tuple[str, ...], uri: str) -> None:
+    """A complete URL overrides its parts."""
     assert normalized(*tuples).get_uri() == uri
 
 
@@ -102,13 +102,13 @@ def test_the_url_is_composed_or_taken(tuples: tuple[str, ...], uri: str) -> None
     ],
 )
 def test_the_parts_are_read_from_a_url_of_google(uri: str, parts: tuple[str | None, ...]) -> None:
-    """A region and a project may both have hyphens: the toolkit's resolver fails on them."""
+    """A region and a project may contain hyphens. The toolkit's resolver fails on them."""
     params = normalized("uri", uri)
 
     assert (params.get_protocol(), params.get_region(), params.get_project_id(), params.get_function()) == parts
 
 
-WHOLE = {"region": "europe-west1", "project_id": "my-shop", "function": "orders"}
+PARTS = {"region": "europe-west1", "project_id": "my-shop", "function": "orders"}
 
 
 @pytest.mark.parametrize(
@@ -116,23 +116,23 @@ WHOLE = {"region": "europe-west1", "project_id": "my-shop", "function": "orders"
     [
         ({}, "NO_CONNECTION", "connection.uri"),
         ({"org_id": "o", "account": "a", "protocol": "https"}, "NO_CONNECTION", "connection.uri"),
-        *(({**WHOLE, key: ""}, "NO_CONNECTION", f"connection.{key}") for key in WHOLE),
+        *(({**PARTS, key: ""}, "NO_CONNECTION", f"connection.{key}") for key in PARTS),
         *(
-            ({**WHOLE, key: bad}, "WRONG_URI", f"connection.{key}")
-            for key in WHOLE
+            ({**PARTS, key: bad}, "WRONG_URI", f"connection.{key}")
+            for key in PARTS
             for bad in ("a/b", "a.evil.example", "a@b", "a b", "..", "a#", "ž", "-", "a" * 64, "a\n")
         ),
-        ({**WHOLE, "protocol": "ftp"}, "WRONG_PROTOCOL", "connection.protocol"),
+        ({**PARTS, "protocol": "ftp"}, "WRONG_PROTOCOL", "connection.protocol"),
         ({"uri": "ftp://h/f"}, "WRONG_PROTOCOL", "connection.uri"),
         ({"uri": "https:///f"}, "WRONG_URI", "connection.uri"),
         ({"uri": "https://user:hunter2@h/f"}, "WRONG_URI", "connection.uri"),
-        ({**WHOLE, "auth_token": "Bearer hunter2"}, "WRONG_AUTH_CODE", "credential.auth_token"),
-        ({**WHOLE, "auth_token": "hunter2\n"}, "WRONG_AUTH_CODE", "credential.auth_token"),
+        ({**PARTS, "auth_token": "Bearer hunter2"}, "WRONG_AUTH_CODE", "credential.auth_token"),
+        ({**PARTS, "auth_token": "hunter2\n"}, "WRONG_AUTH_CODE", "credential.auth_token"),
     ],
 )
-def test_what_cannot_be_called_is_refused(settings: dict[str, str], code: str, key: str) -> None:
-    """The error names the setting, and shows no secret; no part may lead the token to another host."""
-    error = refused(*(part for pair in settings.items() for part in pair))
+def test_an_invalid_connection_is_rejected(settings: dict[str, str], code: str, key: str) -> None:
+    """The error names the setting and shows no secret. No part can send the token to another host."""
+    error = rejected(*(part for pair in settings.items() for part in pair))
 
     assert (error.code, error.details["key"]) == (code, key)
     assert "hunter2" not in json.dumps(error.to_json())
@@ -140,18 +140,18 @@ def test_what_cannot_be_called_is_refused(settings: dict[str, str], code: str, k
 
 @pytest.mark.parametrize("params", [GcpConnectionParams, AzureConnectionParams, AwsConnectionParams])
 def test_a_token_is_not_shown(params: type[GcpConnectionParams]) -> None:
-    """Neither by Google's parameters nor by those of a provider that shares its section."""
+    """Parameters of the other providers hide it, too, because all share a section."""
     held = params.from_tuples("connection.uri", URI, "credential.auth_token", TOKEN)
 
     assert "auth_token=***" in str(held)
     assert TOKEN not in f"{held} {held!r} {held.to_string()}"
 
 
-def test_a_resolver_finds_and_completes_them() -> None:
-    """From its configuration, with the token under `credential` or `connection`."""
+def test_a_resolver_finds_and_completes_the_parameters() -> None:
+    """The token may be in `credential` or in `connection`."""
     for section in ("connection", "credential"):
         resolver = GcpConnectionResolver()
-        tuples = [part for key, value in WHOLE.items() for part in (f"connection.{key}", value)]
+        tuples = [part for key, value in PARTS.items() for part in (f"connection.{key}", value)]
         resolver.configure(ConfigParams.from_tuples(*tuples, f"{section}.auth_token", TOKEN))
         params = resolver.resolve("T")
 
