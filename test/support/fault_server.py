@@ -1,17 +1,19 @@
-"""A scripted HTTP/1.1 server at socket level. It answers well, badly, partly, late or never, and counts what it ran.
+"""A scripted HTTP/1.1 server on raw sockets. Its responses can be invalid, partial, late or missing. It counts what it
+ran.
 
     with FaultServer() as server:
         server.script(reset_after_read(), respond(body={"ok": True}))
-        ...  # drive a client against server.url
+        ...  # call server.url
         assert server.executions == 2
 
-Each request takes the next step of the script, or `server.default` (at first `echo()`) when the script is used up. A
-request counts as executed once its head and body are *wholly read*, and is counted before anything is answered. Steps
-that act before a request is read are taken when a connection is accepted (and its TLS stands); on a kept-alive one they
-act when the next request's head is in. Nothing sleeps: silence lasts until the client goes or the server stops.
+Each request uses the next step of the script, or `server.default` (at first `echo()`) when the script is used up. A
+request counts as executed when its head and body have been read, and before the response. Steps that act before a
+request is read are used when a connection is accepted (after its TLS handshake), and on a kept-alive connection when
+the head of the next request has been read. The server does not sleep: silence lasts until the client disconnects or the
+server stops.
 
-Steps that answer take what `wire` takes, by name: status, body, headers, content_type, close, chunk_size, length.
-A step of one's own is `Step(name, act, at)`, whose act is given the `Connection`.
+Steps that respond have the keyword arguments of `response_bytes`: status, body, headers, content_type, close,
+chunk_size, length. To write another step, use `Step(name, act, at)`, where `act` gets the `Connection`.
 """
 
 from __future__ import annotations
@@ -44,13 +46,14 @@ TLS_FAULTS = ("broken", "reset", "silent", "drip")
 Pairs = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-class ConnectionEnded(Exception):  # noqa: N818 - the end of a connection, and no error
-    """The client went away, or the server stops."""
+class ConnectionEnded(Exception):  # noqa: N818 - it is not an error
+    """The client closed the connection, or the server stops."""
 
 
 @dataclass
 class Request:
-    """A request as it was read. `connection` counts from 1; `time` is monotonic seconds when the last byte was in."""
+    """A request that was read. `connection` counts from 1. `time` is the monotonic time of its last byte, in
+    seconds."""
 
     connection: int
     method: str
@@ -63,7 +66,7 @@ class Request:
 
     @functools.cached_property
     def headers(self) -> http.client.HTTPMessage:
-        """By name in any case; a missing one is None; `get_all` for repeated ones."""
+        """Headers by name, in any case. A missing header is None, and `get_all` returns repeated ones."""
         return http.client.parse_headers(io.BytesIO(self.head.partition(b"\n")[2]))
 
     def json(self) -> Any:
@@ -71,7 +74,7 @@ class Request:
 
 
 class Connection:
-    """What a step acts on: one accepted connection, and the request that is read from it."""
+    """The object that steps act on: an accepted connection, and the request that is read from it."""
 
     def __init__(self, sock: socket.socket, number: int, stopping: threading.Event) -> None:
         self.number, self.stopping = number, stopping
@@ -84,28 +87,28 @@ class Connection:
         self._socket.sendall(data)
 
     def drip(self, data: bytes, interval: float) -> None:
-        """Send a byte every `interval` seconds."""
+        """Send one byte every `interval` seconds."""
         for position in range(len(data)):
             self.send(data[position : position + 1])
             if self.stopping.wait(interval):
                 raise ConnectionEnded
 
     def receive(self) -> bytes:
-        """What has come, at least a byte."""
+        """Wait for bytes and return them."""
         return self._some(self._reader.read1(65536))
 
     def await_request(self) -> None:
-        """Wait until a request begins to come, and leave it unread."""
+        """Wait until a request begins to arrive, without reading it."""
         if self.request is None:
             self._some(self._reader.peek(1))
 
     def hold(self) -> None:
-        """Be silent, whatever comes, until the client goes or the server stops."""
+        """Send nothing until the client disconnects or the server stops."""
         while True:
             self.receive()
 
     def linger(self) -> None:
-        """Say that no more is coming, and let the client finish: a close with its bytes unread would be a reset."""
+        """Half-close, and wait for the client. Closing with unread bytes would be a reset."""
         self._shutdown(socket.SHUT_WR)
         self.hold()
 
@@ -121,11 +124,11 @@ class Connection:
         self.close()
 
     def abort(self) -> None:
-        """Wake the thread that serves this connection, from another one."""
+        """Wake the thread that serves this connection, from another thread."""
         self._shutdown(socket.SHUT_RDWR)
 
     def handshake(self, fault: str | None) -> None:
-        """Do the TLS handshake, if there is one, in the way that `fault` (one of `TLS_FAULTS`) says."""
+        """Do the TLS handshake, if there is one. `fault` may be one of `TLS_FAULTS`."""
         if isinstance(self._socket, ssl.SSLSocket):
             self._socket.do_handshake()
         elif fault == "silent":
@@ -147,7 +150,7 @@ class Connection:
             self.linger()
 
     def read_head(self) -> Request | None:
-        """The next request without its body, or None when the client ended the connection between two requests."""
+        """The next request without its body, or None if the client closed the connection between two requests."""
         lines = [self._reader.readline()]
         if not lines[0]:
             return None
@@ -178,7 +181,7 @@ class Connection:
 
     def _shutdown(self, how: int) -> None:
         with contextlib.suppress(OSError):
-            # SSLSocket.shutdown would pull the TLS layer from under the thread that reads.
+            # SSLSocket.shutdown would remove the TLS layer while another thread reads.
             socket.socket.shutdown(self._socket, how)
 
     def _line(self) -> bytes:
@@ -195,9 +198,9 @@ class Connection:
 
 @dataclass(frozen=True)
 class Step:
-    """What the server does once, at a "connection", at a request's "head" (its body unread), or at a whole "request".
+    """An action of the server, at a "connection", at a request's "head" before its body is read, or at a "request".
 
-    Only the last executes the request, and only after it may the connection go on.
+    Only the last kind executes the request. Only after that kind can the connection have more requests.
     """
 
     name: str
@@ -207,7 +210,7 @@ class Step:
 
 class _TlsSocket(ssl.SSLSocket):
     def getpeername(self) -> Any:
-        # wrap_socket asks this, and would drop the socket unclosed when its client has gone already.
+        # wrap_socket calls this, and would not close the socket if the client has disconnected already.
         try:
             return super().getpeername()
         except OSError:
@@ -215,21 +218,21 @@ class _TlsSocket(ssl.SSLSocket):
 
 
 class FaultServer:
-    """The server, on a free port of 127.0.0.1, as a context manager. A step's error is raised when the context ends.
+    """The server on a free port of 127.0.0.1, as a context manager. Its end raises the errors of the steps.
 
-    tls: a certificate of `certificates.KINDS` (all but "unknown_ca" of the authority in `ca_bundle`), or one of
-    `TLS_FAULTS`: garbage for a handshake, a reset, silence, a byte at a time.
-    keep: how many of the latest requests `requests` holds; None is all of them.
+    tls: a certificate of `certificates.KINDS` (all but "unknown_ca" are of the authority in `ca_bundle`), or one of
+    `TLS_FAULTS`: an invalid handshake, a reset, silence, or one byte at a time.
+    keep: how many of the latest requests `requests` holds. None means all of them.
     """
 
     def __init__(self, tls: str | None = None, keep: int | None = None) -> None:
         self.tls = tls
         self.default: Step | Callable[[Request], Step] = echo()
-        """The step after the script, or what picks one when a request's head is in."""
+        """The step after the script, or a callable that chooses one when a request's head has been read."""
         self.requests: deque[Request] = deque(maxlen=keep)
         self.executions = self.connections = self.closed = 0
         self.steps: Counter[str] = Counter()
-        """How often each step was taken, by its name."""
+        """How often each step was used, by its name."""
         self.errors: list[Exception] = []
         self.ca_bundle: str | None = None
         self._context: ssl.SSLContext | None = None
@@ -246,7 +249,7 @@ class FaultServer:
         if self.tls:
             self.ca_bundle = self._resources.enter_context(certificates.ca_bundle())
         self._listener = self._resources.enter_context(socket.create_server(("127.0.0.1", 0), backlog=1024))
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what it accepts inherits it
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted sockets inherit it
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
         self._acceptor = threading.Thread(target=self._accept, name="fault-server", daemon=True)
@@ -266,9 +269,9 @@ class FaultServer:
             self._script.extend(steps)
 
     def wait_for(self, timeout: float = 30, **counts: int) -> None:
-        """Wait until that many `executions`, `connections`, `closed` (connections) or `steps` were counted.
+        """Wait until there are this many `executions`, `connections`, `closed` (connections) or `steps`.
 
-        A TimeoutError tells the counts that there are after `timeout` seconds.
+        Raises a TimeoutError with the current counts after `timeout` seconds.
         """
 
         def now() -> dict[str, int]:
@@ -279,7 +282,7 @@ class FaultServer:
                 raise TimeoutError(f"{now()} after {timeout} s, not {counts}")
 
     def stop(self) -> None:
-        """End every thread and socket; a RuntimeError tells of steps that did not end within `STOP_TIMEOUT`."""
+        """End all threads and close all sockets. Raises a RuntimeError if a step does not end within `STOP_TIMEOUT`."""
         if self._stopping.is_set():
             return
         deadline = time.monotonic() + STOP_TIMEOUT
@@ -371,9 +374,9 @@ def response_bytes(
     chunk_size: int = 0,
     length: object = None,
 ) -> tuple[bytes, bytes]:
-    """The bytes of an answer's head and body. A body that is no bytes is sent as JSON.
+    """The bytes of a response's head and body. A body that is not bytes is sent as JSON.
 
-    close: say so in the head. chunk_size: bytes in a chunk, 0 for no chunks. length: a Content-Length to claim.
+    close: send `Connection: close`. chunk_size: bytes in a chunk; 0: no chunks. length: the `Content-Length` to send.
     """
     content: bytes = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
@@ -401,7 +404,7 @@ _ENDS: dict[str, Callable[[Connection], None]] = {
 
 
 def raw(*chunks: bytes, then: str = "keep", at: str = "request", name: str = "raw") -> Step:
-    """Send these bytes, each in its own segment, then "keep", "hold", "linger", "close" or "reset" the connection."""
+    """Send these bytes, each argument separately, then "keep", "hold", "linger", "close" or "reset" the connection."""
     end = _ENDS[then]
 
     def act(connection: Connection) -> None:
@@ -413,7 +416,7 @@ def raw(*chunks: bytes, then: str = "keep", at: str = "request", name: str = "ra
 
 
 def send_and_signal(data: bytes) -> tuple[Step, threading.Event]:
-    """Send these bytes and keep the connection; the event is set when all of them have left."""
+    """Send these bytes and keep the connection. The event is set when all of them have been sent."""
     done = threading.Event()
 
     def act(connection: Connection) -> None:
@@ -424,14 +427,13 @@ def send_and_signal(data: bytes) -> tuple[Step, threading.Event]:
 
 
 def respond(status: int = 200, body: Any = b"{}", **of: Any) -> Step:
-    """Answer, as `wire` says."""
-    return raw(
-        b"".join(response_bytes(status, body, **of)), then="close" if of.get("close") else "keep", name="respond"
-    )
+    """Respond. The arguments are those of `response_bytes`."""
+    data = b"".join(response_bytes(status, body, **of))
+    return raw(data, then="close" if of.get("close") else "keep", name="respond")
 
 
 def echo(transform: Callable[[Request], tuple[int, Pairs, Any]] | None = None) -> Step:
-    """Answer with the request's own body, or with the status, headers and body that `transform` makes of it."""
+    """Respond with the request's body, or with the status, headers and body that `transform` returns."""
 
     def act(connection: Connection) -> None:
         request = connection.request
@@ -443,40 +445,40 @@ def echo(transform: Callable[[Request], tuple[int, Pairs, Any]] | None = None) -
 
 
 def respond_early(status: int = 413, **of: Any) -> Step:
-    """Answer while the request's body is still unread, as a front end does that refuses it; nothing is executed."""
+    """Respond before the request's body is read, like a front end that rejects it. Nothing is executed."""
     return raw(b"".join(response_bytes(status, **of)), then="linger", at="head", name="respond_early")
 
 
 def silent() -> Step:
-    """Never answer."""
+    """Send no response."""
     return raw(then="hold", name="silent")
 
 
 def never_reads() -> Step:
-    """Read nothing until the server stops: a request of more than about 5 MB cannot be sent whole."""
+    """Read nothing until the server stops. A request of more than about 5 MB cannot be sent completely."""
     return Step("never_reads", lambda connection: connection.stopping.wait(), at="connection")
 
 
 def stall_head(**of: Any) -> Step:
-    """Half the head, then silence."""
+    """Send half of the head, then nothing."""
     head, _ = response_bytes(**of)
     return raw(head[: len(head) // 2], then="hold", name="stall_head")
 
 
 def stall_body(**of: Any) -> Step:
-    """The head and half the body, then silence."""
+    """Send the head and half of the body, then nothing."""
     return raw(_half(**of), then="hold", name="stall_body")
 
 
 def truncated(**of: Any) -> Step:
-    """The head and half the body, then the end of the connection."""
+    """Send the head and half of the body, then close the connection."""
     return raw(_half(**of), then="close", name="truncated")
 
 
 def drip(what: str, interval: float = 0.02, **of: Any) -> Step:
-    """A whole answer, of which the "head", the "body" or the one-byte "chunks" come a byte every `interval` seconds.
+    """Send a complete response whose "head", "body" or one-byte "chunks" are sent one byte every `interval` seconds.
 
-    Unless told otherwise it is so long that it takes more than 20 seconds.
+    By default it is so long that it takes more than 20 seconds.
     """
     filler: Pairs = {"head": {"x-filler": "x" * 1000}, "body": {}, "chunks": {}}[what]
     parts: dict[str, Any] = {"body": "x" * 1000, "headers": filler, "chunk_size": int(what == "chunks")}
@@ -494,12 +496,12 @@ def drip(what: str, interval: float = 0.02, **of: Any) -> Step:
 
 
 def reset_on_accept() -> Step:
-    """RST at once: a client may notice while it connects, sends or reads."""
+    """Reset immediately. A client may notice it when it connects, sends or reads."""
     return raw(then="reset", at="connection", name="reset_on_accept")
 
 
 def reset_before_read() -> Step:
-    """RST when the request begins to come: a client has connected, and sent all that the kernel took."""
+    """Reset when a request begins to arrive. The client has connected, and has sent what the kernel accepted."""
 
     def act(connection: Connection) -> None:
         connection.await_request()
@@ -509,76 +511,76 @@ def reset_before_read() -> Step:
 
 
 def reset_while_reading() -> Step:
-    """RST when the head is read and the body is not."""
+    """Reset when the head has been read, but not the body."""
     return raw(then="reset", at="head", name="reset_while_reading")
 
 
 def reset_after_read() -> Step:
-    """RST when the request was executed, instead of an answer."""
+    """Execute the request, and reset instead of responding."""
     return raw(then="reset", name="reset_after_read")
 
 
 def close_after_read() -> Step:
-    """FIN when the request was executed, instead of an answer."""
+    """Execute the request, and close the connection instead of responding."""
     return raw(then="close", name="close_after_read")
 
 
 def idle_close(**of: Any) -> Step:
-    """Answer as if the connection stayed, and close it."""
+    """Respond as if the connection stayed open, and then close it."""
     return raw(b"".join(response_bytes(**of)), then="close", name="idle_close")
 
 
 def black_hole_idle(**of: Any) -> Step:
-    """Answer, and let whatever comes later on that connection vanish: unread, unexecuted, unanswered."""
+    """Respond, and ignore everything that arrives later on this connection. It is not read or executed."""
     return raw(b"".join(response_bytes(**of)), then="hold", name="black_hole_idle")
 
 
 def bad_status_line(line: bytes = b"HTTP/one.one OK 200") -> Step:
-    """An answer that begins with this line."""
+    """Send a response that begins with this line."""
     return raw(line + b"\r\nContent-Length: 2\r\n\r\n{}", then="close", name="bad_status_line")
 
 
 def garbage_headers(lines: bytes = b"\x00\xff no colon here\r\n: no name\r\n\xfe\xfd: \x01") -> Step:
-    """A good status line, then these lines for headers."""
+    """Send a valid status line, and then these lines as headers."""
     return raw(b"HTTP/1.1 200 OK\r\n" + lines + b"\r\n\r\n{}", then="close", name="garbage_headers")
 
 
 def transfer_encoding(coding: str) -> Step:
-    """A chunked body under this `Transfer-Encoding`; then silence."""
+    """Send a chunked body with this `Transfer-Encoding`, then nothing."""
     head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n"
     return raw(head.encode() + b"2\r\n{}\r\n0\r\n\r\n", then="hold", name="transfer_encoding")
 
 
 def informational(*codes: int, **of: Any) -> Step:
-    """Interim answers, such as 100 and 103, before the real one."""
+    """Send interim responses, such as 100 and 103, before the response."""
     interim = [b"HTTP/1.1 %03d Interim\r\n\r\n" % code for code in codes]
     return raw(*interim, b"".join(response_bytes(**of)), name="informational")
 
 
 def wrong_length(by: int, **of: Any) -> Step:
-    """A Content-Length that is too long (and then the connection's end) or too short (and the connection stays)."""
+    """Send a `Content-Length` that is too large, and close, or one that is too small, and keep the connection."""
     head, body = response_bytes(**of)
     head = head.replace(b"Content-Length: %d" % len(body), b"Content-Length: %d" % (len(body) + by))
     return raw(head + body, then="close" if by > 0 else "keep", name="wrong_length")
 
 
 def gzip_response(status: int = 200, body: bytes = b"{}", **of: Any) -> Step:
-    """A compressed answer."""
+    """Send a compressed response."""
     return raw(b"".join(_zipped(gzip.compress(body), status, **of)), name="gzip_response")
 
 
 def broken_gzip(**of: Any) -> Step:
-    """An answer that says gzip, and is so only in its first bytes."""
+    """Send a response with `Content-Encoding: gzip` of which only the first bytes are gzip."""
     return raw(b"".join(_zipped(gzip.compress(b"{}")[:10] + b"\xff" * 20, **of)), name="broken_gzip")
 
 
 def gzip_bomb(size: int = 101 << 20, **of: Any) -> Step:
-    """A small gzip answer that inflates to `size` bytes of good JSON."""
+    """Send a small gzip response that expands to `size` bytes of valid JSON."""
     return raw(b"".join(_zipped(_bomb(size), **of)), name="gzip_bomb")
 
 
 def large(size: int, **of: Any) -> Step:
-    """An answer of `size` bytes: a JSON string."""
+    """Send a response of `size` bytes, which is a JSON string."""
     return raw(b"".join(response_bytes(body=b'"%b"' % (b"x" * (size - 2)), **of)), name="large")
 
 
@@ -601,7 +603,7 @@ def _bomb(size: int) -> bytes:
 
 @contextlib.contextmanager
 def refused_port() -> Iterator[int]:
-    """A port of 127.0.0.1 that refuses connections, and that nobody else can take meanwhile."""
+    """A port of 127.0.0.1 that refuses connections. No other program can use it during the test."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -609,9 +611,9 @@ def refused_port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def full_backlog() -> Iterator[int]:
-    """A port of 127.0.0.1 whose backlog is full, so that connecting to it only times out (Linux)."""
+    """A port of 127.0.0.1 whose backlog is full, so that connecting to it times out (Linux)."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as only:
-        # A backlog of 0 holds one connection. Readable says that it is there: from then on every SYN is dropped.
+        # A backlog of 0 holds one connection. When it is readable, the kernel drops all further SYNs.
         only.connect(listener.getsockname())
         select.select([listener], [], [])
         yield listener.getsockname()[1]

@@ -1,8 +1,7 @@
 """Forks a process while its threads make calls or open clients. Each child makes a call.
 
-This is a program, because a fork copies the whole process. `python -m support.forks call azure http://127.0.0.1:8080
-50` forks 50 times and prints the results as JSON. With `open` instead of `call`, each thread and child opens its own
-client.
+This is a program, because a fork copies the whole process. `python -m support.forks call azure URL 50` forks 50 times
+and prints the results as JSON. With `open` instead of `call`, each thread and child opens its own client.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Makes many concurrent calls to a server that fails at random, and compares the results with the server's counts.
 
-test_load.py runs it for a short time, and test/soak.py for a long time. The server is a process of its own, `python -m
-support.load 0.1`: otherwise both would share a lock, and the client's memory could not be measured.
+test_load.py runs it for a short time, and test/soak.py for a long time. `python -m support.load 0.1` is the server: in
+one process, both would share a lock, and the client's memory could not be measured.
 """
 
 from __future__ import annotations
@@ -186,8 +186,7 @@ def run(
     seconds: float = 60,
     progress: Callable[[int], Any] = lambda done: None,
 ) -> Load:
-    """Makes this many calls from several threads, or as many as possible in `seconds`. `progress` is called
-    regularly."""
+    """Makes this many calls from several threads, or as many as `seconds` allow, and calls `progress` regularly."""
     load, numbers, ends_at = Load(calls), itertools.count(), monotonic() + seconds
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The fault server must do what its steps say, count rightly, and leave nothing behind: other tests take its word."""
+"""The fault server does what its steps say, counts correctly and leaves nothing open. All other tests rely on it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.fault_server import FaultServer, Request, Step
 
 REQUEST = b"POST /api/f HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n"
 BODY = b'{"a":1}'
-SILENCE = 0.05  # seconds without a byte that count as silence
+SILENCE = 0.05  # seconds without a byte
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def connect(server: FaultServer) -> Iterator[socket.socket]:
 
 
 def listen(sock: socket.socket, size: int | None = None) -> tuple[bytes, str]:
-    """All that comes, and how it ends: "closed", "reset", or "silence", which may begin after `size` bytes."""
+    """Reads all bytes, and returns how they end: "closed", "reset", or "silence" after at least `size` bytes."""
     data = b""
     try:
         while True:
@@ -65,7 +65,7 @@ def http_client(server: FaultServer) -> Iterator[http.client.HTTPConnection]:
 
 
 def test_echo_is_the_default_and_requests_are_kept(server: FaultServer) -> None:
-    """Without a script the server answers with the request's body, on one connection, and keeps what it read."""
+    """Without a script, the server responds with the request's body, on one connection, and keeps the requests."""
     with http_client(server) as client:
         before = time.monotonic()
         assert [post(client), post(client, b"[]")] == [(200, BODY), (200, b"[]")]
@@ -83,8 +83,8 @@ def test_echo_is_the_default_and_requests_are_kept(server: FaultServer) -> None:
     assert (server.executions, server.connections) == (2, 1)
 
 
-def test_a_chunked_body_is_read_and_noted(server: FaultServer) -> None:
-    """A request in chunks, with a trailer, is put together, and the next one on the connection is read rightly."""
+def test_a_chunked_request_is_read(server: FaultServer) -> None:
+    """Its chunks are joined, and the next request on the connection is read correctly."""
     with connect(server) as sock:
         chunked = (
             b'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4;x=y\r\n":1}\r\n0\r\nX-T: 1\r\n\r\n'
@@ -95,16 +95,16 @@ def test_a_chunked_body_is_read_and_noted(server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"POST / HT", REQUEST[:-2], REQUEST, REQUEST + BODY[:-1]])
-def test_a_request_that_is_not_whole_is_no_execution(server: FaultServer, sent: bytes) -> None:
-    """A client that leaves half way through its request has executed nothing, and that is no error of the server."""
+def test_an_incomplete_request_is_not_executed(server: FaultServer, sent: bytes) -> None:
+    """The client disconnects during its request, which is not an error of the server."""
     with connect(server) as sock:
         sock.sendall(sent)
     server.wait_for(closed=1)
     assert (server.executions, len(server.requests), server.errors) == (0, 0, [])
 
 
-def test_the_request_is_counted_before_it_is_answered(server: FaultServer) -> None:
-    """When a client has an answer, or the lack of one, its execution is in the count already."""
+def test_a_request_is_counted_before_the_response(server: FaultServer) -> None:
+    """When a client gets its response or its error, the execution is already counted."""
     seen: list[int] = []
     server.script(Step("look", lambda connection: (seen.append(server.executions), connection.send(b"x"))))
     with connect(server) as sock:
@@ -114,8 +114,8 @@ def test_the_request_is_counted_before_it_is_answered(server: FaultServer) -> No
 
 
 @pytest.mark.parametrize("status", [200, 204, 299, 304, 413, 429, 503, 599])
-def test_an_answer_has_the_status_headers_and_body_asked_for(server: FaultServer, status: int) -> None:
-    """Any status, repeated headers and a JSON value go out as told."""
+def test_a_response_has_the_given_status_headers_and_body(server: FaultServer, status: int) -> None:
+    """The status may be any number, headers may be repeated, and the body may be a JSON value."""
     server.script(fault.respond(status, {"b": 2}, headers=[("Retry-After", "1"), ("Retry-After", "x")], close=True))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
@@ -125,17 +125,17 @@ def test_an_answer_has_the_status_headers_and_body_asked_for(server: FaultServer
     assert (head.count(b"Retry-After: "), body, end) == (2, b'{"b": 2}', "closed")
 
 
-def test_an_empty_204_declares_no_length(server: FaultServer) -> None:
-    """204 without a body is sent as real servers send it."""
+def test_an_empty_204_has_no_content_length(server: FaultServer) -> None:
+    """Real servers send it in this form."""
     server.script(fault.respond(204, b"", content_type=""))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
-        answer = b"HTTP/1.1 204 No Content\r\n\r\n"
-        assert listen(sock, len(answer)) == (answer, "silence")
+        response = b"HTTP/1.1 204 No Content\r\n\r\n"
+        assert listen(sock, len(response)) == (response, "silence")
 
 
-def test_echo_transforms(server: FaultServer) -> None:
-    """A callable makes the answer of the request."""
+def test_echo_can_transform_the_request(server: FaultServer) -> None:
+    """A callable makes the response from the request."""
     server.default = fault.echo(lambda request: (201, {"x-path": request.path}, [request.json()["a"]]))
     with http_client(server) as client:
         assert post(client) == (201, b"[1]")
@@ -189,10 +189,10 @@ GOOD = OK + b"Content-Length: 2\r\n\r\n{}"
     ],
     ids=lambda value: value.name if isinstance(value, Step) else "",
 )
-def test_each_step_sends_ends_and_counts_as_it_says(
+def test_each_step_sends_ends_and_counts_correctly(
     server: FaultServer, step: Step, data: bytes, end: str, executed: int
 ) -> None:
-    """To the byte: what comes, how the connection ends, and whether the request was executed."""
+    """The bytes, the end of the connection and the number of executions are exact."""
     server.script(step)
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
@@ -200,8 +200,8 @@ def test_each_step_sends_ends_and_counts_as_it_says(
     assert (server.executions, server.steps) == (executed, {step.name: 1})
 
 
-def test_a_reset_on_accept_meets_the_client_anywhere(server: FaultServer) -> None:
-    """While it connects, sends or reads; nothing is executed, and the next connection is served."""
+def test_a_reset_on_accept_executes_nothing(server: FaultServer) -> None:
+    """The client may notice it when it connects, sends or reads. The next connection works."""
     server.script(fault.reset_on_accept())
     with pytest.raises(ConnectionError), http_client(server) as client:
         post(client)
@@ -212,7 +212,7 @@ def test_a_reset_on_accept_meets_the_client_anywhere(server: FaultServer) -> Non
 
 
 def test_a_reset_before_read_waits_for_the_request(server: FaultServer) -> None:
-    """The client always connects and sends first, so what it sees is always a lost answer."""
+    """The client can always connect and send, so it always loses the response."""
     server.script(fault.reset_before_read())
     with connect(server) as sock:
         server.wait_for(steps=1)
@@ -222,8 +222,8 @@ def test_a_reset_before_read_waits_for_the_request(server: FaultServer) -> None:
 
 
 @pytest.mark.parametrize("tls", [None, "good"])
-def test_clients_that_reset_at_once_are_no_error(tls: str | None) -> None:
-    """A client that goes as soon as it has come, even before its TLS, disturbs nothing."""
+def test_clients_that_reset_immediately_are_not_an_error(tls: str | None) -> None:
+    """A client may disconnect before the TLS handshake."""
     with FaultServer(tls) as server:
         for _ in range(50):
             with connect(server) as sock:
@@ -232,8 +232,8 @@ def test_clients_that_reset_at_once_are_no_error(tls: str | None) -> None:
         assert (server.executions, server.errors) == (0, [])
 
 
-def test_a_client_may_read_an_early_answer_before_it_has_sent_all(server: FaultServer) -> None:
-    """A refusal sent before the body is read reaches the client, is no execution, and ends the connection."""
+def test_an_early_response_arrives_before_the_request_is_complete(server: FaultServer) -> None:
+    """Nothing is executed, and the connection ends."""
     server.script(fault.respond_early(413))
     with connect(server) as sock:
         sock.sendall(REQUEST)
@@ -244,8 +244,8 @@ def test_a_client_may_read_an_early_answer_before_it_has_sent_all(server: FaultS
 
 
 @pytest.mark.parametrize(("what", "start"), [("head", 0), ("body", 73), ("chunks", 79)])
-def test_a_drip_begins_where_it_says(server: FaultServer, what: str, start: int) -> None:
-    """All before the dripping part comes at once, then a single byte, and the next not before its time."""
+def test_a_drip_begins_at_the_given_part(server: FaultServer, what: str, start: int) -> None:
+    """All bytes before it come together with one byte of it. The next byte comes after the interval."""
     server.script(fault.drip(what, 60))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
@@ -254,15 +254,15 @@ def test_a_drip_begins_where_it_says(server: FaultServer, what: str, start: int)
     assert data[:start].endswith(b"\r\n\r\n") or start == 0
 
 
-def test_a_drip_is_a_whole_answer_in_the_end(server: FaultServer) -> None:
-    """A client that is patient enough gets the answer, and the connection goes on."""
+def test_a_drip_is_a_complete_response(server: FaultServer) -> None:
+    """A client that waits long enough gets it, and the connection stays open."""
     server.script(*(fault.drip(what, 0.0001, body=b"[1]", headers={}) for what in ("head", "body", "chunks")))
     with http_client(server) as client:
         assert [post(client) for _ in range(4)] == [(200, b"[1]")] * 3 + [(200, BODY)]
 
 
-def test_gzip_answers(server: FaultServer) -> None:
-    """A good one unpacks to its body, a broken one does not."""
+def test_gzip_responses(server: FaultServer) -> None:
+    """The valid one can be decompressed, and the broken one cannot."""
     server.script(fault.gzip_response(500, b"[1]"), fault.broken_gzip())
     with http_client(server) as client:
         status, packed = post(client)
@@ -271,8 +271,8 @@ def test_gzip_answers(server: FaultServer) -> None:
             gzip.decompress(post(client)[1])
 
 
-def test_a_bomb_is_small_and_inflates_to_its_size(server: FaultServer) -> None:
-    """Under a megabyte on the wire, more than 100 MiB unpacked, and good JSON at that."""
+def test_a_gzip_bomb_is_small_and_expands_to_its_size(server: FaultServer) -> None:
+    """It sends less than 1 MiB, and expands to more than 100 MiB of valid JSON."""
     server.script(fault.gzip_bomb(), fault.gzip_bomb(3_000_001))
     with http_client(server) as client:
         _, packed = post(client)
@@ -284,16 +284,16 @@ def test_a_bomb_is_small_and_inflates_to_its_size(server: FaultServer) -> None:
         assert len(gzip.decompress(post(client)[1])) == 3_000_001
 
 
-def test_a_big_answer_is_of_the_size_asked_for(server: FaultServer) -> None:
-    """To the byte, and JSON."""
+def test_a_large_response_has_the_given_size(server: FaultServer) -> None:
+    """The size is exact, and the body is JSON."""
     server.script(fault.large(5_000_000))
     with http_client(server) as client:
         _, body = post(client)
     assert (len(body), body[:2], body[-2:]) == (5_000_000, b'"x', b'x"')
 
 
-def test_what_comes_after_a_black_hole_is_not_executed(server: FaultServer) -> None:
-    """The connection that answered once swallows the second request, and a new connection takes the next step."""
+def test_a_request_after_a_black_hole_is_not_executed(server: FaultServer) -> None:
+    """There is no second response on that connection. A new connection takes the next step."""
     server.script(fault.black_hole_idle(), fault.respond(201))
     with http_client(server) as client:
         assert post(client)[0] == 200
@@ -306,8 +306,8 @@ def test_what_comes_after_a_black_hole_is_not_executed(server: FaultServer) -> N
     assert [request.connection for request in server.requests] == [1, 2]
 
 
-def test_a_large_request_to_who_never_reads_cannot_be_sent(server: FaultServer) -> None:
-    """More than the kernel's buffers hold stays with the client."""
+def test_a_large_request_to_a_server_that_never_reads_cannot_be_sent(server: FaultServer) -> None:
+    """The kernel's buffers cannot hold it."""
     server.script(fault.never_reads())
     with connect(server) as sock:
         server.wait_for(connections=1)
@@ -318,7 +318,7 @@ def test_a_large_request_to_who_never_reads_cannot_be_sent(server: FaultServer) 
 
 
 def test_steps_are_taken_in_order_across_connections(server: FaultServer) -> None:
-    """One for each request or connection, then the default."""
+    """Each request or connection takes one step, and after the script the default."""
     server.script(fault.respond(201, close=True), fault.reset_before_read(), fault.respond(202))
     with http_client(server) as client:
         assert post(client)[0] == 201
@@ -330,8 +330,8 @@ def test_steps_are_taken_in_order_across_connections(server: FaultServer) -> Non
     assert server.steps == {"respond": 2, "reset_before_read": 1, "echo": 1}
 
 
-def test_a_connection_step_acts_on_a_kept_alive_connection_too(server: FaultServer) -> None:
-    """The request that meets it is read no further than its head."""
+def test_a_connection_step_acts_also_on_a_kept_alive_connection(server: FaultServer) -> None:
+    """The server reads only the head of the request."""
     server.script(fault.respond(), fault.reset_before_read())
     with http_client(server) as client:
         assert post(client)[0] == 200
@@ -340,8 +340,8 @@ def test_a_connection_step_acts_on_a_kept_alive_connection_too(server: FaultServ
     assert (server.connections, server.executions) == (1, 1)
 
 
-def test_the_default_may_choose_by_request(server: FaultServer) -> None:
-    """A callable is asked once a request, when its head is known."""
+def test_the_default_may_depend_on_the_request(server: FaultServer) -> None:
+    """A callable chooses the step when the head has been read."""
 
     def choose(request: Request) -> Step:
         return fault.respond(404) if request.path == "/none" else fault.echo()
@@ -354,8 +354,8 @@ def test_the_default_may_choose_by_request(server: FaultServer) -> None:
     assert server.executions == 2
 
 
-def test_only_the_latest_requests_are_kept_when_told_so() -> None:
-    """A long run counts all and keeps few."""
+def test_keep_limits_the_requests_that_are_kept() -> None:
+    """All requests are still counted."""
     with FaultServer(keep=2) as server:
         with http_client(server) as client:
             for number in range(5):
@@ -363,8 +363,8 @@ def test_only_the_latest_requests_are_kept_when_told_so() -> None:
         assert (server.executions, [request.body for request in server.requests]) == (5, [b"3", b"4"])
 
 
-def test_many_clients_at_once_are_counted_rightly(server: FaultServer) -> None:
-    """Every answer belongs to its question, and nothing is lost from the counts."""
+def test_many_concurrent_clients_are_counted_correctly(server: FaultServer) -> None:
+    """Each response belongs to its request, and no request is missing in the counts."""
 
     def run(worker: int) -> bool:
         with http_client(server) as client:
@@ -388,8 +388,8 @@ def test_many_clients_at_once_are_counted_rightly(server: FaultServer) -> None:
         ("drip", TimeoutError, None),
     ],
 )
-def test_tls_fails_as_asked_and_takes_no_step(tls: str, error: type[Exception], message: str | None) -> None:
-    """The client cannot finish its handshake, for the reason asked for, and the script is as it was."""
+def test_a_tls_fault_fails_the_handshake_without_a_step(tls: str, error: type[Exception], message: str | None) -> None:
+    """The client gets the error of that fault, and the script is unchanged."""
     with FaultServer(tls) as server:
         server.script(fault.reset_before_read())
         context = ssl.create_default_context(cafile=server.ca_bundle)
@@ -401,8 +401,8 @@ def test_tls_fails_as_asked_and_takes_no_step(tls: str, error: type[Exception], 
         assert (server.executions, server.steps) == (0, {})
 
 
-def test_a_tls_drip_does_send_bytes() -> None:
-    """The dripping handshake begins as a real one does."""
+def test_a_tls_drip_sends_bytes() -> None:
+    """They are the beginning of a real handshake."""
     with FaultServer("drip") as server, connect(server) as sock:
         outgoing = ssl.MemoryBIO()
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="x")
@@ -411,12 +411,12 @@ def test_a_tls_drip_does_send_bytes() -> None:
         sock.sendall(outgoing.read())
         data = sock.recv(1) + sock.recv(65536)
     assert data.startswith(b"\x16\x03")
-    assert len(data) < 100  # a byte each 20 ms, and the machine may be slow; the whole would be more than 1000
+    assert len(data) < 100  # one byte every 20 ms; the complete handshake has more than 1000 bytes
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_good_tls_serves_steps_as_plain_http_does(host: str) -> None:
-    """A client that trusts `ca_bundle` is answered, also after a fault."""
+def test_the_steps_work_over_tls(host: str) -> None:
+    """A client that trusts `ca_bundle` gets its responses, also after a fault."""
     with FaultServer("good") as server:
         assert server.url == f"https://127.0.0.1:{server.port}"
         server.script(fault.reset_after_read())
@@ -431,41 +431,41 @@ def test_good_tls_serves_steps_as_plain_http_does(host: str) -> None:
     assert not os.path.exists(server.ca_bundle)
 
 
-def test_an_unknown_kind_of_tls_is_refused() -> None:
-    """A typing error in a test is told at once."""
+def test_an_unknown_kind_of_tls_is_rejected() -> None:
+    """A spelling mistake in a test raises an error immediately."""
     with pytest.raises(ValueError, match="godo"):
         FaultServer("godo")
 
 
-def test_a_refused_port_refuses() -> None:
-    """Nothing listens there."""
+def test_a_refused_port_refuses_connections() -> None:
+    """No server listens there."""
     with fault.refused_port() as port, pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), 5)
 
 
-def test_a_full_backlog_lets_nobody_in() -> None:
-    """Each of several connects ends by its own timeout."""
+def test_connecting_to_a_full_backlog_times_out() -> None:
+    """Each of several connections ends at its own timeout."""
     with fault.full_backlog() as port:
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 socket.create_connection(("127.0.0.1", port), 0.05)
 
 
-def test_the_name_is_not_found() -> None:
-    """The name that never resolves does not."""
+def test_the_name_that_does_not_exist_is_not_found() -> None:
+    """The resolver raises an error."""
     with pytest.raises(socket.gaierror):
         socket.getaddrinfo(fault.NAME_NOT_FOUND, 443)
 
 
-def test_waiting_in_vain_tells_the_counts(server: FaultServer) -> None:
-    """What was awaited and did not come is told as an error."""
+def test_wait_for_raises_an_error_with_the_counts_at_its_timeout(server: FaultServer) -> None:
+    """The error has the current counts."""
     with pytest.raises(TimeoutError, match=r"'executions': 0, 'steps': 0. after 0.01 s"):
         server.wait_for(executions=1, steps=0, timeout=0.01)
 
 
 @pytest.mark.timing
-def test_the_end_wakes_everything_and_leaves_nothing() -> None:
-    """With a client in each kind of silence the server ends at once and leaves no thread or descriptor."""
+def test_stopping_ends_all_threads_and_closes_all_sockets() -> None:
+    """It takes less than a second, even if clients wait in each kind of silence."""
     hanging = [
         fault.silent(), fault.stall_head(), fault.stall_body(), fault.drip("head", 60), fault.drip("body", 60),
         fault.never_reads(), fault.black_hole_idle(), fault.respond(), fault.respond_early(), fault.large(30_000_000),
@@ -484,16 +484,16 @@ def test_the_end_wakes_everything_and_leaves_nothing() -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
-def test_stopping_twice_is_fine(server: FaultServer) -> None:
-    """A test may end the server itself, to see what its client does then."""
+def test_the_server_can_be_stopped_twice(server: FaultServer) -> None:
+    """A test may stop the server to see what its client does."""
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port), 30)
 
 
 @pytest.mark.parametrize("sent", [REQUEST + BODY, b"nonsense\r\n\r\n"])
-def test_a_failing_step_or_senseless_request_is_raised_at_the_end(sent: bytes) -> None:
-    """An error of the test's own is not taken for a fault."""
+def test_an_error_in_a_step_or_an_invalid_request_is_raised_at_the_end(sent: bytes) -> None:
+    """A mistake in a test does not look like a fault."""
     with pytest.raises(ExceptionGroup) as caught, FaultServer() as server:  # noqa: PT012 - the end raises
         server.script(fault.echo(lambda _: int("no")))  # type: ignore[arg-type,return-value]
         with connect(server) as sock:
@@ -502,15 +502,15 @@ def test_a_failing_step_or_senseless_request_is_raised_at_the_end(sent: bytes) -
     assert [type(error) for error in caught.value.exceptions] == [ValueError]
 
 
-def test_a_failing_test_is_not_hidden_by_a_failing_step() -> None:
-    """What the body of the context raised goes through."""
+def test_an_error_in_a_step_does_not_hide_an_error_of_the_test() -> None:
+    """The exception of the test is raised."""
     with pytest.raises(KeyError), FaultServer() as server:  # noqa: PT012 - the end must not raise
         server.errors.append(ValueError())
         raise KeyError
 
 
-def test_a_step_that_does_not_end_is_told() -> None:
-    """The end is bounded, and says so when a step outlives it."""
+def test_a_step_that_does_not_end_is_reported() -> None:
+    """Stopping takes a limited time, and raises an error if a step is still running."""
     release = threading.Event()
     server = FaultServer()
     server.script(Step("stubborn", lambda _: release.wait(5)))

@@ -1,7 +1,6 @@
 """Counts the Python functions that a call runs, the libraries that they belong to, and the changes between libraries.
 
-`PYTHONPATH=test python -m support.walk` prints the figures of docs/architecture.md. With `-v`, it prints each function,
-too.
+`PYTHONPATH=test python -m support.walk` prints the figures of docs/architecture.md. `-v` also prints each function.
 """
 
 from __future__ import annotations
