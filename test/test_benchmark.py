@@ -82,7 +82,7 @@ def test_the_committed_pages_are_those_of_the_committed_figures() -> None:
     }
     for name, text in generated.items():
         page = (_DOCS / name).read_text()
-        assert page == report.replaced(page, text)
+        assert page == report.replace_generated(page, text)
     assert (_DOCS / "performance.svg").read_text() == picture.for_users(figures)
     assert (_DOCS / "benchmark.svg").read_text() == picture.for_contributors(figures)
 

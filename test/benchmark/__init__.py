@@ -1,2 +1,2 @@
-"""What calls cost, against what users would have written themselves. `make bench` runs it; `docs/performance.md` says
-what is measured and why so."""
+"""Compares the cost of calls with that of other clients. `make bench` runs it, and `docs/performance.md` explains
+it."""

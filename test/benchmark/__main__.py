@@ -1,5 +1,4 @@
-"""Measures everything, writes `docs/performance.*` and `docs/benchmark.*`, and ends with the table of goals, whatever
-the figures are."""
+"""Measures everything, writes `docs/performance.*` and `docs/benchmark.*`, and prints the table of goals."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import picture, report
-from .calls import AT_ONCE, CELLS, SIZES, TASKS, Burst, Timed, Workers, count
+from .calls import BURST_CALLS, CELLS, SIZES, TASKS, Burst, Timed, Workers, count
 from .contestants import CONTESTANTS
 from .environments import Environment, make
 from .figures import Figures, Measured, as_json
@@ -22,35 +21,35 @@ from .starts import measure
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 _JSON = "performance.json"
-_LONGEST = 440  # seconds for everything
+_TIME_LIMIT = 440  # seconds
 
 
 def main() -> None:
-    """Takes under eight minutes, the environments included."""
+    """Runs the benchmark, which takes less than eight minutes, including the environments."""
     options = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    options.add_argument("--smoke", action="store_true", help="one round, only of small calls, and no instructions")
-    options.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="these contestants")
-    options.add_argument("--docs", type=Path, default=_DOCS, help="where performance.md and benchmark.md are")
-    options.add_argument("--pages", action="store_true", help=f"only write the pages anew, from {_JSON}")
+    options.add_argument("--smoke", action="store_true", help="one round of small calls, without instructions")
+    options.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="only these clients")
+    options.add_argument("--docs", type=Path, default=_DOCS, help="the folder of performance.md and benchmark.md")
+    options.add_argument("--pages", action="store_true", help=f"only write the pages, from {_JSON}")
     chosen = options.parse_args()
     if chosen.pages:
         write(json.loads((chosen.docs / _JSON).read_text()), chosen.docs)
         return
-    begun = time.perf_counter()
-    say("environments")
+    started = time.perf_counter()
+    show("environments")
     environments = make({CONTESTANTS[name].environment for name in chosen.only})
-    measured = run(chosen.only, environments, chosen.smoke, ends_at=begun + _LONGEST)
-    measured.about["seconds"] = time.perf_counter() - begun
+    measured = run(chosen.only, environments, chosen.smoke, ends_at=started + _TIME_LIMIT)
+    measured.about["seconds"] = time.perf_counter() - started
     figures = as_json(measured)
     (chosen.docs / _JSON).write_text(json.dumps(figures, indent=1) + "\n")
     write(figures, chosen.docs)
-    say(*(f"missing: {line}" for line in report.missing_lines(figures)))
-    say("", report.goal_table(figures, aligned=True))
+    show(*(f"missing: {line}" for line in report.missing_lines(figures)))
+    show("", report.goal_table(figures, aligned=True))
 
 
 def run(names: Collection[str], environments: Mapping[str, Environment], smoke: bool, ends_at: float) -> Measured:
-    """All measures, one after the other. The last takes what time is left."""
-    share, least, sizes = (0.0, 1, SIZES[:1]) if smoke else (1.0, 5, SIZES)
+    """All measurements, one after the other. The last one uses the remaining time."""
+    share, rounds, sizes = (0.0, 1, SIZES[:1]) if smoke else (1.0, 5, SIZES)
     server_core, client_core = cores()
     server = Process(sys.executable, "-m", "benchmark.server", str(server_core))
     try:
@@ -63,24 +62,25 @@ def run(names: Collection[str], environments: Mapping[str, Environment], smoke: 
                     if size not in sizes:
                         continue
                     for provider, seconds in (("Azure", azure_seconds), ("Lambda", lambda_seconds)):
-                        say(f"{provider}: {size} bytes, {threads} threads")
-                        cells[provider, size, threads] = workers.time(provider, size, threads, seconds * share, least)
+                        show(f"{provider}: {size} bytes, {threads} threads")
+                        cells[provider, size, threads] = workers.time(provider, size, threads, seconds * share, rounds)
                 tasks: dict[tuple[str, int], Timed] = {}
                 for number, seconds in TASKS:
                     for provider in ("Azure", "Lambda"):
-                        say(f"{provider}: {number} tasks")
-                        tasks[provider, number] = workers.time(provider, 100, number, seconds * share, least, True)
+                        show(f"{provider}: {number} tasks")
+                        tasks[provider, number] = workers.time(provider, 100, number, seconds * share, rounds, True)
                 for size in sizes:
                     for provider in ("Azure", "Lambda"):
                         peaks[provider, size] = workers.peak_memory(provider, size)
             finally:
                 workers.close()
-            bursts = at_once([name for name in workers.able if CONTESTANTS[name].is_awaited], environments, server_core)
-            say("imports and openings")
-            starts = measure(names, environments, (25 * share, 45 * share), least, 2 if smoke else 99)
-        able = workers.present("Azure", (100, 1)) + workers.present("Lambda", (100, 1))
-        say("instructions and allocations")
-        counts = count([] if smoke else able, environments, url, 100, ends_at - time.perf_counter())
+            async_names = [name for name in workers.names if CONTESTANTS[name].is_async]
+            bursts = measure_burst(async_names, environments, server_core)
+            show("imports and openings")
+            starts = measure(names, environments, (25 * share, 45 * share), rounds, 2 if smoke else 99)
+        names_to_count = workers.names_for("Azure", (100, 1)) + workers.names_for("Lambda", (100, 1))
+        show("instructions and allocations")
+        counts = count([] if smoke else names_to_count, environments, url, 100, ends_at - time.perf_counter())
     finally:
         server.close()
     about: dict[str, Any] = {
@@ -96,14 +96,14 @@ def run(names: Collection[str], environments: Mapping[str, Environment], smoke: 
     )
 
 
-def at_once(names: Collection[str], environments: Mapping[str, Environment], core: int) -> dict[str, Burst]:
-    """Many calls at once of each asynchronous contestant, to a function that takes 1 s."""
-    say(f"{AT_ONCE} calls at once")
+def measure_burst(names: Collection[str], environments: Mapping[str, Environment], core: int) -> dict[str, Burst]:
+    """Measures many concurrent calls of each asynchronous client, to a function that takes 1 s."""
+    show(f"{BURST_CALLS} concurrent calls")
     server = Process(sys.executable, "-m", "benchmark.server", str(core), "1")
     try:
         workers = Workers(names, environments, f"http://127.0.0.1:{server.read()}")
         try:
-            return workers.at_once()
+            return workers.burst()
         finally:
             workers.close()
     finally:
@@ -121,7 +121,7 @@ def _version(name: str) -> str:
 
 
 def write(figures: Figures, docs: Path) -> None:
-    """The pictures, and the generated parts of the two pages."""
+    """Writes the pictures, and the generated parts of the two pages."""
     (docs / "performance.svg").write_text(picture.for_users(figures))
     (docs / "benchmark.svg").write_text(picture.for_contributors(figures))
     generated = {
@@ -130,11 +130,11 @@ def write(figures: Figures, docs: Path) -> None:
     }
     for name, text in generated.items():
         page = docs / name
-        page.write_text(report.replaced(page.read_text(), text))
+        page.write_text(report.replace_generated(page.read_text(), text))
 
 
-def say(*lines: str) -> None:
-    """Prints."""
+def show(*lines: str) -> None:
+    """Prints lines."""
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What a call costs: time, by size and by threads; memory at its height; instructions and allocations."""
+"""Measures calls: their time, by size and by threads, their peak memory, and their instructions and allocations."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from .rounds import Samples, paired
 SIZES = (100, 10_000, 1_000_000)
 # Size in bytes, threads, and seconds to measure for each of Azure and Lambda.
 CELLS = ((100, 1, 25, 20), (10_000, 1, 10, 8), (1_000_000, 1, 16, 12), (100, 4, 10, 8), (100, 16, 16, 12))
-# Tasks of one event loop, and seconds to measure for each provider; all of 100 bytes.
+# Tasks of one event loop, and seconds to measure for each provider. All calls have 100 bytes.
 TASKS = ((1, 8), (64, 12))
-AT_ONCE = 1000  # calls
-_BLOCK = 0.03  # seconds that a sample is to take, so that starting and stopping the clock are nothing beside it
+BURST_CALLS = 1000
+_SAMPLE = 0.03  # seconds of a sample, which is long compared with starting and stopping the clock
 
 
 class Timed(NamedTuple):
-    """Seconds for one call: by the clock, and of the client process's CPU."""
+    """The time of one call, in seconds: wall time, and CPU time of the client's process."""
 
     wall: Samples
     cpu: Samples
 
 
 class Burst(NamedTuple):
-    """Of many calls at once, each to a function that takes 1 s."""
+    """The cost of many concurrent calls to a function that takes 1 s."""
 
     wall: float  # seconds
     cpu: float  # seconds
-    memory: float  # bytes, at their height
+    memory: float  # bytes, at its peak
 
 
 class Workers:
-    """The contestants' processes, all alive at once and one at work."""
+    """The processes of the clients. All of them exist at the same time, and one of them works."""
 
     def __init__(self, names: Collection[str], environments: Mapping[str, Environment], url: str) -> None:
-        self.missing: dict[str, str] = {}  # who could not be made to work, and why
+        self.missing: dict[str, str] = {}  # the clients that do not work, and the reasons
         self._processes: dict[str, Process] = {}
         for name in names:
             environment = environments[CONTESTANTS[name].environment]
@@ -62,54 +62,54 @@ class Workers:
                 self._processes[name] = process
 
     @property
-    def able(self) -> list[str]:
-        """Who works."""
+    def names(self) -> list[str]:
+        """The clients that work."""
         return list(self._processes)
 
     def close(self) -> None:
-        """Ends them all."""
+        """Ends all processes."""
         for process in self._processes.values():
             process.close()
 
-    def present(self, provider: str, cell: tuple[int, int], awaited: bool = False) -> list[str]:
-        """Who of a provider's contestants takes part in a cell, of threads or of tasks."""
+    def names_for(self, provider: str, cell: tuple[int, int], is_async: bool = False) -> list[str]:
+        """The clients of a provider that take part in a cell, of threads or of tasks."""
         return [
             name
             for name in self._processes
             if CONTESTANTS[name].provider == provider
-            and CONTESTANTS[name].is_awaited == awaited
+            and CONTESTANTS[name].is_async == is_async
             and cell in (CONTESTANTS[name].cells or (cell,))
         ]
 
-    def time(self, provider: str, size: int, threads: int, seconds: float, least: int, awaited: bool = False) -> Timed:
-        """Paired rounds of one cell, of threads or of tasks."""
+    def time(self, provider: str, size: int, threads: int, seconds: float, rounds: int, tasks: bool = False) -> Timed:
+        """The times of one cell, of threads or of tasks, in paired rounds."""
 
         def sampler(name: str) -> Callable[[], Sequence[float]]:
-            process, order = self._processes[name], {"measure": "time", "size": size, "threads": threads}
-            process.ask(**order, calls=1)
-            once = process.ask(**order, calls=3)[0] / 3
-            calls = max(1, round(_BLOCK * max(1, threads / 4) / once))
-            return lambda: [taken / calls / threads for taken in process.ask(**order, calls=calls)]
+            process, command = self._processes[name], {"measure": "time", "size": size, "threads": threads}
+            process.request(**command, calls=1)
+            once = process.request(**command, calls=3)[0] / 3
+            calls = max(1, round(_SAMPLE * max(1, threads / 4) / once))
+            return lambda: [taken / calls / threads for taken in process.request(**command, calls=calls)]
 
-        samplers = {name: sampler(name) for name in self.present(provider, (size, threads), awaited)}
-        wall, cpu = paired(samplers, seconds, least) or [{}, {}]
+        samplers = {name: sampler(name) for name in self.names_for(provider, (size, threads), tasks)}
+        wall, cpu = paired(samplers, seconds, rounds) or [{}, {}]
         return Timed(wall, cpu)
 
-    def at_once(self) -> dict[str, Burst]:
-        """What many calls at once took."""
+    def burst(self) -> dict[str, Burst]:
+        """The cost of many concurrent calls."""
         return {
-            name: Burst(*process.ask(measure="at once", size=100, calls=AT_ONCE))
+            name: Burst(*process.request(measure="burst", size=100, calls=BURST_CALLS))
             for name, process in self._processes.items()
         }
 
     def peak_memory(self, provider: str, size: int) -> dict[str, float]:
-        """Bytes that a call takes at its height."""
-        names = self.present(provider, (size, 1))
-        return {name: self._processes[name].ask(measure="peak", size=size) for name in names}
+        """The peak memory of a call, in bytes."""
+        names = self.names_for(provider, (size, 1))
+        return {name: self._processes[name].request(measure="peak", size=size) for name in names}
 
 
 class Count(NamedTuple):
-    """What the user's part of one call of 100 B does, as valgrind counts it."""
+    """The instructions and allocations of the client in one call of 100 B, as valgrind counts them."""
 
     instructions: Mapping[str, float]
     allocations: Mapping[str, float]
@@ -132,9 +132,9 @@ _TOOLS = {
 def count(
     names: Collection[str], environments: Mapping[str, Environment], url: str, calls: int, seconds: float
 ) -> Count:
-    """Instructions and allocations of a call, for as many contestants as there is time for.
+    """The instructions and allocations of a call, for as many clients as there is time for.
 
-    These hardly move with the machine's noise, so that it may be busy: they are counted two at a time.
+    Other work of the machine hardly changes these numbers, so two clients are counted at the same time.
     """
     found: dict[str, dict[str, float]] = {what: {} for what in _TOOLS}
     missing: dict[str, str] = {}
@@ -151,7 +151,7 @@ def count(
             return
         options, pattern = _TOOLS[what]
         with tempfile.TemporaryDirectory() as out:
-            # Python's own allocator asks for whole arenas: without it, valgrind sees each allocation.
+            # Python's own allocator allocates whole arenas. Without it, valgrind sees each allocation.
             variables = ("PYTHONHASHSEED=0", "PYTHONMALLOC=" + ("malloc" if what == "allocations" else "pymalloc"))
             command = ("env", *variables, valgrind, *(option.format(out=out) for option in options))
             python = environments[CONTESTANTS[name].environment].python

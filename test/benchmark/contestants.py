@@ -1,7 +1,7 @@
-"""Who is measured: each calls the function as its users would, and all send the same JSON and decode the answer.
+"""The clients that are measured. Each calls the function as users would, sends the same JSON and decodes the response.
 
-Imports the standard library alone until a contestant is opened: each runs in its own process, some in environments
-that lack what the others need.
+The module imports only the standard library. Each client imports its own libraries when it is opened, because each has
+its own process, some of them in environments that do not have the libraries of the others.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Params = Mapping[str, Any]
 
 
 def parameters(size: int) -> dict[str, Any]:
-    """Parameters of about `size` bytes of JSON: records, for a single long string would cost a serialiser nothing."""
+    """Parameters of about `size` bytes of JSON: records, because one long string is serialised too fast."""
     records = [
         {"id": f"{i:07}", "name": f"Dummy {i:07}", "price": i + 0.95, "tags": ["a", "b"], "active": True}
         for i in range(max(1, size // 97))
@@ -38,22 +38,22 @@ def parameters(size: int) -> dict[str, Any]:
 
 
 class Caller:
-    """Makes one contestant's calls, and times them."""
+    """Makes the calls of one client, and measures their time."""
 
     def __init__(self, call: Callable[[Params], Any]) -> None:
         self.call = call
         self._pools: dict[int, ThreadPoolExecutor] = {}
 
     def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
-        """Seconds that `calls` calls in each thread took, and seconds of this process's CPU time."""
+        """The seconds that `calls` calls in each thread take, and the seconds of CPU time of this process."""
         call = self.call
         if threads == 1:
-            begun, cpu = perf_counter(), process_time()
+            started, cpu = perf_counter(), process_time()
             for _ in range(calls):
                 call(params)
-            return perf_counter() - begun, process_time() - cpu
+            return perf_counter() - started, process_time() - cpu
         begin: list[float] = []
-        # The last thread to arrive takes the time: another might not run again before some have made their calls.
+        # The last thread at the barrier starts the clock. Another one might run only after some calls have been made.
         barrier = threading.Barrier(threads, lambda: begin.extend((perf_counter(), process_time())))
 
         def work() -> float:
@@ -63,20 +63,20 @@ class Caller:
                 call(params)
             return perf_counter()
 
-        # Kept, and with them the connections of those who keep one for each thread.
+        # The threads are kept, because some clients keep a connection for each thread.
         pool = self._pools.setdefault(threads, ThreadPoolExecutor(threads))
         ended = max(future.result() for future in [pool.submit(work) for _ in range(threads)])
         return ended - begin[0], process_time() - begin[1]
 
-    def at_once(self, params: Params, calls: int) -> tuple[float, float, float]:
-        """Seconds of so many calls at once, of CPU time, and the bytes by which the process grew at most."""
-        raise NotImplementedError("it has no tasks")
+    def burst(self, params: Params, calls: int) -> tuple[float, float, float]:
+        """The seconds of this many concurrent calls, their CPU time, and the growth of the process in bytes."""
+        raise NotImplementedError("this client is not asynchronous")
 
 
 # --- What a user might have written ---
 
 
-def _sent(params: Params) -> dict[str, Any]:
+def _body(params: Params) -> dict[str, Any]:
     return {**params, "cmd": "dummies.get", "trace_id": "trace-1"}
 
 
@@ -88,7 +88,7 @@ def _requests(url: str) -> Caller:
 
     session = requests.Session()
     session.headers["x-functions-key"] = AUTH_CODE
-    return Caller(lambda params: session.post(url + AZURE_PATH, json=_sent(params), timeout=TIMEOUT).json())
+    return Caller(lambda params: session.post(url + AZURE_PATH, json=_body(params), timeout=TIMEOUT).json())
 
 
 def _requests_dumps(url: str) -> Caller:
@@ -96,21 +96,21 @@ def _requests_dumps(url: str) -> Caller:
 
     session = requests.Session()
     session.headers.update(_HEADERS)
-    return Caller(lambda params: session.post(url + AZURE_PATH, json.dumps(_sent(params)), timeout=TIMEOUT).json())
+    return Caller(lambda params: session.post(url + AZURE_PATH, json.dumps(_body(params)), timeout=TIMEOUT).json())
 
 
 def _httpx(url: str) -> Caller:
     import httpx
 
     client = httpx.Client(headers={"x-functions-key": AUTH_CODE}, timeout=TIMEOUT)
-    return Caller(lambda params: client.post(url + AZURE_PATH, json=_sent(params)).json())
+    return Caller(lambda params: client.post(url + AZURE_PATH, json=_body(params)).json())
 
 
 def _urllib3(url: str) -> Caller:
     import urllib3
 
     pool = urllib3.connection_from_url(url, maxsize=16, timeout=TIMEOUT, headers=_HEADERS)
-    return Caller(lambda params: json.loads(pool.urlopen("POST", AZURE_PATH, json.dumps(_sent(params)).encode()).data))
+    return Caller(lambda params: json.loads(pool.urlopen("POST", AZURE_PATH, json.dumps(_body(params)).encode()).data))
 
 
 def _http_client(url: str) -> Caller:
@@ -123,14 +123,14 @@ def _http_client(url: str) -> Caller:
             connection = local.connection
         except AttributeError:
             connection = local.connection = HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT)
-        connection.request("POST", AZURE_PATH, json.dumps(_sent(params)).encode(), _HEADERS)
+        connection.request("POST", AZURE_PATH, json.dumps(_body(params)).encode(), _HEADERS)
         return json.loads(connection.getresponse().read())
 
     return Caller(call)
 
 
 def _raw_socket(url: str) -> Caller:
-    """The floor: JSON and two system calls."""
+    """The lower bound: JSON and two system calls."""
     address = urlsplit(url)
     head = f"POST {AZURE_PATH} HTTP/1.1\r\nHost: {address.netloc}\r\nx-functions-key: {AUTH_CODE}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: "
@@ -142,12 +142,12 @@ def _raw_socket(url: str) -> Caller:
         except AttributeError:
             sock = local.sock = socket.create_connection((address.hostname, address.port), TIMEOUT)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        body = json.dumps(_sent(params))
+        body = json.dumps(_body(params))
         sock.sendall(f"{head}{len(body)}\r\n\r\n{body}".encode())
-        answer = b""
+        response = b""
         while True:
-            answer += sock.recv(65536)
-            fields, _, body = answer.partition(b"\r\n\r\n")
+            response += sock.recv(65536)
+            fields, _, body = response.partition(b"\r\n\r\n")
             if int(fields[fields.rfind(b" ") :]) == len(body):  # the server's last header is the length
                 return json.loads(body)
 
@@ -163,7 +163,7 @@ def _boto3(url: str) -> Caller:
     client = boto3.client("lambda", endpoint_url=url, **_AWS_KEYS)
 
     def call(params: Params) -> Any:
-        return json.loads(client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))["Payload"].read())
+        return json.loads(client.invoke(FunctionName=ARN, Payload=json.dumps(_body(params)))["Payload"].read())
 
     return Caller(call)
 
@@ -178,7 +178,7 @@ def _signed_urllib3(url: str) -> Caller:
     pool = urllib3.connection_from_url(url, maxsize=16, timeout=TIMEOUT)
 
     def call(params: Params) -> Any:
-        body = json.dumps(_sent(params)).encode()
+        body = json.dumps(_body(params)).encode()
         request = AWSRequest("POST", url + LAMBDA_PATH, {"Content-Type": "application/json"}, body)
         signer.add_auth(request)
         return json.loads(pool.urlopen("POST", LAMBDA_PATH, body, dict(request.headers.items())).data)
@@ -187,41 +187,41 @@ def _signed_urllib3(url: str) -> Caller:
 
 
 class Tasks(Caller):
-    """Makes the calls of a contestant in tasks of one loop, in place of threads."""
+    """Makes the calls of an asynchronous client in tasks of one loop instead of threads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, call: Callable[[Params], Coroutine[Any, Any, Any]]) -> None:
         super().__init__(lambda params: loop.run_until_complete(call(params)))
-        self._loop, self._awaited = loop, call
+        self._loop, self._coroutine = loop, call
 
     def timed(self, params: Params, calls: int, threads: int) -> tuple[float, float]:
         async def work(calls: int) -> None:
             for _ in range(calls):
-                await self._awaited(params)
+                await self._coroutine(params)
 
-        async def all_of_them() -> tuple[float, float]:
+        async def measure() -> tuple[float, float]:
             await asyncio.gather(*(work(1) for _ in range(threads)))  # connects
-            begun, cpu = perf_counter(), process_time()
+            started, cpu = perf_counter(), process_time()
             await asyncio.gather(*(work(calls) for _ in range(threads)))
-            return perf_counter() - begun, process_time() - cpu
+            return perf_counter() - started, process_time() - cpu
 
-        return self._loop.run_until_complete(all_of_them())
+        return self._loop.run_until_complete(measure())
 
-    def at_once(self, params: Params, calls: int) -> tuple[float, float, float]:
-        async def all_of_them() -> tuple[float, float, float]:
-            await self._awaited(params)
-            before, largest, begun, cpu = _memory(), 0, perf_counter(), process_time()
-            done = asyncio.gather(*(self._awaited(params) for _ in range(calls)))
+    def burst(self, params: Params, calls: int) -> tuple[float, float, float]:
+        async def measure() -> tuple[float, float, float]:
+            await self._coroutine(params)
+            before, largest, started, cpu = _memory(), 0, perf_counter(), process_time()
+            done = asyncio.gather(*(self._coroutine(params) for _ in range(calls)))
             while not done.done():
                 await asyncio.sleep(0.05)
                 largest = max(largest, _memory())
             done.result()
-            return perf_counter() - begun, process_time() - cpu, max(0, largest - before)
+            return perf_counter() - started, process_time() - cpu, max(0, largest - before)
 
-        return self._loop.run_until_complete(all_of_them())
+        return self._loop.run_until_complete(measure())
 
 
 def _memory() -> int:
-    """Bytes that this process has in memory."""
+    """The memory of this process, in bytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
@@ -237,7 +237,7 @@ def _aiobotocore(url: str) -> Caller:
     )
 
     async def call(params: Params) -> Any:
-        response = await client.invoke(FunctionName=ARN, Payload=json.dumps(_sent(params)))
+        response = await client.invoke(FunctionName=ARN, Payload=json.dumps(_body(params)))
         async with response["Payload"] as stream:
             return json.loads(await stream.read())
 
@@ -255,7 +255,7 @@ def _aiohttp(url: str) -> Caller:
     session = loop.run_until_complete(opened())
 
     async def call(params: Params) -> Any:
-        async with session.post(url + AZURE_PATH, data=json.dumps(_sent(params)).encode()) as response:
+        async with session.post(url + AZURE_PATH, data=json.dumps(_body(params)).encode()) as response:
             return await response.json()
 
     return Tasks(loop, call)
@@ -268,16 +268,16 @@ def _httpx_async(url: str) -> Caller:
     client = httpx.AsyncClient(headers={"x-functions-key": AUTH_CODE}, timeout=TIMEOUT, limits=limits)
 
     async def call(params: Params) -> Any:
-        return (await client.post(url + AZURE_PATH, json=_sent(params))).json()
+        return (await client.post(url + AZURE_PATH, json=_body(params))).json()
 
     return Tasks(asyncio.new_event_loop(), call)
 
 
-# --- The clients of pip-services: this library's, and the published ones ---
+# --- Clients of pip-services: those of this library, and the published ones ---
 
 
 def _component(client: Any, url: str, observed: bool) -> Caller:
-    """`_call`, or `call_command` with a logger and counters referenced that keep what they get to themselves."""
+    """Calls `_call`, or, if `observed`, `call_command` with a logger and counters that write nothing."""
     from pip_services4_components.config import ConfigParams
     from pip_services4_components.context import Context
 
@@ -297,7 +297,7 @@ def _component(client: Any, url: str, observed: bool) -> Caller:
     return Caller(lambda params: client._call("dummies.get", context, params))
 
 
-def _component_awaited(client: Any, url: str) -> Caller:
+def _async_component(client: Any, url: str) -> Caller:
     call = _component(client, url, observed=False).call
     return Tasks(asyncio.new_event_loop(), call)
 
@@ -344,13 +344,13 @@ def _this_lambda(url: str) -> Caller:
 def _this_azure_async(url: str) -> Caller:
     from pip_services4_serverless.clients import AsyncCommandableAzureFunctionClient
 
-    return _component_awaited(AsyncCommandableAzureFunctionClient("dummies"), url + AZURE_PATH)
+    return _async_component(AsyncCommandableAzureFunctionClient("dummies"), url + AZURE_PATH)
 
 
 def _this_lambda_async(url: str) -> Caller:
     from pip_services4_serverless.clients import AsyncCommandableLambdaClient
 
-    return _component_awaited(AsyncCommandableLambdaClient("dummies"), url)
+    return _async_component(AsyncCommandableLambdaClient("dummies"), url)
 
 
 def _published_azure(url: str) -> Caller:
@@ -366,7 +366,7 @@ def _published_azure_observed(url: str) -> Caller:
 
 
 def _published_lambda(url: str) -> Caller:
-    """It knows no endpoint but boto3's own setting."""
+    """This client has no option for its endpoint, so boto3's own variable sets it."""
     from pip_services4_aws.clients import CommandableLambdaClient
 
     os.environ["AWS_ENDPOINT_URL_LAMBDA"] = url
@@ -374,14 +374,14 @@ def _published_lambda(url: str) -> Caller:
 
 
 class Contestant(NamedTuple):
-    """One that is measured. `cells` are the sizes (bytes) and threads that it takes part in; none are all."""
+    """One client. `cells` are the sizes (bytes) and threads that it is measured with. An empty tuple means all."""
 
     provider: str
     title: str
     environment: str
     open: Callable[[str], Caller]
     cells: tuple[tuple[int, int], ...] = ()
-    is_awaited: bool = False  # it takes part in the measures of tasks, and in no other
+    is_async: bool = False  # it is measured only with tasks
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
@@ -401,13 +401,13 @@ CONTESTANTS: Mapping[str, Contestant] = {
     "urllib3": Contestant("Azure", "urllib3's pool", "own", _urllib3),
     "http.client": Contestant("Azure", "http.client", "own", _http_client),
     "socket": Contestant("Azure", "raw socket", "own", _raw_socket),
-    "azure-this-async": Contestant("Azure", "this asynchronous client", "own", _this_azure_async, is_awaited=True),
-    "aiohttp": Contestant("Azure", "aiohttp (tasks)", "aiohttp", _aiohttp, is_awaited=True),
-    "httpx-async": Contestant("Azure", "httpx.AsyncClient.post (tasks)", "own", _httpx_async, is_awaited=True),
+    "azure-this-async": Contestant("Azure", "this asynchronous client", "own", _this_azure_async, is_async=True),
+    "aiohttp": Contestant("Azure", "aiohttp (tasks)", "aiohttp", _aiohttp, is_async=True),
+    "httpx-async": Contestant("Azure", "httpx.AsyncClient.post (tasks)", "own", _httpx_async, is_async=True),
     "lambda-this": Contestant("Lambda", "this client", "own", _this_lambda),
     "lambda-published": Contestant("Lambda", "pip-services4-aws 0.0.1", "aws", _published_lambda),
     "boto3": Contestant("Lambda", "boto3 invoke", "own", _boto3),
-    "lambda-this-async": Contestant("Lambda", "this asynchronous client", "own", _this_lambda_async, is_awaited=True),
-    "aiobotocore": Contestant("Lambda", "aiobotocore (tasks)", "aiobotocore", _aiobotocore, is_awaited=True),
+    "lambda-this-async": Contestant("Lambda", "this asynchronous client", "own", _this_lambda_async, is_async=True),
+    "aiobotocore": Contestant("Lambda", "aiobotocore (tasks)", "aiobotocore", _aiobotocore, is_async=True),
     "signed-urllib3": Contestant("Lambda", "urllib3's pool, signed by botocore", "own", _signed_urllib3),
 }

@@ -1,4 +1,4 @@
-"""The virtual environments of the contestants that cannot live with the others, made once beside the project's own."""
+"""Virtual environments for clients that cannot be installed with the others. They are made once, in the project's."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 _PROJECT = Path(__file__).resolve().parents[2]
-_PATIENCE = 150  # seconds for one pip or venv
+_TIMEOUT = 150  # seconds for one run of pip or venv
 
 
 class Environment(NamedTuple):
-    """Where a contestant runs, or why it cannot."""
+    """The environment of a client, or the reason why there is none."""
 
     python: str
     packages: tuple[str, ...]  # the folders that its packages are imported from
@@ -24,10 +24,10 @@ class Environment(NamedTuple):
 
 
 def requirements() -> dict[str, Sequence[str]]:
-    """What each environment gets: the published clients with the HTTP libraries that all others are measured with."""
+    """The packages of each environment. Published clients get the HTTP libraries that all others are measured with."""
     requests, urllib3, boto3 = (f"{name}=={version(name)}" for name in ("requests", "urllib3", "boto3"))
     return {
-        # A clean install of it lacks requests.
+        # Its own dependencies do not include requests.
         "azure": ("pip-services4-azure==0.0.1", requests, urllib3),
         "aws": ("pip-services4-aws==0.0.1", boto3, urllib3),
         "aiobotocore": ("aiobotocore",),
@@ -36,7 +36,7 @@ def requirements() -> dict[str, Sequence[str]]:
 
 
 def make(names: Collection[str]) -> Mapping[str, Environment]:
-    """These environments by name; `own` is the one that this runs in."""
+    """The environments with these names. `own` is the environment of this process."""
     wanted = {name: needs for name, needs in requirements().items() if name in names}
     with ThreadPoolExecutor() as pool:
         made = pool.map(_make, wanted, wanted.values())
@@ -58,11 +58,11 @@ def _make(name: str, needs: Sequence[str]) -> Environment:
     pip = (python, "-m", "pip", "install", "--quiet", "--retries", "1", "--timeout", "30", *needs)
     try:
         for command in (sys.executable, "-m", "venv", "--clear", str(folder)), pip:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_PATIENCE)
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_TIMEOUT)
     except subprocess.CalledProcessError as err:
         lines = [line for line in err.stderr.splitlines() if "ERROR" in line] or [f"exit status {err.returncode}"]
         return made._replace(missing=f"its environment could not be made: {lines[0]}")
     except subprocess.TimeoutExpired:
-        return made._replace(missing=f"its environment could not be made in {_PATIENCE} s")
+        return made._replace(missing=f"its environment could not be made in {_TIMEOUT} s")
     stamp.write_text(wanted)
     return made

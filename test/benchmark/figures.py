@@ -1,4 +1,4 @@
-"""What was measured: the goals, and all figures as the JSON that the pages are written from."""
+"""The goals, and all figures as the JSON from which the pages are written."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .starts import Starts
 # What `as_json` returns and docs/performance.json holds: medians and quartiles in seconds and bytes, and ratios.
 Figures = Mapping[str, Any]
 
-# What a ratio is taken against, unless a page says otherwise.
+# The client that ratios compare with, unless a page names another one.
 BASES = {"Azure": "requests", "Lambda": "boto3"}
 OPENING_BASES = {"lambda-this": "boto3", "lambda-published": "boto3", "boto3": "boto3"}  # others: requests
 
 
 class Measured(NamedTuple):
-    """Everything that a run found out."""
+    """All results of a run."""
 
     about: dict[str, Any]
     cells: Mapping[tuple[str, int, int], Timed]  # by provider, size and threads
@@ -26,27 +26,27 @@ class Measured(NamedTuple):
     starts: Starts
     counts: Count
     tasks: Mapping[tuple[str, int], Timed]  # by provider and number of tasks
-    bursts: Mapping[str, Burst]  # by contestant
+    bursts: Mapping[str, Burst]  # by client
     missing: Mapping[str, str]
 
     def calls(self, provider: str, name: str, base: str, size: int = 100) -> Spread | None:
-        """The time of one call against that of another contestant."""
+        """The time of one call, relative to that of another client."""
         cell = self.cells.get((provider, size, 1))
         return ratio(cell.wall, name, base) if cell else None
 
-    def awaited(self, provider: str, who: str, base: str, tasks: int) -> Spread | None:
-        """The CPU time of one asynchronous call against that of another contestant."""
+    def async_calls(self, provider: str, who: str, base: str, tasks: int) -> Spread | None:
+        """The CPU time of one asynchronous call, relative to that of another client."""
         cell = self.tasks.get((provider, tasks))
         return ratio(cell.cpu, f"{provider.lower()}-{who}-async", base) if cell else None
 
     def per_second(self, provider: str, name: str, base: str) -> Spread | None:
-        """Calls per second in 16 threads against another contestant's."""
+        """Calls per second in 16 threads, relative to those of another client."""
         cell = self.cells.get((provider, 100, 16))
         return ratio(cell.wall, base, name) if cell else None
 
 
 class Goal(NamedTuple):
-    """A row of the table: what is to be reached, and where the figure of `this` or the `published` client is found."""
+    """A row of the table: a goal, and how to find the figure of `this` client or of the `published` one."""
 
     what: str
     goal: float
@@ -55,10 +55,10 @@ class Goal(NamedTuple):
     more_is_better: bool = False
 
     def verdict(self, found: Spread | None) -> str:
-        """Reached, or by how much not."""
+        """Which goal was reached, or the distance to it."""
         if found is None:
             return "not measured"
-        median = round(found.median, 2)  # as it is shown
+        median = round(found.median, 2)  # as the table shows it
         for name, bound in (("stretch", self.stretch), ("goal", self.goal)):
             if median >= bound if self.more_is_better else median <= bound:
                 return f"{name} reached"
@@ -117,33 +117,33 @@ GOALS = (
     Goal(
         "asynchronous Azure `_call`, CPU of the process, against `aiohttp` by hand, 1 task",
         *(0.75, 0.50),
-        lambda measured, who: measured.awaited("Azure", who, "aiohttp", 1),
+        lambda measured, who: measured.async_calls("Azure", who, "aiohttp", 1),
     ),
     Goal(
         "the same with 64 tasks",
         *(0.75, 0.50),
-        lambda measured, who: measured.awaited("Azure", who, "aiohttp", 64),
+        lambda measured, who: measured.async_calls("Azure", who, "aiohttp", 64),
     ),
     Goal(
         "the same with 64 tasks, against `httpx.AsyncClient`",
         *(0.05, 0.03),
-        lambda measured, who: measured.awaited("Azure", who, "httpx-async", 64),
+        lambda measured, who: measured.async_calls("Azure", who, "httpx-async", 64),
     ),
     Goal(
         "asynchronous Lambda `_call`, CPU of the process, against `aiobotocore`, 1 task",
         *(0.32, 0.25),
-        lambda measured, who: measured.awaited("Lambda", who, "aiobotocore", 1),
+        lambda measured, who: measured.async_calls("Lambda", who, "aiobotocore", 1),
     ),
     Goal(
         "the same with 64 tasks",
         *(0.25, 0.15),
-        lambda measured, who: measured.awaited("Lambda", who, "aiobotocore", 64),
+        lambda measured, who: measured.async_calls("Lambda", who, "aiobotocore", 64),
     ),
 )
 
 
 def as_json(measured: Measured) -> dict[str, Any]:
-    """All medians and quartiles, in seconds and bytes; ratios with them."""
+    """All medians and quartiles, in seconds and bytes, and their ratios."""
 
     def samples_of(samples: Mapping[str, Sequence[float]], base: str = "") -> dict[str, Any]:
         return {

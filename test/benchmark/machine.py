@@ -1,4 +1,4 @@
-"""The cores, the processes and their surroundings."""
+"""Processor cores, and processes with a clean environment."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 _TEST = str(Path(__file__).resolve().parents[1])
-_PATIENCE = 60  # seconds for one answer of a worker
+_TIMEOUT = 60  # seconds for one response of a worker
 
 
 def cores() -> tuple[int, int]:
-    """The server's and the client's core; -1 where there are no two, or the system pins nothing."""
+    """The cores of the server and of the client, or -1 if there is only one core or the system cannot pin processes."""
     if not hasattr(os, "sched_getaffinity"):
         return -1, -1
     allowed = sorted(os.sched_getaffinity(0))
@@ -27,7 +27,7 @@ def cores() -> tuple[int, int]:
 
 @contextmanager
 def pinned(core: int) -> Iterator[None]:
-    """Keeps this process, and those that it starts meanwhile, on one core."""
+    """Keeps this process, and the processes that it starts in this context, on one core."""
     if core < 0:
         yield
         return
@@ -39,8 +39,8 @@ def pinned(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def surroundings() -> dict[str, str]:
-    """What every measured process has for environment: no proxy, settings or keys of the user's, and no cloud."""
+def environment_variables() -> dict[str, str]:
+    """The environment of every measured process, without proxies, settings or keys of the user, and without a cloud."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {
         **kept,
@@ -52,7 +52,7 @@ def surroundings() -> dict[str, str]:
 
 
 def description() -> str:
-    """Processor, cores, system and Python."""
+    """The processor, its cores, the system and the Python version."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -62,7 +62,7 @@ def description() -> str:
 
 
 class Process:
-    """A child that answers a line for a line. Ended by `close`."""
+    """A child process that responds to each line with one line."""
 
     def __init__(self, *command: str) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the process)
@@ -72,48 +72,48 @@ class Process:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=surroundings(),
+            env=environment_variables(),
         )
 
     def read(self) -> Any:
         """The next line, decoded.
 
         Raises:
-            RuntimeError: the process has ended; its last words.
+            RuntimeError: the process has ended. The message is the last line of its standard error.
         """
         line = self._process.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_TIMEOUT)
             self._errors.seek(0)
-            words = self._errors.read().strip().splitlines() or [f"exit status {self._process.returncode}"]
-            raise RuntimeError(words[-1])
+            lines = self._errors.read().strip().splitlines() or [f"exit status {self._process.returncode}"]
+            raise RuntimeError(lines[-1])
         return json.loads(line)
 
-    def ask(self, **order: Any) -> Any:
-        """Gives an order; its answer."""
+    def request(self, **command: Any) -> Any:
+        """Sends a command and returns the response."""
         stdin = self._process.stdin
-        stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
+        stdin.write(json.dumps(command) + "\n")  # type: ignore[union-attr]
         stdin.flush()  # type: ignore[union-attr]
         return self.read()
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the process."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
 
 
-def output_of(command: Sequence[str], patience: float) -> str:
-    """What a process prints.
+def output_of(command: Sequence[str], timeout: float) -> str:
+    """The output of a process.
 
     Raises:
-        RuntimeError: it failed, or took longer than `patience` seconds; its last words.
+        RuntimeError: it failed, or took more than `timeout` seconds. The message is the last line of standard error.
     """
     try:
         return subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=patience, env=surroundings()
+            command, check=True, capture_output=True, text=True, timeout=timeout, env=environment_variables()
         ).stdout
     except subprocess.CalledProcessError as err:
         raise RuntimeError((err.stderr.strip().splitlines() or [f"exit status {err.returncode}"])[-1]) from err
     except subprocess.TimeoutExpired as err:
-        raise RuntimeError(f"not done in {patience:.0f} s") from err
+        raise RuntimeError(f"not finished in {timeout:.0f} s") from err

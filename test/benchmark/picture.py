@@ -1,4 +1,4 @@
-"""Bars of the figures as SVG: readable at 400 pixels, and in the reader's light or dark mode."""
+"""Bar charts of the figures, as SVG. They are readable at 400 pixels, in light and in dark mode."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STYLE = """
 
 
 class Panel(NamedTuple):
-    """A title, a line below it, and a median with its quartiles for each name."""
+    """A title, a note, and a median with its quartiles for each client."""
 
     title: str
     note: str
@@ -38,12 +38,12 @@ class Panel(NamedTuple):
 
 
 def for_users(figures: Figures) -> str:
-    """A call of this client, and of what a user would use."""
+    """One call of this client, and of the clients that a user would use instead."""
     compared = {
         "Azure": ("azure-this", "httpx", "requests", "azure-published"),
         "Lambda": ("lambda-this", "boto3", "lambda-published"),
     }
-    awaited = {"Azure": ("azure-this-async", "aiohttp"), "Lambda": ("lambda-this-async", "aiobotocore")}
+    asynchronous = {"Azure": ("azure-this-async", "aiohttp"), "Lambda": ("lambda-this-async", "aiobotocore")}
     cloud = {"Azure": "Azure Functions", "Lambda": "AWS Lambda"}
     panels = [
         Panel(
@@ -58,7 +58,7 @@ def for_users(figures: Figures) -> str:
         Panel(
             f"{cloud[cell['provider']]}: one asynchronous call",
             "µs of CPU with 64 calls at a time, less is better",
-            _bars(cell["cpu_seconds"], awaited[cell["provider"]]),
+            _bars(cell["cpu_seconds"], asynchronous[cell["provider"]]),
         )
         for cell in figures["tasks"]
         if cell["tasks"] == 64
@@ -67,7 +67,7 @@ def for_users(figures: Figures) -> str:
 
 
 def for_contributors(figures: Figures) -> str:
-    """One call and 16 threads of everyone."""
+    """One call, and calls in 16 threads, of all clients."""
     panels = []
     for cell in figures["calls"]:
         names = list(cell["seconds"])
@@ -94,7 +94,7 @@ def _bars(
 
 def _svg(panels: Sequence[Panel], label: str) -> str:
     parts, y = [], 6
-    widest = _WIDTH - 2 * _MARGIN - 60  # the value stands behind its bar
+    widest = _WIDTH - 2 * _MARGIN - 60  # the value is on the right of its bar
     for title, note, bars in panels:
         y += 22
         parts.append(f'<text class="title" x="{_MARGIN}" y="{y}">{escape(title)}</text>')

@@ -1,11 +1,11 @@
-"""The figures as Markdown: a page for users, one for contributors, and the table of goals for a terminal."""
+"""The figures as Markdown: a page for users, a page for contributors, and the table of goals for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .calls import AT_ONCE, CELLS, SIZES, TASKS
+from .calls import BURST_CALLS, CELLS, SIZES, TASKS
 from .contestants import CONTESTANTS
 from .figures import BASES, Figures
 from .starts import IMPORTS, OPENINGS
@@ -14,11 +14,11 @@ BEGIN = "<!-- measured: written by `make bench` from here -->"
 END = "<!-- measured: to here -->"
 
 _SIZE_NAMES = dict(zip(SIZES, ("100 B", "10 kB", "1 MB"), strict=True))
-_SECOND = 1000  # calls a second, of the service in the users' table
+_SECOND = 1000  # calls per second of the service in the users' table
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], aligned: bool = False) -> str:
-    """A table in Markdown; aligned, for a terminal."""
+    """A table in Markdown. `aligned` pads its columns, for a terminal."""
     lines = [head, *rows]
     widths = [max(len(line[i]) for line in lines) if aligned else 0 for i in range(len(head))]
     text = [f"| {' | '.join(map(str.ljust, line, widths))} |" for line in lines]
@@ -26,8 +26,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], aligned: bool = Fa
     return "\n".join([text[0], rule, *text[1:]])
 
 
-def replaced(document: str, generated: str) -> str:
-    """The document with its generated part replaced; what people wrote around it stays.
+def replace_generated(document: str, generated: str) -> str:
+    """The document with a new generated part. The text around it is kept.
 
     Raises:
         ValueError: the document has no markers.
@@ -40,24 +40,24 @@ def replaced(document: str, generated: str) -> str:
 
 
 def for_users(figures: Figures) -> str:
-    """What a call costs beside what a user would write, and what that means for a service."""
+    """The cost of a call compared with other clients, and what it means for a service."""
     rows: list[list[str]] = []
     for provider, base in BASES.items():
         ours = f"{provider.lower()}-this"
         for size in SIZES:
-            rows += _compared(f"{provider}, {_SIZE_NAMES[size]}", _wall(figures, provider, size, 1), ours, base)
-        rows += _compared(f"{provider}, 16 threads", _wall(figures, provider, 100, 16), ours, base)
-    for provider, others in _AWAITED.items():
+            rows += _row(f"{provider}, {_SIZE_NAMES[size]}", _wall(figures, provider, size, 1), ours, base)
+        rows += _row(f"{provider}, 16 threads", _wall(figures, provider, 100, 16), ours, base)
+    for provider, others in _ASYNC_CLIENTS.items():
         found, ours = _task_cpu(figures, provider, 64), f"{provider.lower()}-this-async"
         for who in others:
-            rows += _compared(f"{provider}, asynchronous", found, ours, who)
+            rows += _row(f"{provider}, asynchronous", found, ours, who)
     first, following, memory = (figures[key] for key in ("first_open", "next_opens", "client_bytes"))
     starts = [
-        *_compared("import", figures["imports"], "azure-this", "requests", _MILLISECONDS),
-        *_compared("first Azure client, including the import", first, "azure-this", "requests", _MILLISECONDS),
-        *_compared("first Lambda client, including the import", first, "lambda-this", "boto3", _MILLISECONDS),
-        *_compared("each further Lambda client", following, "lambda-this", "boto3", _MILLISECONDS),
-        *_compared("memory of each further Lambda client", memory, "lambda-this", "boto3", _KIBIBYTES),
+        *_row("import", figures["imports"], "azure-this", "requests", _MILLISECONDS),
+        *_row("first Azure client, including the import", first, "azure-this", "requests", _MILLISECONDS),
+        *_row("first Lambda client, including the import", first, "lambda-this", "boto3", _MILLISECONDS),
+        *_row("each further Lambda client", following, "lambda-this", "boto3", _MILLISECONDS),
+        *_row("memory of each further Lambda client", memory, "lambda-this", "boto3", _KIBIBYTES),
     ]
     head = ("", "this client", "what you would use")
     return "\n\n".join(
@@ -78,16 +78,16 @@ def for_users(figures: Figures) -> str:
     )
 
 
-_AWAITED = {"Azure": ("aiohttp", "httpx-async"), "Lambda": ("aiobotocore",)}
-# A unit, with a space that does not break before it; how many of it a second or a byte is; digits behind the point.
+_ASYNC_CLIENTS = {"Azure": ("aiohttp", "httpx-async"), "Lambda": ("aiobotocore",)}
+# The name of a unit with a no-break space, how many of it are in a second or a byte, and the digits after the point.
 _Unit = tuple[str, float, int]
 _MICROSECONDS: _Unit = ("\N{NO-BREAK SPACE}µs", 1e6, 0)
 _MILLISECONDS: _Unit = ("\N{NO-BREAK SPACE}ms", 1e3, 1)
 _KIBIBYTES: _Unit = ("\N{NO-BREAK SPACE}KiB", 2**-10, 0)
 
 
-def _compared(what: str, found: Mapping[str, Any], ours: str, who: str, unit: _Unit = _MICROSECONDS) -> list[list[str]]:
-    """A row, if both were measured."""
+def _row(what: str, found: Mapping[str, Any], ours: str, who: str, unit: _Unit = _MICROSECONDS) -> list[list[str]]:
+    """A row, if both clients were measured."""
     if who not in found or ours not in found:
         return []
     name, scale, digits = unit
@@ -101,7 +101,7 @@ def _cores(figures: Figures) -> list[list[str]]:
     for provider, others in {"Azure": ("requests", "httpx"), "Lambda": ("boto3",)}.items():
         found = _cell(figures, provider, 100, 1).get("cpu_seconds", {})
         rows += [(provider, found, f"{provider.lower()}-this", who) for who in others]
-    for provider, others in _AWAITED.items():
+    for provider, others in _ASYNC_CLIENTS.items():
         found = _task_cpu(figures, provider, 64)
         rows += [(f"{provider}, asynchronous", found, f"{provider.lower()}-this-async", who) for who in others]
     return [
@@ -119,7 +119,7 @@ def _cores(figures: Figures) -> list[list[str]]:
 
 
 def goal_table(figures: Figures, aligned: bool = False) -> str:
-    """To reach: what the existing client needs, what this one should, and what it does."""
+    """The goals: the figure of the earlier client, the goal, and the figure of this client."""
     rows = [
         (
             row["what"],
@@ -135,7 +135,7 @@ def goal_table(figures: Figures, aligned: bool = False) -> str:
 
 
 def for_contributors(figures: Figures, plot: str) -> str:
-    """Everything that was measured."""
+    """All figures."""
     about = figures["about"]
     parts = [
         f"Measured on {about['date']} in {about['seconds']:.0f} s: {about['machine']}; {about['cores']}. "
@@ -159,7 +159,7 @@ def for_contributors(figures: Figures, plot: str) -> str:
 
 
 def missing_lines(figures: Figures) -> list[str]:
-    """What could not be measured, by its reason."""
+    """What was not measured, grouped by reason."""
     by_reason: dict[str, list[str]] = {}
     for name, why in figures["missing"].items():
         by_reason.setdefault(why, []).append(name)
@@ -171,7 +171,7 @@ def _calls_table(figures: Figures, provider: str) -> str:
     heads = [f"{_SIZE_NAMES[size]}" if threads == 1 else f"{threads} threads" for size, threads in cells]
     cpu = _cell(figures, provider, 100, 1).get("cpu_seconds", {})
     rows = []
-    for name in _of(provider):
+    for name in _names_of(provider):
         row = [CONTESTANTS[name].title]
         for found in cells.values():
             against = found.get(name, {}).get("ratio")
@@ -184,7 +184,7 @@ def _calls_table(figures: Figures, provider: str) -> str:
 
 def _tasks_table(figures: Figures) -> str:
     rows = []
-    for name in (*_of("Azure", awaited=True), *_of("Lambda", awaited=True)):
+    for name in (*_names_of("Azure", is_async=True), *_names_of("Lambda", is_async=True)):
         provider, title, *_ = CONTESTANTS[name]
         found = [_task_cpu(figures, provider, number) for number, _ in TASKS]
         burst = figures["at_once"].get(name)
@@ -194,14 +194,14 @@ def _tasks_table(figures: Figures) -> str:
             + ([f"{burst['wall']:.2f}", f"{burst['cpu']:.2f}", f"{burst['memory'] / 2**20:.0f}"] if burst else [""] * 3)
         )
     numbers = (f"CPU, µs, {number} task{'s' * (number > 1)}" for number, _ in TASKS)
-    return table(("", *numbers, f"{AT_ONCE:,} concurrent calls of 1 s each, s", "their CPU, s", "MiB"), rows)
+    return table(("", *numbers, f"{BURST_CALLS:,} concurrent calls of 1 s each, s", "their CPU, s", "MiB"), rows)
 
 
 def _cost_table(figures: Figures) -> str:
     peaks_of = {(cell["provider"], cell["size"]): cell["bytes"] for cell in figures["peak_bytes"]}
     rows = []
     for provider in BASES:
-        for name in _of(provider):
+        for name in _names_of(provider):
             peaks = [peaks_of.get((provider, size), {}).get(name) for size in SIZES]
             counts = [figures["instructions"].get(name), figures["allocations"].get(name)]
             if any(value is not None for value in (*peaks, *counts)):
@@ -237,7 +237,7 @@ def _openings_table(figures: Figures) -> str:
     return table(("", "first, including the import, ms", "ratio", "each of the next 99, ms", "MiB each"), rows)
 
 
-# --- What both look up ---
+# --- Figures that both pages use ---
 
 
 def _cell(figures: Figures, provider: str, size: int, threads: int) -> Mapping[str, Any]:
@@ -263,11 +263,11 @@ def _versions(figures: Figures) -> str:
     return ", ".join(f"{name} {version}" for name, version in figures["about"]["versions"].items())
 
 
-def _of(provider: str, awaited: bool = False) -> list[str]:
+def _names_of(provider: str, is_async: bool = False) -> list[str]:
     return [
         name
         for name, contestant in CONTESTANTS.items()
-        if contestant.provider == provider and contestant.is_awaited == awaited
+        if contestant.provider == provider and contestant.is_async == is_async
     ]
 
 

@@ -1,6 +1,6 @@
-"""The far side: answers every POST at once, as both providers would, in a process and on a core of its own.
+"""The server of the benchmark. It responds to every POST immediately, like both providers, on its own core.
 
-One thread and no parsing beyond the length of the body: it must never be what a contestant waits for.
+It has one thread, and parses only the length of the body, so that no client has to wait for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from time import monotonic
 
-ANSWER = {"id": "1", "name": "Dummy 1", "price": 19.95, "active": True}
+RESPONSE = {"id": "1", "name": "Dummy 1", "price": 19.95, "active": True}
 _BODY = b'{"id": "1", "name": "Dummy 1", "price": 19.95, "active": true}'
 _COMMON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: Sat, 21 Nov 2026 01:00:00 GMT\r\n"
 _LENGTH_AND_BODY = b"Content-Length: %d\r\n\r\n" % len(_BODY) + _BODY
@@ -29,46 +29,46 @@ _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 class _Peer:
-    """One connection: what has come of the head, and what is still to come of the body."""
+    """One connection: the part of the head that was received, and the number of bytes of the body that are missing."""
 
-    __slots__ = ("answer", "head", "missing", "sock")
+    __slots__ = ("head", "missing", "response", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.head = b""
         self.missing = 0
-        self.answer = b""
+        self.response = b""
 
     def read(self, buffer: memoryview) -> bool:
-        """Takes what has come; False at the end of the connection."""
+        """Reads the available bytes. Returns False at the end of the connection."""
         try:
             count = self.sock.recv_into(buffer)
         except OSError:
             return False
         if not count:
             return False
-        if not self.answer:
+        if not self.response:
             self.head += buffer[:count]
             end = self.head.find(b"\r\n\r\n")
             if end < 0:
                 return True
             length = _CONTENT_LENGTH.search(self.head, 0, end + 2)
             self.missing = (int(length[1]) if length else 0) + end + 4 - len(self.head)
-            self.answer = _AZURE if self.head.startswith(b"POST /api/") else _LAMBDA
+            self.response = _AZURE if self.head.startswith(b"POST /api/") else _LAMBDA
             self.head = b""
         else:
             self.missing -= count
         return True
 
     def respond(self) -> None:
-        """Sends the answer, if the connection is still there."""
+        """Sends the response, if the connection is still open."""
         with suppress(OSError):
-            self.sock.send(self.answer)
-        self.answer = b""
+            self.sock.send(self.response)
+        self.response = b""
 
 
 def serve(core: int, delay: float) -> None:
-    """Prints its port and answers, each request `delay` seconds after it came, until it is ended.
+    """Prints its port, and responds to each request after `delay` seconds until the process is killed.
 
     Pins itself to `core`, if that is not negative.
     """
@@ -80,11 +80,11 @@ def serve(core: int, delay: float) -> None:
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ, None)
     buffer = memoryview(bytearray(1 << 20))
-    late: deque[tuple[float, _Peer]] = deque()
+    delayed: deque[tuple[float, _Peer]] = deque()
     while True:
-        while late and late[0][0] <= monotonic():
-            late.popleft()[1].respond()
-        for key, _ in selector.select(max(0.0, late[0][0] - monotonic()) if late else None):
+        while delayed and delayed[0][0] <= monotonic():
+            delayed.popleft()[1].respond()
+        for key, _ in selector.select(max(0.0, delayed[0][0] - monotonic()) if delayed else None):
             peer = key.data
             if peer is None:
                 sock, _ = listener.accept()
@@ -93,9 +93,9 @@ def serve(core: int, delay: float) -> None:
             elif not peer.read(buffer):
                 selector.unregister(peer.sock)
                 peer.sock.close()
-            elif peer.answer and peer.missing <= 0:
+            elif peer.response and peer.missing <= 0:
                 if delay:
-                    late.append((monotonic() + delay, peer))
+                    delayed.append((monotonic() + delay, peer))
                 else:
                     peer.respond()
 

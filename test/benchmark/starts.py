@@ -1,7 +1,7 @@
-"""What starting costs: importing, the first client of a process, the next ones, and the memory of each of these.
+"""Measures starts: importing, the first client of a process, the next clients, and the memory of each of these.
 
-Every sample is a new process that has imported next to nothing before its clock runs. Hence `-S`: an editable install,
-which users do not have, imports a good part of the standard library as the interpreter starts.
+Every sample is a new process that has imported almost nothing when its clock starts. It needs `-S`, because an editable
+install, which users do not have, imports much of the standard library when the interpreter starts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .rounds import Samples, paired
 
 
 class Subject(NamedTuple):
-    """What is imported, and what makes one client: statements that leave it in `client`."""
+    """Import statements, and statements that make one client with the name `client`."""
 
     title: str
     environment: str
@@ -80,14 +80,14 @@ OPENINGS: Mapping[str, Subject] = {
     "boto3": Subject('boto3.client("lambda")', "own", "import boto3", _BOTO3),
 }
 
-# simplejson: the local hosts bring it and requests would import it, which most users do not have.
+# requests imports simplejson if it is installed. The local hosts install it, but most users do not have it.
 _BEGIN = """
 import os, sys, time
 sys.path += {packages}
 sys.modules["simplejson"] = None
-begun = time.perf_counter()
+started = time.perf_counter()
 {imports}
-imported = time.perf_counter() - begun
+imported = time.perf_counter() - started
 """
 _IMPORT = _BEGIN + "print([imported])"
 _OPEN = (
@@ -97,7 +97,7 @@ def make():
 {opening}
     return client
 clients = [make()]
-first = time.perf_counter() - begun
+first = time.perf_counter() - started
 def resident():
     try:
         with open("/proc/self/statm") as statm:
@@ -107,10 +107,10 @@ def resident():
 import gc, resource
 gc.collect()
 before = resident()
-begun = time.perf_counter()
+started = time.perf_counter()
 for _ in range({more}):
     clients.append(make())
-each = (time.perf_counter() - begun) / {more}
+each = (time.perf_counter() - started) / {more}
 gc.collect()
 print([first, each, (resident() - before) / {more}])
 """
@@ -118,7 +118,7 @@ print([first, each, (resident() - before) / {more}])
 
 
 class Starts(NamedTuple):
-    """Seconds, and bytes of resident memory (0: the system does not tell) for each client after the first."""
+    """Seconds, and bytes of resident memory for each client after the first (0 if the system cannot measure it)."""
 
     imports: Samples
     first: Samples
@@ -131,14 +131,14 @@ def measure(
     names: Collection[str],
     environments: Mapping[str, Environment],
     seconds: tuple[float, float],
-    least: int,
+    min_rounds: int,
     more: int = 99,
 ) -> Starts:
-    """Paired rounds, of importing and of opening one client and `more`, for so many seconds each."""
+    """Paired rounds of importing, and of opening one client and then `more` clients, for `seconds` each."""
     missing: dict[str, str] = {}
 
     def samplers(subjects: Mapping[str, Subject], code: str) -> dict[str, Callable[[], Sequence[float]]]:
-        able: dict[str, Callable[[], Sequence[float]]] = {}
+        working: dict[str, Callable[[], Sequence[float]]] = {}
         for name, subject in subjects.items():
             if name not in names:
                 continue
@@ -155,11 +155,11 @@ def measure(
             except RuntimeError as err:
                 missing[subject.title] = str(err)
             else:
-                able[name] = sample
-        return able
+                working[name] = sample
+        return working
 
-    (imported,) = paired(samplers(IMPORTS, _IMPORT), seconds[0], least) or [{}]
-    first, following, memory = paired(samplers(OPENINGS, _OPEN), seconds[1], least) or [{}, {}, {}]
+    (imported,) = paired(samplers(IMPORTS, _IMPORT), seconds[0], min_rounds) or [{}]
+    first, following, memory = paired(samplers(OPENINGS, _OPEN), seconds[1], min_rounds) or [{}, {}, {}]
     return Starts(imported, first, following, memory, missing)
 
 

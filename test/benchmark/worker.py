@@ -1,7 +1,7 @@
-"""One contestant in its own process: `python -m benchmark.worker CONTESTANT URL [CALLS]`.
+"""One client in its own process: `python -m benchmark.worker CONTESTANT URL [CALLS]`.
 
-Takes orders as lines of JSON and answers each with one. With CALLS it takes none, and lets two children, one making
-CALLS more calls than the other, be counted by whatever it runs under.
+It reads commands as lines of JSON and responds to each with one line. With CALLS, it reads no commands. It starts two
+children, of which one makes CALLS more calls than the other, so that a tool such as valgrind can count them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import tracemalloc
 from typing import Any
 
 from .contestants import CONTESTANTS, Caller, parameters
-from .server import ANSWER
+from .server import RESPONSE
 
 
 def peak_memory(caller: Caller, size: int) -> int:
-    """Bytes of Python's memory that a call takes at its height, beyond what was held before."""
+    """The peak of Python's memory during a call, in bytes, without the memory that was used before."""
     params = parameters(size)
     tracemalloc.start()
     try:
@@ -36,7 +36,7 @@ def peak_memory(caller: Caller, size: int) -> int:
         tracemalloc.stop()
 
 
-def counted(caller: Caller, calls: int) -> None:
+def fork_children_to_count(caller: Caller, calls: int) -> None:
     """Forks the two children and prints their process ids."""
     params = parameters(100)
     caller.timed(params, 10, 1)
@@ -44,7 +44,7 @@ def counted(caller: Caller, calls: int) -> None:
     for more in (0, calls):
         child = os.fork()
         if not child:
-            caller.timed(params, 10 + more, 1)  # the first of them may have to connect anew
+            caller.timed(params, 10 + more, 1)  # the first call may have to open a new connection
             os._exit(0)
         if os.waitpid(child, 0)[1]:
             raise SystemExit("a child failed")
@@ -52,31 +52,31 @@ def counted(caller: Caller, calls: int) -> None:
 
 
 def main() -> None:
-    """Opens the contestant, sees that it works, and measures what it is told to."""
-    # The local hosts bring it; requests would use it, which most users do not have, and be slower.
+    """Opens the client, checks that it works, and runs the commands."""
+    # The local hosts install simplejson. requests would use it and be slower, but most users do not have it.
     sys.modules["simplejson"] = None  # type: ignore[assignment]
-    # Full pools make urllib3 warn; writing that down is not part of a call.
+    # urllib3 warns about full pools, and writing this warning is not a part of a call.
     logging.getLogger().addHandler(logging.NullHandler())
     name, url = sys.argv[1:3]
     caller = CONTESTANTS[name].open(url)
-    if (answer := caller.call(parameters(100))) != ANSWER:
-        raise SystemExit(f"{name} got {answer!r}")
+    if (response := caller.call(parameters(100))) != RESPONSE:
+        raise SystemExit(f"{name} got {response!r}")
     if len(sys.argv) > 3:
-        counted(caller, int(sys.argv[3]))
+        fork_children_to_count(caller, int(sys.argv[3]))
         return
-    say("ready")
+    send("ready")
     for line in sys.stdin:
-        order = json.loads(line)
-        if order["measure"] == "time":
-            say(caller.timed(parameters(order["size"]), order["calls"], order["threads"]))
-        elif order["measure"] == "at once":
-            say(caller.at_once(parameters(order["size"]), order["calls"]))
+        command = json.loads(line)
+        if command["measure"] == "time":
+            send(caller.timed(parameters(command["size"]), command["calls"], command["threads"]))
+        elif command["measure"] == "burst":
+            send(caller.burst(parameters(command["size"]), command["calls"]))
         else:
-            say(peak_memory(caller, order["size"]))
+            send(peak_memory(caller, command["size"]))
 
 
-def say(value: Any) -> None:
-    """Answers an order."""
+def send(value: Any) -> None:
+    """Sends the response to a command."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
 
