@@ -1,4 +1,4 @@
-"""What holds for every test: no cloud, no proxy, no settings of the machine's user."""
+"""Settings of all tests: no cloud, no proxy, and no settings of the user."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from support.watch import watch  # noqa: F401  # a fixture
 
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
-# Loopback only: without this, AWS's credential chain asks an address of the cloud.
+# Without this, boto3 looks for credentials at an address of the cloud. Tests must use only loopback.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
     os.environ.pop(name, None)
 
-# A shell starts what it leaves in the background with SIGINT ignored; the tests of interrupts need it, as do processes
-# that they start.
+# A shell ignores SIGINT in programs that it starts in the background. Tests of interrupts need SIGINT, and so do the
+# processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# The files that take longest, in this order. Each is run by one process as a whole, so none of them must begin last.
-LONGEST = [
+# The slowest files, in this order. One process runs all tests of a file, so the slowest files must not start last.
+SLOWEST = [
     "test_async",
     "test_fault_matrix",
     "test_wire",
@@ -66,9 +66,8 @@ WITHOUT_COVERAGE = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first. Only tests that hold a bound in time get a second try; the summary names each that
-    needed it."""
-    order = {name: number for number, name in enumerate(LONGEST)}
+    """Sorts the slowest files first. A failed test of a time limit runs once more, and the summary lists it."""
+    order = {name: number for number, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
     for item in items:
         if item.get_closest_marker("timing"):
@@ -78,13 +77,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported and collected by now stays: tests that collect garbage need not look through it each time."""
+    """Freezes all objects that exist now, so that the garbage collections of tests do not search them each time."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(params=BASES)
 def provider(request: pytest.FixtureRequest) -> str:
-    """One provider for each base, with its blocking client; `every_kind` has them all, and the asynchronous ones."""
+    """One provider for each base class, with its blocking client. `every_kind` has all providers and both clients."""
     name: str = request.param
     return name
