@@ -142,7 +142,7 @@ def test_options_of_a_command_or_call_override_the_policy() -> None:
 
 @pytest.mark.parametrize("idempotent", [False, True])
 def test_a_call_is_retried_once_with_a_new_token(idempotent: bool) -> None:
-    """This retry has no wait, and there is only one, even if more retries are left."""
+    """The retry is immediate. There is only one, even if more retries are left."""
     attempts = Attempts(policy(retries=5, idempotent=idempotent))
     attempts.next_timeout()
     assert attempts.wait_after(failure(Retry.NEW_TOKEN)) == 0
@@ -150,8 +150,8 @@ def test_a_call_is_retried_once_with_a_new_token(idempotent: bool) -> None:
     assert attempts.wait_after(failure(Retry.NEW_TOKEN)) is None
 
 
-def test_a_retry_with_a_new_token_needs_a_retry_and_time() -> None:
-    """It does not happen without `retries`, or after the total timeout."""
+def test_a_retry_with_a_new_token_respects_retries_and_total_timeout() -> None:
+    """The call fails if it has no retries left, or if the total timeout is over."""
     attempts = Attempts(policy(retries=0))
     attempts.next_timeout()
     assert attempts.wait_after(failure(Retry.NEW_TOKEN)) is None

@@ -63,7 +63,7 @@ def test_a_call_that_cannot_be_sent_raises_when_it_is_made() -> None:
 
 
 def test_a_rejected_attempt_is_retried_after_a_wait() -> None:
-    """The response of the second attempt is the result, and the first attempt leaves no code."""
+    """The response of the second attempt is the result, and `code` is empty again."""
     one = call()
     one.begin()
     wait = one.received(FunctionResponse(429, {}, b""))

@@ -125,7 +125,7 @@ def function_failure(payload: Any, status: int = 200) -> ApplicationException:
 
 @pytest.mark.parametrize("code", SITUATIONS)
 def test_each_code_has_its_exception_status_and_retry_rule(code: str) -> None:
-    """They are those of the contract."""
+    """The package has the exception, the status and the retry rule of the contract."""
     assert tuple(SITUATIONS[code]) == TABLE[code]
 
 
@@ -219,10 +219,10 @@ def test_a_redirect_is_an_error(status: int) -> None:
         (101, InvocationException, "CALL_FAILED", Retry.NEVER),
     ],
 )
-def test_the_status_decides_if_the_body_describes_no_error(
+def test_the_status_decides_when_the_body_describes_no_error(
     status: int, exception: type[ApplicationException], code: str, retry: Retry
 ) -> None:
-    """Each status has its own exception, which keeps the status."""
+    """Each status has its exception, and the exception has that status."""
     found = failure(status, b"<html>Bad\n gateway</html>")
 
     assert type(found.error) is exception
@@ -273,7 +273,7 @@ def test_the_message_quotes_the_beginning_of_an_unknown_body() -> None:
 @pytest.mark.defect(11)
 @pytest.mark.parametrize("cut", [1, 20, 60, 100])
 def test_a_truncated_error_body_is_ignored(cut: int) -> None:
-    """The status decides."""
+    """The status decides which exception is raised."""
     found = failure(404, json.dumps(REAL_ERROR).encode()[:cut])
 
     assert (type(found.error), found.error.code) == (NotFoundException, "NOT_FOUND")
@@ -300,7 +300,7 @@ def test_lambda_errors_before_the_function_runs_are_retried(name: str, status: i
 
 
 def test_the_error_names_that_mean_that_the_function_did_not_run() -> None:
-    """There are nine names."""
+    """The contract has nine names of errors that Lambda sends before it runs the function."""
     assert {
         "TooManyRequestsException",
         "EC2ThrottledException",
@@ -511,10 +511,10 @@ def test_the_table_above_has_all_categories_of_the_toolkit() -> None:
     ("status", "exception"),
     [(401, UnauthorizedException), (404, NotFoundException), (409, ConflictException), (500, InvocationException)],
 )
-def test_the_status_decides_if_the_category_is_unknown(
+def test_the_status_decides_when_the_category_is_unknown(
     category: Any, status: int, exception: type[ApplicationException]
 ) -> None:
-    """The code, the message and a category that is text are kept."""
+    """The code, the message and a category that is text are restored."""
     error = failure(status, {"category": category, "code": "C", "message": "M"}).error
 
     assert type(error) is exception
@@ -540,11 +540,11 @@ def test_an_error_with_a_missing_field_is_restored(missing: str) -> None:
     assert error.message
 
 
-@pytest.mark.parametrize("odd", [None, 5, 1.5, True, [], [1], {"a": [1]}, ""], ids=repr)
-@pytest.mark.parametrize("part", [key for key in REAL_ERROR if key != "category"])
-def test_an_error_with_an_invalid_field_is_restored(part: str, odd: Any) -> None:
+@pytest.mark.parametrize("invalid", [None, 5, 1.5, True, [], [1], {"a": [1]}, ""], ids=repr)
+@pytest.mark.parametrize("field", [key for key in REAL_ERROR if key != "category"])
+def test_an_error_with_an_invalid_field_is_restored(field: str, invalid: Any) -> None:
     """A field of the wrong type counts as missing, and the error can be serialised."""
-    error = failure(404, {**REAL_ERROR, part: odd}).error
+    error = failure(404, {**REAL_ERROR, field: invalid}).error
 
     assert type(error) is NotFoundException
     assert isinstance(error.trace_id, str)
@@ -584,7 +584,7 @@ def test_a_status_in_the_body_overrides_the_http_status(status: int) -> None:
 @pytest.mark.parametrize("body", [{"code": "X"}, {"category": "Internal"}, {"code": None, "category": "Internal"}])
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_an_error_that_the_body_describes_is_never_retried(status: int, body: Any) -> None:
-    """The function ran and responded, whatever the status is."""
+    """The function ran and sent the error, whatever the status is."""
     assert failure(status, body, {"Retry-After": "1"}).retry is Retry.NEVER
 
 
@@ -666,7 +666,7 @@ def test_a_toolkit_exception_is_restored_by_its_name(
 )
 @pytest.mark.parametrize("key", ["stackTrace", "trace"])
 def test_a_stack_trace_of_any_type_is_accepted(name: str, stack: Any, text: str, key: str) -> None:
-    """Python and Node have different keys for it. Its value may be a list, text or missing."""
+    """Python and Node send it with different keys. It may be a list, text or missing."""
     assert function_failure({"errorType": name, key: stack}).stack_trace == text
 
 
@@ -709,7 +709,7 @@ def test_a_toolkit_exception_without_a_message_gets_its_name_as_message() -> Non
 
 @pytest.mark.parametrize("fields", [{"errorMessage": ""}, {"errorMessage": None}, {}], ids=repr)
 def test_a_function_error_without_a_message_gets_its_type_as_message(fields: dict[str, Any]) -> None:
-    """`assert x` and `raise Custom()` have no message."""
+    """`assert x` and `raise Custom()`, for example, have no message."""
     error = function_failure({**fields, "errorType": "AssertionError", "requestId": "r", "stackTrace": ["a"]})
 
     assert (error.code, error.message) == ("FUNCTION_ERROR", "AssertionError")

@@ -59,12 +59,12 @@ def test_a_truncated_response_is_lost(status: int) -> None:
 
 @pytest.mark.parametrize("status", [300, 404, 503])
 def test_the_truncated_body_of_an_error_is_ignored(status: int) -> None:
-    """The status is enough."""
+    """The status is enough for an error."""
     assert read_body(truncated(b'{"code"'), status, (TruncatedError,)) == b""
 
 
 def test_another_error_while_reading_is_raised_unchanged() -> None:
-    """A timeout is an example."""
+    """A timeout, for example, is not a truncated body."""
 
     def time_out() -> Iterator[bytes]:
         yield b"x"
@@ -76,7 +76,7 @@ def test_another_error_while_reading_is_raised_unchanged() -> None:
 
 @pytest.mark.defect(18)
 def test_secrets_in_a_body_are_masked() -> None:
-    """Each occurrence is masked. A value that is too short for a secret is not, because it may occur anywhere."""
+    """Every occurrence is masked. A value of less than six characters is not, because it may occur anywhere."""
     body = b'{"x-functions-key": "hunter2", "again": "hunter2!", "short": "abc12"}'
 
     assert mask_bytes(body, ["hunter2", "abc12", "absent"]) == (
@@ -129,7 +129,7 @@ def test_a_response_over_the_size_limit_is_not_read_completely(status: int) -> N
     [(204, b""), (204, b'{"ignored": 1}'), (200, b""), (202, b""), (200, b"null")],
 )
 def test_an_empty_result_is_none(status: int, body: bytes) -> None:
-    """A 204, an empty body and `null` are empty results."""
+    """A 204, an empty body and `null` have an empty result."""
     assert decode(response(body, status=status), "T") is None
 
 
@@ -200,7 +200,7 @@ def test_plain_text_that_is_not_json_is_a_str(body: bytes, content_type: str, te
     ],
 )
 def test_a_body_that_cannot_be_decoded_is_an_error(body: bytes, content_type: str | None) -> None:
-    """The error has its cause, and the size and type of the body."""
+    """The original exception is the cause of the error. Its message has the size and the type of the body."""
     with pytest.raises(InvocationException) as caught:
         decode(response(body, content_type), "T")
 

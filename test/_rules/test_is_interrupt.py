@@ -125,7 +125,7 @@ def interrupted(call: Callable[[], Any], times: int, seconds: float = 30) -> dic
 
 
 def test_an_interrupt_while_parameters_are_serialised_is_raised_unchanged(handler: str) -> None:
-    """It may be in this package's code or in Python's. No parameter is blamed."""
+    """The interrupt may come in this package's code or in Python's. It does not become a serialisation error."""
     ended = interrupted(lambda: encode("c", "T", {"values": VALUES}, 1_000_000), 500)
 
     assert ended["interrupted"] == 500
@@ -134,7 +134,7 @@ def test_an_interrupt_while_parameters_are_serialised_is_raised_unchanged(handle
 
 @pytest.mark.parametrize("handler", [name for name in HANDLERS if name != "thread"], indirect=True)
 def test_an_interrupt_in_a_method_of_the_caller_is_raised_unchanged(handler: str) -> None:
-    """It needs a signal, whose handler can be seen. Otherwise, the method counts as the one that raised."""
+    """A signal is recognised by its handler. Any other exception counts as an exception of the method."""
     ended = interrupted(lambda: encode("c", "T", {"values": [WithJson()] * 20}, 1_000_000), 500)
 
     assert ended["interrupted"] == 500
@@ -142,7 +142,7 @@ def test_an_interrupt_in_a_method_of_the_caller_is_raised_unchanged(handler: str
 
 
 def test_an_interrupt_while_keys_are_loaded_is_raised_unchanged(handler: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may come while keys are found or renewed. The credentials are not blamed."""
+    """The interrupt may come while keys are found or renewed. It does not become a credential error."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "A")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "S")
 
@@ -176,7 +176,7 @@ def raise_callers_error(*_: Any) -> Any:
     ],
 )
 def test_an_exception_of_the_callers_code_is_a_serialisation_error(method: Any) -> None:
-    """It may be of any class, and the code may be written in C."""
+    """The exception may be of any class, and the code may be written in C."""
     value = Plain()
     value.to_json = method  # type: ignore[attr-defined]
     with pytest.raises(BadRequestException) as caught:

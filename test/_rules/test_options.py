@@ -61,7 +61,7 @@ def test_a_number_within_its_bounds_is_accepted(name: str, bounds: tuple[int, in
 @pytest.mark.defect(25)
 @pytest.mark.parametrize(("value", "number"), [(300, 300), ("300", 300), (" 300 ", 300), (300.0, 300), ("0300", 300)])
 def test_a_whole_number_is_accepted_in_any_notation(value: Any, number: int) -> None:
-    """YAML may have made it a float. Less than half a second is possible."""
+    """Times are in milliseconds, and YAML may have made them floats."""
     assert read("connect_timeout", value) == number
 
 
@@ -165,7 +165,7 @@ def test_an_invalid_value_of_a_command_is_rejected_like_one_of_the_client(name: 
 
 @pytest.mark.parametrize("name", CALL_OPTIONS)
 def test_a_call_may_set_valid_values(name: str) -> None:
-    """These are numbers within their bounds, and flags."""
+    """Numbers within their bounds and flags are valid."""
     for value in NUMBERS.get(name, (True, False)):
         assert wrong_call_option({name: value}, CALL_OPTIONS) is None
 

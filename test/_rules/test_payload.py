@@ -312,12 +312,12 @@ def test_a_mapping_that_cannot_be_read_is_rejected() -> None:
 
 
 def test_a_readable_parameter_is_not_blamed() -> None:
-    """The next parameter caused the error."""
+    """The error is about the next parameter, which cannot be read."""
     assert "fine" not in error_of(Lazy("fine", "gone")).message
 
 
 def test_an_error_that_no_parameter_caused_names_none() -> None:
-    """A command that cannot be serialised is an example."""
+    """The command, for example, cannot be serialised."""
     with pytest.raises(BadRequestException) as caught:
         encode(object(), "T", {"id": "7"}, LIMIT)  # type: ignore[arg-type]
 

@@ -44,13 +44,13 @@ def test_a_misspelled_key_gets_a_suggestion(key: str, suggestion: str) -> None:
         *("options.commands.get", "options.paging.timout"),
     ],
 )
-def test_another_key_is_not_reported(key: str) -> None:
-    """It is either a known key, or not similar to any."""
+def test_other_keys_are_not_reported(key: str) -> None:
+    """These keys are known, or are not similar to a known key."""
     assert list(misspelled(ConfigParams.from_tuples(key, 1), KNOWN)) == []
 
 
 def test_known_keys_are_not_reported() -> None:
-    """This includes all keys of a provider, in both sections."""
+    """The clients of each provider accept all of its keys in both sections."""
     for client in (AzureFunctionClient(), LambdaClient()):
         for key in client._connection.KEYS:
             client.configure(ConfigParams.from_tuples(f"connection.{key}", "x", f"credential.{key}", "x"))
