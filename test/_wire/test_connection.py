@@ -250,7 +250,7 @@ def test_a_server_that_half_closes_without_a_response_fails_the_call_immediately
 def test_connecting_ends_at_the_shorter_timeout(
     bound: str, where: str, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The timeout is that of connecting or that of the whole exchange. Nothing was sent."""
+    """Either the timeout of connecting or that of the whole exchange is shorter. Nothing was sent."""
     with ExitStack() as resources:
         proxy = None
         if where == "tunnel":
@@ -327,7 +327,7 @@ def test_an_endless_response_ends_at_the_timeout(tls: str | None, bundle: str) -
 
 
 def test_nothing_is_sent_if_no_time_is_left(bundle: str) -> None:
-    """This is also true if a connection is open."""
+    """An open connection makes no difference."""
     with FaultServer() as server, pool_of(server.url, bundle) as pool:
         call(pool)
         with pytest.raises(NotSentError):
@@ -339,7 +339,7 @@ def test_nothing_is_sent_if_no_time_is_left(bundle: str) -> None:
 
 
 def test_an_address_of_an_unsupported_family_is_skipped(bundle: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """IPv6 is an example, if the kernel does not support it."""
+    """The kernel, for example, may not support IPv6."""
     with FaultServer() as server:
         none = (255, socket.SOCK_STREAM, 6, "", ("::1", server.port))
         good = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
@@ -355,7 +355,7 @@ def test_an_address_of_an_unsupported_family_is_skipped(bundle: str, monkeypatch
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".invalid", "nowhere.invalid"])
 def test_an_invalid_host_name_sends_nothing(host: str, bundle: str) -> None:
-    """The resolver may raise different errors."""
+    """The error is the same, whatever the resolver raises."""
     with pool_of(f"http://{host}", bundle) as pool, pytest.raises(NotSentError):
         call(pool)
 

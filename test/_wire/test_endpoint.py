@@ -99,7 +99,7 @@ def test_a_replaced_bundle_is_used_from_the_next_connection_on(bundle: str) -> N
 
 
 def test_a_bundle_that_was_read_may_be_removed(bundle: str) -> None:
-    """Calls go on. If the bundle was never there, nothing is sent."""
+    """Calls still succeed. A bundle that never existed makes calls fail."""
     with FaultServer("good") as server:
         with pool_of(server.url, bundle) as pool:
             call(pool)
@@ -160,7 +160,7 @@ def test_proxies_transfer_large_bodies_both_ways(target: str | None, proxy_tls: 
 @pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
 @pytest.mark.parametrize("proxy_tls", ["unknown_ca", "wrong_host", "expired"])
 def test_the_certificate_of_an_https_proxy_is_verified(target: str | None, proxy_tls: str, bundle: str) -> None:
-    """The same authorities are trusted, and nothing is sent to the proxy before."""
+    """Clients trust the same authorities, and send nothing to the proxy before."""
     with FaultServer(target) as server, Proxy(tls=proxy_tls) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError, match="certificate"):
             call(pool)
@@ -190,7 +190,7 @@ def test_the_certificate_behind_a_proxy_is_verified(target: str, proxy_tls: str 
     ],
 )
 def test_nothing_is_sent_if_the_proxy_opens_no_tunnel(connect_response: bytes, bundle: str) -> None:
-    """The proxy may respond in any other way."""
+    """Any other response to `CONNECT` makes the call fail."""
     with FaultServer("good") as server, Proxy(connect_response=connect_response) as proxy:
         with pool_of(server.url, bundle, proxy.url) as pool, pytest.raises(NotSentError):
             call(pool)
@@ -251,7 +251,7 @@ def test_a_stall_in_tls_within_tls_ends_at_the_timeout_without_using_cpu_time(bu
 
 
 def test_an_ipv6_address_is_called_and_has_brackets_in_headers(bundle: str) -> None:
-    """It may be the target or the proxy."""
+    """The address may be that of the target or that of the proxy."""
     endpoint = Endpoint.of_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
     assert (endpoint.host, endpoint.port, endpoint.authority) == ("::1", 8443, "[::1]:8443")
     assert endpoint.proxy

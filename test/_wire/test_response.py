@@ -82,7 +82,7 @@ def test_a_truncated_response_is_lost(sample: Sample) -> None:
 
 
 def test_a_response_without_a_length_needs_its_complete_head() -> None:
-    """Its body ends with the connection."""
+    """The response is lost if its head is cut. Its body ends with the connection."""
     for end in range(CLOSE_DELIMITED.head):
         with pytest.raises(ConnectionLostError):
             parse(CLOSE_DELIMITED.data[:end]).end()
@@ -133,7 +133,7 @@ def test_bytes_after_a_response_do_not_change_it(sample: Sample, extra: bytes) -
 
 @framed_sample
 def test_a_connection_may_be_used_again_if_no_bytes_follow_the_response(sample: Sample) -> None:
-    """An exact response has no extra bytes."""
+    """The reader reports that there are no extra bytes."""
     reader = parse(sample.data)
     assert (reader.complete, reader.has_excess, reader.keep_alive) == (True, False, True)
 
@@ -167,7 +167,7 @@ def test_a_connection_that_the_server_will_close_is_not_kept(data: bytes) -> Non
 
 
 def test_http_1_0_may_keep_its_connection() -> None:
-    """A header must say so."""
+    """HTTP/1.0 closes connections unless a header says otherwise."""
     assert parse(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}").keep_alive
 
 
@@ -228,7 +228,7 @@ def any_bytes(random_: random.Random) -> bytes:
 @pytest.mark.timing
 @pytest.mark.parametrize("make", [mutated, any_bytes])
 def test_random_bytes_have_the_same_outcome_however_they_are_split(make: Callable[[random.Random], bytes]) -> None:
-    """They are random changes of responses, or noise. No other exception is raised, and no case takes long."""
+    """The bytes are changed responses or noise. Only `WireError` is raised, and no case takes long."""
     random_ = random.Random(20)  # noqa: S311 - the same cases each time
     for _ in range(FUZZ // 2):
         data, started = make(random_), time.monotonic()
@@ -329,7 +329,7 @@ def test_heads_are_read_as_llhttp_reads_them() -> None:
     ],
 )  # fmt: skip
 def test_an_ambiguous_or_invalid_response_fails_immediately(data: bytes) -> None:
-    """It does not wait for the end of the connection, and may come byte by byte."""
+    """The error does not wait for the end of the connection. The response may also arrive byte by byte."""
     with pytest.raises(ConnectionLostError):
         parse(data)
     with pytest.raises(ConnectionLostError):
@@ -337,7 +337,7 @@ def test_an_ambiguous_or_invalid_response_fails_immediately(data: bytes) -> None
 
 
 def test_an_error_with_invalid_framing_keeps_its_status() -> None:
-    """Its head was complete."""
+    """The head of the response was complete."""
     reader = ResponseReader(LIMIT)
     with pytest.raises(ConnectionLostError):
         reader.feed(b"HTTP/1.1 429 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n")
@@ -361,7 +361,7 @@ def test_an_error_with_invalid_framing_keeps_its_status() -> None:
 )
 @pytest.mark.parametrize("piece", [100, 64 * 1024])
 def test_endless_data_outside_of_the_body_is_limited(begin: bytes, again: bytes, piece: int) -> None:
-    """These are heads, interim responses, extensions, sizes and trailers."""
+    """Heads, interim responses, chunk extensions, chunk sizes and trailers cannot be endless."""
     reader, size = parse(*([begin] if begin else [])), 0
     flood = again * (piece // len(again) + 1)
     with pytest.raises(ConnectionLostError):  # noqa: PT012 - one of many pieces
@@ -419,7 +419,7 @@ COMPRESSED = [sample for sample in FRAMED if "gzip" in sample.name or "deflate" 
 
 @pytest.mark.parametrize("sample", COMPRESSED, ids=lambda sample: sample.name)
 def test_a_truncated_compressed_body_is_not_decoded(sample: Sample) -> None:
-    """A 2xx response has its own error for this. Another response gets an empty body."""
+    """A 2xx response raises its own error. The body of any other response is empty."""
     encoding = "deflate" if "deflate" in sample.name else "gzip"
     packed = read(sample.data.replace(b"Content-Encoding", b"X-Was-Encoding")).body
     first = len(gzip.compress(BODY[:9], mtime=0)) if "members" in sample.name else 0
@@ -492,7 +492,7 @@ def test_the_size_limit_applies_to_the_body_that_is_sent(size: int) -> None:
 
 @pytest.mark.timing
 def test_many_gzip_members_take_little_time() -> None:
-    """The rest of the body is not copied for each member."""
+    """The reader does not copy the rest of the body for each member."""
     body = gzip.compress(b"", mtime=0) * 200_000  # 4 MB
     started = time.process_time()
     with pytest.raises(ContentDecodingError):
