@@ -50,7 +50,7 @@ def sent_by(client: Any, provider: str, server: FaultServer) -> Any:
 
 
 def test_the_name_comes_from_the_descriptor(provider: str, server: FaultServer) -> None:
-    """It is the name of the service, and the prefix of all commands."""
+    """The name is that of the service, and the prefix of all commands."""
     descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
     client = DefaultServerlessFactory().create(descriptor)
     assert type(client) is CLIENTS[provider]
@@ -72,7 +72,7 @@ ASYNC_CLIENTS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_asynchronous_clients_have_their_own_descriptors(name: str, server: FaultServer) -> None:
-    """They are configured, opened and closed like the blocking clients."""
+    """These clients are configured, opened and closed like the blocking clients."""
     descriptor = Descriptor("pip-services", "client", f"async-{KINDS[name]}", "dummies", "1.0")
     factory: IFactory = CompositeFactory(DefaultServerlessFactory())
     client = factory.create(descriptor)
@@ -98,7 +98,7 @@ def test_an_asynchronous_descriptor_without_a_name_adds_no_prefix(server: FaultS
 
 
 def test_each_descriptor_creates_its_own_client(provider: str) -> None:
-    """Two services of a container do not share one."""
+    """Two services of a container do not share a client."""
     factory = DefaultServerlessFactory()
     names = ("orders", "stock", "stock")
     clients = [factory.create(Descriptor("pip-services", "client", KINDS[provider], name, "1.0")) for name in names]
@@ -119,14 +119,14 @@ def test_each_descriptor_creates_its_own_client(provider: str) -> None:
     ],
 )
 def test_other_descriptors_are_left_to_other_factories(text: str) -> None:
-    """They have other groups, types, kinds or versions."""
+    """These descriptors have other groups, types, kinds or versions."""
     factory = DefaultServerlessFactory()
     assert factory.can_create(Descriptor.from_string(text)) is None
     assert factory.create(Descriptor.from_string(text)) is None
 
 
 def test_the_factory_works_in_a_composite_factory(provider: str) -> None:
-    """Containers use it in this way."""
+    """Containers use factories in this way."""
     factory: IFactory = CompositeFactory(DefaultServerlessFactory())
     descriptor = Descriptor("pip-services", "client", KINDS[provider], "dummies", "1.0")
     assert str(factory.can_create(descriptor)) == f"pip-services:client:{KINDS[provider]}:*:1.0"
@@ -144,7 +144,7 @@ def page() -> dict[str, Any]:
 
 @pytest.mark.parametrize(("provider", "kind"), [("azure", "azurefunc"), ("google", "cloudfunc"), ("lambda", "lambda")])
 def test_the_factory_in_the_documentation(page: dict[str, Any], provider: str, kind: str, server: FaultServer) -> None:
-    """It creates a subclass for each provider, and the same calls work for all of them."""
+    """The factory creates a subclass for each provider, and the same calls work for all of them."""
     client = page["ShopFactory"]().create(Descriptor("shop", "client", kind, "stock", "1.0"))
     server.script(respond(body={"left": 3}))
     client.configure(config_for(provider, server.url))
@@ -155,7 +155,7 @@ def test_the_factory_in_the_documentation(page: dict[str, Any], provider: str, k
 
 
 def test_the_defaults_in_the_documentation(page: dict[str, Any], server: FaultServer) -> None:
-    """The header is sent, and the default of `idempotent` allows a retry."""
+    """The client sends the header, and its default of `idempotent` allows a retry."""
     client = page["SlowStockClient"]()
     client.configure(config_for("azure", server.url))
     client.open("test")
@@ -166,7 +166,7 @@ def test_the_defaults_in_the_documentation(page: dict[str, Any], server: FaultSe
 
 
 def test_the_explicit_action_in_the_documentation(page: dict[str, Any], server: FaultServer) -> None:
-    """It is sent under its own name."""
+    """The action is sent under its own name."""
     client = page["StockReader"]()
     client.configure(config_for("azure", server.url))
     client.open("test")

@@ -57,7 +57,7 @@ def rejected(*tuples: Any) -> ConfigException:
     ],
 )
 def test_a_complete_arn_is_not_changed(arn: str, partition: str, region: str, resource: str) -> None:
-    """It may have an alias or a version. The getters return its parts."""
+    """The ARN may have an alias or a version. The getters return its parts."""
     params = valid("arn", arn, "region", "us-east-1", "partition", "other")
 
     assert params.get_arn() == arn
@@ -136,12 +136,12 @@ def test_the_parts_of_a_partial_arn_can_be_read(name: str, account: str | None, 
     ],
 )
 def test_an_arn_is_composed(tuples: tuple[str, ...], arn: str) -> None:
-    """Parts that are not set have defaults. A complete ARN overrides its parts."""
+    """Parts that are not set have default values. A complete ARN overrides its parts."""
     assert valid(*tuples).get_arn() == arn
 
 
 def test_an_arn_composed_of_another_arns_parts_is_equal() -> None:
-    """The getters and the setters of the parts are opposites."""
+    """The setters accept what the getters return."""
     first = valid("arn", f"{ARN}:live")
     second = AwsConnectionParams()
     for part in ("partition", "service", "region", "account", "resource_type", "resource"):
@@ -247,7 +247,7 @@ def test_an_arn_with_an_invalid_part_is_rejected(key: str, value: str) -> None:
     ("key", "value"), [("service", "s3"), ("partition", "azure"), ("account", "12"), ("region", "mars")]
 )
 def test_the_error_names_the_invalid_part(key: str, value: str) -> None:
-    """Users cannot search for the composed ARN, because they did not write it."""
+    """The user did not write the composed ARN, so its name would not help."""
     parts = {"region": "eu-west-1", "account": ACCOUNT, "resource": "orders", key: value}
 
     assert rejected(*(item for pair in parts.items() for item in pair)).details["key"] == f"connection.{key}"
@@ -271,7 +271,7 @@ def test_the_error_names_the_invalid_part(key: str, value: str) -> None:
     ],
 )
 def test_a_parameter_can_be_set_and_read(name: str, default: str | None) -> None:
-    """It has a key of its own. An empty value means the default."""
+    """Each parameter has its own key. An empty value means the default."""
     params = AwsConnectionParams()
     get, put = getattr(params, f"get_{name}"), getattr(params, f"set_{name}")
     assert get() == default
@@ -313,7 +313,7 @@ def test_the_parts_of_any_arn_can_be_read(arn: str, kind: str | None, resource: 
     ],
 )
 def test_an_endpoint_may_be_set(tuples: tuple[str, ...], endpoint: str | None) -> None:
-    """There are two keys for it."""
+    """It has two keys, `uri` and `endpoint`."""
     assert valid("arn", ARN, *tuples).get_endpoint() == endpoint
 
 
@@ -324,7 +324,7 @@ def test_an_endpoint_may_be_set(tuples: tuple[str, ...], endpoint: str | None) -
 @pytest.mark.parametrize("id_name", ["access_id", "client_id"])
 @pytest.mark.parametrize("key_name", ["access_key", "client_key", "secret_key"])
 def test_keys_have_several_names(id_name: str, key_name: str) -> None:
-    """These are all names that pip-services documents."""
+    """All names that pip-services documents are accepted."""
     params = valid("arn", ARN, id_name, ACCESS_ID, key_name, ACCESS_KEY)
 
     assert (params.get_access_id(), params.get_access_key()) == (ACCESS_ID, ACCESS_KEY)

@@ -41,7 +41,7 @@ def rejected(*tuples: Any, references: References | None = None) -> ConfigExcept
 )
 @pytest.mark.defect(29)
 def test_the_keys_are_found(section: str, id_name: str, key_name: str) -> None:
-    """They are found under each of their names, in `credential` or in `connection`."""
+    """They may have any of their names, and may be in `credential` or in `connection`."""
     params = resolve("connection.arn", ARN, f"{section}.{id_name}", ACCESS_ID, f"{section}.{key_name}", ACCESS_KEY)
 
     assert isinstance(params, AwsConnectionParams)
@@ -73,7 +73,7 @@ def test_a_connection_without_keys_is_accepted(empty: str | None) -> None:
     ],
 )
 def test_a_function_is_found(tuples: tuple[str, ...], arn: str, region: str | None) -> None:
-    """It may be configured by its name, by a complete ARN or by the parts of an ARN."""
+    """The configuration has its name, a complete ARN or the parts of an ARN."""
     params = resolve(*tuples)
 
     assert (params.get_arn(), params.get_region()) == (arn, region)

@@ -61,7 +61,7 @@ def shown(error: BaseException) -> str:
     ],
 )
 def test_a_parameter_can_be_set_and_read(name: str, key: str) -> None:
-    """It has a key of its own. An empty value counts as missing."""
+    """Each parameter has its own key. An empty value counts as missing."""
     params = AzureConnectionParams()
     get, put = getattr(params, f"get_{name}"), getattr(params, f"set_{name}")
     assert get() is None
@@ -148,7 +148,7 @@ def test_the_last_of_merged_configurations_overrides_the_others() -> None:
     ],
 )
 def test_a_url_is_composed(tuples: tuple[str, ...], uri: str) -> None:
-    """Its parts are protocol, app and function. Special characters are escaped."""
+    """The parts are protocol, app and function. Special characters are escaped."""
     assert normalized(*tuples).get_function_uri() == uri
 
 
@@ -197,7 +197,7 @@ def test_a_url_overrides_its_parts() -> None:
     ],
 )
 def test_a_url_is_accepted(uri: str, called: str) -> None:
-    """It may have no path, and ports, addresses and names of all kinds. A fragment is never sent."""
+    """The URL may have no path, and any kind of port, address or name. A fragment is never sent."""
     assert normalized("uri", uri).get_function_uri() == called
 
 
@@ -230,7 +230,7 @@ def test_a_key_in_the_url_is_moved_out_of_it(uri: str, called: str, code: str | 
 
 
 def test_a_configured_key_overrides_the_key_in_the_url() -> None:
-    """The URL still loses its key."""
+    """The key in the URL is still removed."""
     params = normalized("uri", "https://h/f?code=OLD", "auth_code", "NEW")
 
     assert (params.get_function_uri(), params.get_auth_code()) == ("https://h/f", "NEW")
@@ -324,7 +324,7 @@ def test_a_password_in_an_invalid_url_is_not_shown(uri: str) -> None:
 
 
 def test_validating_checks_the_same_as_normalizing() -> None:
-    """It does not change the parameters."""
+    """Validation does not change the parameters."""
     params = AzureConnectionParams.from_tuples("uri", "https://h/f?code=K")
     params.validate()
     assert dict(params) == {"uri": "https://h/f?code=K"}
@@ -378,7 +378,7 @@ def test_a_secret_is_never_shown(key: str, kind: type[AzureConnectionParams]) ->
 @pytest.mark.defect(18)
 @pytest.mark.parametrize("query", ["?code=", "?x=1&code=", "?CODE="])
 def test_a_key_in_the_url_is_never_shown(query: str) -> None:
-    """It is hidden before it is moved out of the URL."""
+    """The key is hidden even before it is moved out of the URL."""
     params = AzureConnectionParams.from_tuples("uri", f"https://h/f{query}{SECRET}&y=2")
 
     assert SECRET not in str(params) + repr(params)

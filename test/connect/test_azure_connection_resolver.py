@@ -89,13 +89,13 @@ def test_a_connection_is_found_in_the_configuration(tuples: tuple[str, ...], exp
 
 @pytest.mark.parametrize("context", [None, "T", Context.from_trace_id("T")])
 def test_any_context_is_accepted(context: Any) -> None:
-    """It may be None, a trace id or an `IContext`."""
+    """The context may be None, a trace id or an `IContext`."""
     assert resolver("connection.uri", URI).resolve(context).get_function_uri() == URI
 
 
 @pytest.mark.parametrize(("context", "trace_id"), [(None, ""), ("T", "T"), (Context.from_trace_id("T"), "T")])
 def test_an_error_has_the_trace_id(context: Any, trace_id: str) -> None:
-    """It is a string, so the error can be serialised."""
+    """The trace id is a string, so the error can be serialised."""
     with pytest.raises(ConfigException) as caught:
         resolver().resolve(context)
 
@@ -171,7 +171,7 @@ def test_a_connection_is_found_by_discovery() -> None:
 
 
 def test_parameters_from_discovery_override_configured_parameters() -> None:
-    """Configured parameters are used only if discovery has none."""
+    """Configured parameters only complete them."""
     references = References.from_tuples(DISCOVERY, discovery(orders=URI))
 
     assert found(
@@ -230,7 +230,7 @@ def test_a_discovery_key_without_a_discovery_service_is_rejected(references: Ref
 
 @pytest.mark.parametrize("component", [discovery(other=URI), discovery(), object(), store(orders="K")])
 def test_an_unknown_discovery_key_is_rejected(component: Any) -> None:
-    """A component that is not a discovery service is ignored."""
+    """The component that is registered as the discovery service may even be another one."""
     error = rejected(
         *("connections.0.discovery_key", "orders", "connections.1.discovery_key", "more"),
         references=References.from_tuples(DISCOVERY, component),

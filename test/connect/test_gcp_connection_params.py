@@ -140,11 +140,11 @@ def test_an_invalid_connection_is_rejected(settings: dict[str, str], code: str, 
 
 @pytest.mark.parametrize("params", [GcpConnectionParams, AzureConnectionParams, AwsConnectionParams])
 def test_a_token_is_not_shown(params: type[GcpConnectionParams]) -> None:
-    """Parameters of the other providers hide it, too, because all share a section."""
-    held = params.from_tuples("connection.uri", URI, "credential.auth_token", TOKEN)
+    """The parameters of all providers hide it, because they share a section."""
+    result = params.from_tuples("connection.uri", URI, "credential.auth_token", TOKEN)
 
-    assert "auth_token=***" in str(held)
-    assert TOKEN not in f"{held} {held!r} {held.to_string()}"
+    assert "auth_token=***" in str(result)
+    assert TOKEN not in f"{result} {result!r} {result.to_string()}"
 
 
 def test_a_resolver_finds_and_completes_the_parameters() -> None:

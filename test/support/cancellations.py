@@ -61,7 +61,7 @@ async def _run(
 ) -> None:
     async def work() -> None:
         for number in numbers:
-            begun = monotonic()
+            started = monotonic()
             call = asyncio.create_task(result.make_async_call(client, number))
             if random.random() < 0.75:  # noqa: S311
                 for _ in range(random.randint(1, 4)):  # noqa: S311 (the call begins in the first round of the loop)
@@ -72,7 +72,7 @@ async def _run(
                 await asyncio.wait([call])
             else:
                 await call
-                result.usual += 0.01 * (min(monotonic() - begun, 0.1) - result.usual)
+                result.usual += 0.01 * (min(monotonic() - started, 0.1) - result.usual)
 
     workers = {asyncio.create_task(work()) for _ in range(tasks)}
     while workers:

@@ -84,7 +84,7 @@ def test_echo_is_the_default_and_requests_are_kept(server: FaultServer) -> None:
 
 
 def test_a_chunked_request_is_read(server: FaultServer) -> None:
-    """Its chunks are joined, and the next request on the connection is read correctly."""
+    """The chunks are joined, and the next request on the connection is read correctly."""
     with connect(server) as sock:
         chunked = (
             b'POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n4;x=y\r\n":1}\r\n0\r\nX-T: 1\r\n\r\n'
@@ -126,7 +126,7 @@ def test_a_response_has_the_given_status_headers_and_body(server: FaultServer, s
 
 
 def test_an_empty_204_has_no_content_length(server: FaultServer) -> None:
-    """Real servers send it in this form."""
+    """Real servers send a 204 in this form."""
     server.script(fault.respond(204, b"", content_type=""))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
@@ -201,7 +201,7 @@ def test_each_step_sends_ends_and_counts_correctly(
 
 
 def test_a_reset_on_accept_executes_nothing(server: FaultServer) -> None:
-    """The client may notice it when it connects, sends or reads. The next connection works."""
+    """The client may notice the reset when it connects, sends or reads. The next connection works."""
     server.script(fault.reset_on_accept())
     with pytest.raises(ConnectionError), http_client(server) as client:
         post(client)
@@ -245,7 +245,7 @@ def test_an_early_response_arrives_before_the_request_is_complete(server: FaultS
 
 @pytest.mark.parametrize(("what", "start"), [("head", 0), ("body", 73), ("chunks", 79)])
 def test_a_drip_begins_at_the_given_part(server: FaultServer, what: str, start: int) -> None:
-    """All bytes before it come together with one byte of it. The next byte comes after the interval."""
+    """The earlier bytes come together with one byte of the part. The next byte comes after the interval."""
     server.script(fault.drip(what, 60))
     with connect(server) as sock:
         sock.sendall(REQUEST + BODY)
@@ -255,7 +255,7 @@ def test_a_drip_begins_at_the_given_part(server: FaultServer, what: str, start: 
 
 
 def test_a_drip_is_a_complete_response(server: FaultServer) -> None:
-    """A client that waits long enough gets it, and the connection stays open."""
+    """A client that waits long enough gets the response, and the connection stays open."""
     server.script(*(fault.drip(what, 0.0001, body=b"[1]", headers={}) for what in ("head", "body", "chunks")))
     with http_client(server) as client:
         assert [post(client) for _ in range(4)] == [(200, b"[1]")] * 3 + [(200, BODY)]
@@ -272,7 +272,7 @@ def test_gzip_responses(server: FaultServer) -> None:
 
 
 def test_a_gzip_bomb_is_small_and_expands_to_its_size(server: FaultServer) -> None:
-    """It sends less than 1 MiB, and expands to more than 100 MiB of valid JSON."""
+    """The server sends less than 1 MiB, which expands to more than 100 MiB of valid JSON."""
     server.script(fault.gzip_bomb(), fault.gzip_bomb(3_000_001))
     with http_client(server) as client:
         _, packed = post(client)
@@ -307,7 +307,7 @@ def test_a_request_after_a_black_hole_is_not_executed(server: FaultServer) -> No
 
 
 def test_a_large_request_to_a_server_that_never_reads_cannot_be_sent(server: FaultServer) -> None:
-    """The kernel's buffers cannot hold it."""
+    """The kernel's buffers cannot hold the request."""
     server.script(fault.never_reads())
     with connect(server) as sock:
         server.wait_for(connections=1)
@@ -318,7 +318,7 @@ def test_a_large_request_to_a_server_that_never_reads_cannot_be_sent(server: Fau
 
 
 def test_steps_are_taken_in_order_across_connections(server: FaultServer) -> None:
-    """Each request or connection takes one step, and after the script the default."""
+    """Each request or connection takes one step. After the script, it takes the default."""
     server.script(fault.respond(201, close=True), fault.reset_before_read(), fault.respond(202))
     with http_client(server) as client:
         assert post(client)[0] == 201
@@ -402,7 +402,7 @@ def test_a_tls_fault_fails_the_handshake_without_a_step(tls: str, error: type[Ex
 
 
 def test_a_tls_drip_sends_bytes() -> None:
-    """They are the beginning of a real handshake."""
+    """These bytes are the beginning of a real handshake."""
     with FaultServer("drip") as server, connect(server) as sock:
         outgoing = ssl.MemoryBIO()
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="x")
@@ -458,14 +458,14 @@ def test_the_name_that_does_not_exist_is_not_found() -> None:
 
 
 def test_wait_for_raises_an_error_with_the_counts_at_its_timeout(server: FaultServer) -> None:
-    """The error has the current counts."""
+    """The error has the counts at that time."""
     with pytest.raises(TimeoutError, match=r"'executions': 0, 'steps': 0. after 0.01 s"):
         server.wait_for(executions=1, steps=0, timeout=0.01)
 
 
 @pytest.mark.timing
 def test_stopping_ends_all_threads_and_closes_all_sockets() -> None:
-    """It takes less than a second, even if clients wait in each kind of silence."""
+    """Stopping takes less than a second, even if clients wait in each kind of silence."""
     hanging = [
         fault.silent(), fault.stall_head(), fault.stall_body(), fault.drip("head", 60), fault.drip("body", 60),
         fault.never_reads(), fault.black_hole_idle(), fault.respond(), fault.respond_early(), fault.large(30_000_000),
