@@ -64,21 +64,7 @@ def nat(tmp_path: Path) -> Iterator[str]:
                 (server, "in", "10.99.2.2/24", "far", "10.99.2.1/24"),
             )
             for namespace, theirs, address, ours, gateway in links:
-                run(
-                    "ip",
-                    "link",
-                    "add",
-                    theirs,
-                    "netns",
-                    namespace,
-                    "type",
-                    "veth",
-                    "peer",
-                    "name",
-                    ours,
-                    "netns",
-                    middle,
-                )
+                run(*f"ip link add {theirs} netns {namespace} type veth peer name {ours} netns {middle}".split())
                 within(namespace, "ip", "address", "add", address, "dev", theirs)
                 within(middle, "ip", "address", "add", gateway, "dev", ours)
                 within(namespace, "ip", "link", "set", theirs, "up")
