@@ -1,5 +1,4 @@
-"""A scripted HTTP/1.1 server on raw sockets. Its responses can be invalid, partial, late or missing. It counts what it
-ran.
+"""A scripted HTTP/1.1 server on raw sockets. Its responses can be invalid, partial, late or missing.
 
     with FaultServer() as server:
         server.script(reset_after_read(), respond(body={"ok": True}))
@@ -7,10 +6,9 @@ ran.
         assert server.executions == 2
 
 Each request uses the next step of the script, or `server.default` (at first `echo()`) when the script is used up. A
-request counts as executed when its head and body have been read, and before the response. Steps that act before a
-request is read are used when a connection is accepted (after its TLS handshake), and on a kept-alive connection when
-the head of the next request has been read. The server does not sleep: silence lasts until the client disconnects or the
-server stops.
+request counts as executed when its head and body have been read, before the response. Steps that act before a request
+are used when a connection is accepted, after its TLS handshake, or when the head of its next request has been read. The
+server does not sleep: silence lasts until the client disconnects or the server stops.
 
 Steps that respond have the keyword arguments of `response_bytes`: status, body, headers, content_type, close,
 chunk_size, length. To write another step, use `Step(name, act, at)`, where `act` gets the `Connection`.
@@ -52,8 +50,7 @@ class ConnectionEnded(Exception):  # noqa: N818 - it is not an error
 
 @dataclass
 class Request:
-    """A request that was read. `connection` counts from 1. `time` is the monotonic time of its last byte, in
-    seconds."""
+    """A request that was read. `connection` counts from 1. `time` is when it was complete, in monotonic seconds."""
 
     connection: int
     method: str
