@@ -36,25 +36,25 @@ class CallPolicy(NamedTuple):
 class Attempts:
     """Counts the attempts of one call, and decides whether a failure is retried and when."""
 
-    __slots__ = ("_clock", "_ends_at", "_has_new_token", "_policy", "made")
+    __slots__ = ("_clock", "_deadline", "_has_new_token", "_policy", "made")
 
     def __init__(self, policy: CallPolicy, clock: Callable[[], float] = monotonic) -> None:
         self._policy = policy
         self._clock = clock
-        self._ends_at = clock() + policy.total_timeout if policy.total_timeout else None
+        self._deadline = clock() + policy.total_timeout if policy.total_timeout else None
         self._has_new_token = False
         self.made = 0
 
     def next_timeout(self) -> float:
         """Begins an attempt; returns the seconds that it may take."""
         self.made += 1
-        if self._ends_at is None:
+        if self._deadline is None:
             return self._policy.timeout
-        return max(0.0, min(self._policy.timeout, self._ends_at - self._clock()))
+        return max(0.0, min(self._policy.timeout, self._deadline - self._clock()))
 
     def is_over(self) -> bool:
         """Whether `total_timeout` is over."""
-        return self._ends_at is not None and self._clock() >= self._ends_at
+        return self._deadline is not None and self._clock() >= self._deadline
 
     def wait_after(self, failure: Failure) -> float | None:
         """The seconds to wait before the next attempt, or None when the call ends with this failure."""
@@ -73,6 +73,6 @@ class Attempts:
         # Full jitter: clients that failed together must not retry together. The exponent is capped against overflow.
         backoff = random.uniform(0, min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** min(self.made - 1, 30)))  # noqa: S311
         wait = max(asked, backoff)
-        if self._ends_at is not None and self._clock() + wait >= self._ends_at:
+        if self._deadline is not None and self._clock() + wait >= self._deadline:
             return None
         return wait

@@ -1,1 +1,1 @@
-"""The wire: HTTP/1.1 exchanges on connections of our own. Knows nothing of commands, retries, requests or boto3."""
+"""HTTP/1.1 exchanges on the package's own connections. The wire does not know commands, retries, requests or boto3."""

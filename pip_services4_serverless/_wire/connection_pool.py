@@ -1,4 +1,4 @@
-"""A pool of blocking connections. It uses no lock that an interrupt or a fork could leave locked."""
+"""A pool of blocking connections. It has no lock, because an interrupt or a fork could leave a lock locked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 from .connection import Connection
-from .endpoint import Endpoint
+from .endpoint import Endpoint, PoolLimits
 from .errors import PoolClosedError
 from .request import request_head
 from .response import Response
@@ -17,35 +17,14 @@ from .response import Response
 class ConnectionPool:
     """Sends requests to one endpoint, and keeps connections for reuse.
 
-    A connection is idle in the pool, in use by one call, or closed. The number of calls is not limited: connections
-    beyond `max_connections` are closed after use.
-
-    Args:
-        endpoint: where to connect.
-        max_connections: the maximum number of idle connections.
-        connect_timeout: seconds to connect, unless a request sets its own.
-        timeout: seconds for a whole exchange, unless a request sets its own.
-        idle_timeout: seconds after which an idle connection is no longer reused.
-        limit: the maximum size of a response's body, in bytes.
+    A connection is idle in the pool, in use by one request, or closed. The number of concurrent requests is not
+    limited: connections beyond `max_connections` are closed after use.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        *,
-        max_connections: int,
-        connect_timeout: float,
-        timeout: float,
-        idle_timeout: float,
-        limit: int,
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, limits: PoolLimits) -> None:
         self.endpoint = endpoint
-        self._connect_timeout = connect_timeout
-        self._timeout = timeout
-        self._idle_timeout = idle_timeout
-        self._limit = limit
-        self._idle: deque[Connection] = deque(maxlen=max_connections)
-        self._max_connections = max_connections
+        self._limits = limits
+        self._idle: deque[Connection] = deque(maxlen=limits.max_connections)
         self._closed = False
 
     def urlopen(
@@ -58,21 +37,21 @@ class ConnectionPool:
         timeout: Any = None,
         **_: Any,
     ) -> Response:
-        """Makes one exchange. `requests.adapters.HTTPAdapter.send` calls this method of a urllib3 pool.
+        """Makes one exchange. `requests.adapters.HTTPAdapter.send` calls this method, as it would on a urllib3 pool.
 
         Args:
             method: for example `POST`.
             url: the target on the request line.
             body: the whole body.
             headers: `Host` and `Content-Length` are added if they are missing.
-            timeout: with `connect_timeout` and `read_timeout` in seconds, the second for the whole exchange.
+            timeout: a `urllib3.Timeout`. Its read timeout limits the whole exchange.
 
         Raises:
-            WireError: there is no response, or it cannot be used; the class shows which.
+            WireError: there is no response, or it cannot be used. The subclass says which.
         """
-        seconds = (getattr(timeout, "read_timeout", None) or self._timeout) if timeout is not None else self._timeout
-        connect = getattr(timeout, "connect_timeout", None) if timeout is not None else None
-        return self.request(method, url, headers or {}, body or b"", seconds, connect)
+        # A timeout of None has neither attribute.
+        seconds, connect = getattr(timeout, "read_timeout", None), getattr(timeout, "connect_timeout", None)
+        return self.request(method, url, headers or {}, body or b"", seconds or None, connect)
 
     def request(
         self,
@@ -83,21 +62,21 @@ class ConnectionPool:
         timeout: float | None = None,
         connect_timeout: float | None = None,
     ) -> Response:
-        """Makes one exchange within `timeout` seconds. Raises what `urlopen` raises."""
-        ends_at = monotonic() + (self._timeout if timeout is None else timeout)
+        """Makes one exchange within `timeout` seconds. Raises the exceptions of `urlopen`."""
+        deadline = monotonic() + (self._limits.timeout if timeout is None else timeout)
         content = body.encode() if isinstance(body, str) else body
         head = request_head(self.endpoint, method, target, headers, len(content))
-        connection = self._fresh()
+        connection = self._get_idle()
         if connection is None:
-            seconds = self._connect_timeout if connect_timeout is None else connect_timeout
+            seconds = self._limits.connect_timeout if connect_timeout is None else connect_timeout
             connection = Connection()
-            connection.open(self.endpoint, min(ends_at, monotonic() + seconds))
-        response = connection.exchange(head, content, ends_at, self._limit)
+            connection.open(self.endpoint, min(deadline, monotonic() + seconds))
+        response = connection.exchange(head, content, deadline, self._limits.max_response_size)
         if connection.reusable:
-            self._keep(connection)
+            self._put_idle(connection)
         return response
 
-    def _fresh(self) -> Connection | None:
+    def _get_idle(self) -> Connection | None:
         if self._closed:
             raise PoolClosedError("The connections were closed before the request was sent")
         while True:
@@ -105,20 +84,21 @@ class ConnectionPool:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if connection.is_fresh(self._idle_timeout):
+            if connection.is_fresh(self._limits.idle_timeout):
                 return connection
             connection.close()
 
-    def _keep(self, connection: Connection) -> None:
-        if len(self._idle) < self._max_connections:
-            self._idle.append(connection)  # if two threads race, the deque drops its oldest, which closes it
+    def _put_idle(self, connection: Connection) -> None:
+        if len(self._idle) < self._limits.max_connections:
+            # If two threads pass this check for the last place, the deque drops its oldest connection, which closes it.
+            self._idle.append(connection)
             if self._closed:
                 self.close()
         else:
             connection.close()
 
     def close(self) -> None:
-        """Closes the idle connections immediately, and those in use after their exchange."""
+        """Closes the idle connections immediately. Connections in use are closed after their exchange."""
         self._closed = True
         while True:
             try:

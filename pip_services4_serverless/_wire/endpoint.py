@@ -1,4 +1,4 @@
-"""Where a pool connects to: a host, possibly through a proxy, possibly with TLS."""
+"""The settings of a pool: its limits, and its endpoint, which may use TLS and a proxy."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ class Proxy(NamedTuple):
         return f"Proxy({self.host!r}, {self.port})"
 
 
+class PoolLimits(NamedTuple):
+    """The limits of a pool."""
+
+    max_connections: int  # idle connections that are kept; the number of concurrent requests is not limited
+    connect_timeout: float  # seconds, unless a request has its own
+    timeout: float  # seconds for a whole exchange, unless a request has its own
+    idle_timeout: float  # seconds after which an idle connection is no longer reused
+    max_response_size: int  # bytes of a response body after decompression
+
+
 class Endpoint(NamedTuple):
     """The destination of a pool's connections."""
 
@@ -30,23 +40,23 @@ class Endpoint(NamedTuple):
     port: int
     is_tls: bool
     authority: str  # the value of `Host`
-    ca_bundle: str  # a file or a folder of certificates
+    ca_bundle: str  # the path of a file or of a folder
     proxy: Proxy | None
-    keepalive: float  # seconds of silence before TCP keep-alive probes; 0 sends none
+    keepalive: float  # seconds without traffic before TCP keep-alive probes; 0 sends none
 
     @classmethod
-    def of_url(cls, url: str, ca_bundle: str, proxy_url: str | None = None, keepalive: float = 0) -> Endpoint:
+    def from_url(cls, url: str, ca_bundle: str, proxy_url: str | None = None, keepalive: float = 0) -> Endpoint:
         """The endpoint of an absolute http or https URL.
 
         Raises:
-            ValueError: the proxy's URL cannot be used; the message does not quote it, for it may hold a password.
+            ValueError: the proxy's URL cannot be used. The message does not quote it: it may contain a password.
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
         authority = f"[{host}]" if ":" in host else host
         if port != _DEFAULT_PORTS[parts.scheme]:
             authority = f"{authority}:{port}"
-        proxy = _proxy_of(proxy_url) if proxy_url else None
+        proxy = _parse_proxy(proxy_url) if proxy_url else None
         return cls(host, port, parts.scheme == "https", authority, ca_bundle, proxy, keepalive)
 
     @property
@@ -56,16 +66,16 @@ class Endpoint(NamedTuple):
 
     @property
     def uses_tls(self) -> bool:
-        """Whether certificates are checked: the function's, the proxy's, or both."""
+        """Whether the connection to the function, to the proxy, or to both uses TLS."""
         return self.is_tls or (self.proxy is not None and self.proxy.is_tls)
 
     @property
     def sends_whole_url(self) -> bool:
-        """Whether a request line has the whole URL: for plain http through a proxy. https uses a tunnel."""
+        """Whether the request line contains the whole URL: for http through a proxy. For https there is a tunnel."""
         return self.proxy is not None and not self.is_tls
 
 
-def _proxy_of(url: str) -> Proxy:
+def _parse_proxy(url: str) -> Proxy:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host, port = parts.hostname, parts.port
@@ -84,12 +94,12 @@ def _proxy_of(url: str) -> Proxy:
     return Proxy(host, port or _DEFAULT_PORTS[parts.scheme], parts.scheme == "https", authorization)
 
 
-# Reading a CA bundle takes longer than the rest of connecting, so contexts are kept by bundle and file status.
+# By CA bundle, with the status of its file. Reading a bundle takes longer than all other steps of connecting.
 _contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """The context that checks certificates against a bundle. It is kept if the file is deleted later.
+    """The context that verifies certificates with a bundle. If the file is deleted later, the last context is used.
 
     Raises:
         OSError: the bundle does not exist, or is not valid.
@@ -101,7 +111,7 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
         if known is None:
             raise
         return known[1]
-    # The time alone does not show that a file was replaced by one with the same time.
+    # The modification time is not enough: a file may be replaced by another one with the same time.
     state = status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
     if known is None or known[0] != state:
         is_folder = os.path.isdir(ca_bundle)

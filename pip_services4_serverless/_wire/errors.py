@@ -1,14 +1,14 @@
-"""How an exchange may fail. No message quotes the response."""
+"""The exceptions of an exchange. Their messages do not quote the response."""
 
 from __future__ import annotations
 
 
 class WireError(OSError):
-    """An exchange without a whole response. An `OSError`, so that requests makes its own `ConnectionError` of it."""
+    """An exchange failed. This is an `OSError`, so that requests converts it to its own `ConnectionError`."""
 
 
 class NotSentError(WireError):
-    """Nothing of the request was sent: the connection was not made, or not in time."""
+    """Nothing of the request was sent: the connection failed or timed out, or the request is not valid."""
 
 
 class PoolClosedError(NotSentError):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 
 class Headers(Mapping[str, Any]):
-    """A response's headers. Values of one name are joined by commas."""
+    """A response's headers. The values of a repeated header are joined by commas."""
 
     __slots__ = ("_by_name", "_text")
 
@@ -15,32 +15,32 @@ class Headers(Mapping[str, Any]):
     _text: str
 
     def __init__(self, pairs: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
-        self._by_name = _joined(pairs.items() if isinstance(pairs, Mapping) else pairs)
+        self._by_name = _group_by_name(pairs.items() if isinstance(pairs, Mapping) else pairs)
 
     @classmethod
-    def of_text(cls, text: str) -> Self:
-        """Makes headers of lines that llhttp has checked. They are parsed on first use."""
+    def from_text(cls, text: str) -> Self:
+        """Creates headers from lines that llhttp has checked. The lines are parsed on first use."""
         headers = cls.__new__(cls)
         headers._text = text
         return headers
 
     def __getattr__(self, name: str) -> Any:
-        if name != "_by_name":  # set on first use
+        if name != "_by_name":  # the only attribute that may not be set yet
             raise AttributeError(name)
         lines = [line.partition(":") for line in self._text.split("\r\n") if line]
-        self._by_name = _joined([(name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines])
+        self._by_name = _group_by_name([(name, value.lstrip(" \t").rstrip(" ")) for name, _, value in lines])
         return self._by_name
 
     def __getitem__(self, name: str) -> Any:
         return self._by_name[name.lower()][1]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of a name, or the default."""
+        """The value of a header, or the default if there is no such header."""
         found = self._by_name.get(name.lower())
         return default if found is None else found[1]
 
     def items(self) -> ItemsView[str, Any]:
-        """Names, as they were written, and values."""
+        """The names, spelled as they were received or set, and the values."""
         return dict(self._by_name.values()).items()
 
     def __contains__(self, name: object) -> bool:
@@ -57,16 +57,16 @@ class Headers(Mapping[str, Any]):
         return Headers((key, value) for key, value in self.items() if key.lower() != name.lower())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(self)})"  # without values: one may be a key
+        return f"{type(self).__name__}({', '.join(self)})"  # without values: one of them may be a secret
 
 
 class RequestHeaders(Headers, MutableMapping[str, Any]):
-    """A request's headers, which are cheap to copy. requests allows values to be bytes."""
+    """A request's headers, which are fast to copy. A value may be bytes, as in requests."""
 
     __slots__ = ()
 
     def copy(self) -> RequestHeaders:
-        """A copy."""
+        """A copy, which can be changed independently."""
         headers = RequestHeaders.__new__(RequestHeaders)
         headers._by_name = self._by_name.copy()
         return headers
@@ -78,13 +78,13 @@ class RequestHeaders(Headers, MutableMapping[str, Any]):
         del self._by_name[name.lower()]
 
 
-def _joined(pairs: Iterable[tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
+def _group_by_name(pairs: Iterable[tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
     by_name: dict[str, tuple[str, Any]] = {}
     for name, value in pairs:
         key = name.lower()
         if key in by_name:
-            first, before = by_name[key]
-            by_name[key] = first, f"{before}, {value}"
+            first_name, first_value = by_name[key]
+            by_name[key] = first_name, f"{first_value}, {value}"
         else:
             by_name[key] = name, value
     return by_name

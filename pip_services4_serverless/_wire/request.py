@@ -1,4 +1,4 @@
-"""The bytes of a request."""
+"""Writes the head of a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .errors import NotSentError
 
 
 def request_head(endpoint: Endpoint, method: str, target: str, headers: Mapping[Any, Any], length: int) -> bytes:
-    """The request line and the headers. requests allows headers to be bytes.
+    """The request line and the headers. Names and values may be bytes, as in requests.
 
     Raises:
         NotSentError: a header contains a line break, or a character outside Latin-1.

@@ -1,4 +1,4 @@
-"""A response, and how it is made of bytes as they come. Does no I/O, so that every kind of connection can use it."""
+"""A response, and the parser that creates it from received bytes. It does no I/O, so all connections can share it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from .errors import ConnectionLostError, ContentDecodingError, ResponseTooLargeError
 from .headers import Headers
 
-MAX_HEAD = 256 * 1024  # bytes of a response besides its body and the framing of chunks
-# The headers that frame and encode the body. Most calls need no other.
+MAX_HEAD = 256 * 1024  # bytes; not only of the head, but of everything except the body and the framing of its chunks
+# The headers that say how the body is framed and encoded. Most calls need only these.
 _FRAMING = re.compile(r"\r\n(content-length|content-encoding|transfer-encoding|connection):[ \t]*([^\r]*)")
 _GZIP = b"\x1f\x8b"
-_INFLATE_INPUT = 64 * 1024  # bytes at a time: zlib copies the input that it does not use
+_INFLATE_INPUT = 64 * 1024  # bytes decompressed in one step: zlib copies the part of its input that it does not use
 _INFLATE_STEP = 1024 * 1024  # bytes; a decompression bomb may exceed the limit by this much
-# The size limit bounds decompression, but time does not: these keep encodings and members from multiplying it.
+# The timeout does not include decompression. The size limit bounds the time of one step, and these its repetitions.
 _MAX_ENCODINGS = 5
 _MAX_MEMBERS = 10_000
 
 
 class Response:
-    """A whole response with a decoded body. requests and botocore call `read` and `stream`."""
+    """A whole response with a decompressed body.
+
+    It has the methods of a urllib3 response that requests and botocore call.
+    """
 
     __slots__ = ("_position", "body", "headers", "reason", "status")
 
@@ -37,21 +40,21 @@ class Response:
         self._position = 0
 
     def read(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """The next bytes of the body, `amt` at most; all that are left without it."""
+        """The next bytes of the body: at most `amt`, or all that are left. The body is decompressed already."""
         begin = self._position
         self._position = len(self.body) if amt is None or amt < 0 else min(begin + amt, len(self.body))
         return self.body[begin : self._position]
 
     def stream(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
-        """The rest of the body, in one chunk."""
+        """Yields the rest of the body in one chunk."""
         if rest := self.read():
             yield rest
 
     def release_conn(self) -> None:
-        """Does nothing: the connection was released when the response had been read."""
+        """Does nothing, because the whole response has been read and its connection was released."""
 
     def close(self) -> None:
-        """Does nothing, like `release_conn`."""
+        """Does nothing, for the same reason."""
 
 
 class _Event(Enum):
@@ -68,7 +71,7 @@ class ResponseReader:
 
     Args:
         limit: the maximum size of the body after decompression, in bytes.
-        head_only: the response ends with its head, like a proxy's response to `CONNECT`.
+        head_only: whether the response ends after its head, like a proxy's response to `CONNECT`.
     """
 
     __slots__ = (
@@ -95,31 +98,31 @@ class ResponseReader:
         self._head_only = head_only
         self._events: list[bytes | _Event] = []
         self._parser: HttpResponseParser | None = HttpResponseParser(_Events(self._events))
-        self._head = bytearray()  # of the message that is being read
+        self._head = bytearray()  # of the response that is being read, which may be an interim response
         self._reason = self._encoding = ""
         self._status = 0  # until the head of the final response is complete
         self._body: list[bytes] = []
-        self._size = 0  # bytes of body
-        self._overhead = 0  # bytes of all else
+        self._size = 0  # bytes of the body
+        self._overhead = 0  # bytes of everything else
         self._ends_with_connection = False
         self.complete = False
-        self.keep_alive = False  # the connection may be used again
-        self.has_excess = False  # there is something behind the response
+        self.keep_alive = False  # whether the connection may be reused
+        self.has_excess = False  # whether there is data after the response
 
     def feed(self, data: bytes) -> bool:
-        """Takes received bytes; returns True when the response is complete.
+        """Parses received bytes. Returns True when the response is complete.
 
         Raises:
-            ConnectionLostError: this is not an HTTP response.
+            ConnectionLostError: the data is not valid HTTP.
             ResponseTooLargeError: the body is larger than the limit.
         """
         if data.endswith((b"\r", b"\n")):
-            # llhttp silently skips line breaks after a response. Fed alone, the last byte shows that they are excess.
+            # llhttp skips line breaks after a response. If such a byte is parsed separately, it is counted as excess.
             self._parse(data[:-1])
             self._parse(data[-1:])
         else:
             self._parse(data)
-        # A chunk of one byte has up to 16 bytes of overhead; an endless head, trailer or chunk extension has more.
+        # A chunk of one byte has up to 16 bytes of overhead. An endless head, trailer or chunk extension has more.
         if self._overhead > MAX_HEAD + 16 * self._size and not self.complete:
             raise ConnectionLostError(f"The response head is larger than {MAX_HEAD} bytes")
         return self.complete
@@ -138,16 +141,16 @@ class ResponseReader:
             failure = str(err)
         except HttpParserUpgrade:
             failure = "an upgrade that was not requested"
-        self._take_events()
+        self._handle_events()
         self._overhead += len(data) - (self._size - before)
         if failure is not None:
             self._parser = None
-            if not self.complete:  # otherwise the fault is after the response
+            if not self.complete:  # if it is complete, the invalid data comes after it
                 raise ConnectionLostError(f"The response is not valid HTTP: {failure}")
             self.has_excess = True
 
     def end(self) -> None:
-        """Takes the end of the connection.
+        """Handles the end of the connection.
 
         Raises:
             ConnectionLostError: the response is not complete.
@@ -160,7 +163,7 @@ class ResponseReader:
 
     @property
     def status(self) -> int:
-        """The response's status, as soon as its head is complete; 0 before."""
+        """The response's status, or 0 until its head is complete."""
         return self._status
 
     def response(self) -> Response:
@@ -180,10 +183,10 @@ class ResponseReader:
                 body = b""
         return Response(self._status, self._reason, self._headers, body)
 
-    def _take_events(self) -> None:
+    def _handle_events(self) -> None:
         for event in self._events:
             if self.complete:
-                # The end of a message that was complete with its head is not excess.
+                # With `head_only`, the event for the end comes after the response is complete. It is not excess.
                 self.has_excess = self.has_excess or event is not _END
             elif isinstance(event, bytes):
                 self._size += len(event)
@@ -191,13 +194,13 @@ class ResponseReader:
                     raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
                 self._body.append(event)
             elif event is _HEAD:
-                self._take_head()
+                self._handle_head()
             elif event is _END and self._status:  # status 0: an interim response ended
                 self.complete = True
         self._events.clear()
 
-    def _take_head(self) -> None:
-        """Reads the head, which llhttp has checked: all lines end with CR and LF, and none in between is empty."""
+    def _handle_head(self) -> None:
+        """Reads the head, which llhttp has checked: all lines end with CR and LF, and only the last one is empty."""
         head = self._head if self._head.startswith(b"HTTP") else self._head.lstrip(b"\r\n")
         end = head.index(b"\r\n\r\n")
         text = head[:end].decode("latin-1")
@@ -206,12 +209,12 @@ class ResponseReader:
         status = int(number)
         if status < 100 or status == 101:
             raise ConnectionLostError(f"The response is not valid HTTP: unexpected status {status}")
-        if status < 200:  # an interim response; the final one comes after it
+        if status < 200:  # an interim response, which another response follows
             self._head = head[end + 4 :]
             return
         self._status = status
         self._reason = reason[0] if reason else ""
-        self._headers = Headers.of_text(lines)
+        self._headers = Headers.from_text(lines)
         if self._head_only:
             self.complete = True
             return
@@ -220,26 +223,29 @@ class ResponseReader:
             framing[name] = f"{framing[name]}, {value}" if name in framing else value
         self._encoding = framing.get("content-encoding", "")
         length, coding = framing.get("content-length"), framing.get("transfer-encoding")
-        has_body = status not in (204, 304)  # these have no body, whatever their head says
+        has_body = status not in (204, 304)  # these have no body, even if their head describes one
         if has_body and length and int(length) > self._limit:
             raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
-        # No other was requested, and llhttp would read the chunks as a body that ends with the connection.
+        # No other coding was requested. llhttp would read the chunks as a body that ends with the connection.
         if coding and coding.rstrip(" ") != "chunked":
             raise ConnectionLostError("The response's Transfer-Encoding is not supported")
         is_framed = bool(length or coding)
         self._ends_with_connection = has_body and not is_framed
-        # A body where none is allowed may still arrive, and would be taken for the next response.
+        # A body that is not allowed may arrive anyway, and would be read as the beginning of the next response.
         is_exact = is_framed if has_body else not coding and (not length or int(length) == 0)
         self.keep_alive = is_exact and version == "HTTP/1.1"
         if connection := framing.get("connection"):
             tokens = [token.strip() for token in connection.split(",")]
-            is_lasting = self.keep_alive or "keep-alive" in tokens
-            self.keep_alive = is_exact and is_lasting and "close" not in tokens
+            is_persistent = self.keep_alive or "keep-alive" in tokens
+            self.keep_alive = is_exact and is_persistent and "close" not in tokens
 
 
 class _Events:
-    """The callbacks of llhttp. None is a Python function, in which a signal handler could raise: httptools loses an
-    exception of a callback if the call is made in an `except` block."""
+    """The callbacks of llhttp. They append to a list of events, and are not Python functions.
+
+    In a Python function, a signal handler could raise an exception. httptools loses the exception of a callback if
+    the parser is called in an `except` block.
+    """
 
     def __init__(self, events: list[bytes | _Event]) -> None:
         append = self.on_body = events.append
@@ -249,7 +255,7 @@ class _Events:
 
 
 def _decode(body: bytes, encodings: str, limit: int) -> bytes:
-    """The decoded body. An unknown encoding, which was not requested, is left as it is."""
+    """The decompressed body. An encoding that is not known was not requested, and is left as it is."""
     names = encodings.split(",")
     if len(names) > _MAX_ENCODINGS:
         raise zlib.error("too many encodings")
@@ -260,7 +266,7 @@ def _decode(body: bytes, encodings: str, limit: int) -> bytes:
             case "deflate":
                 try:
                     body = _inflate(body, zlib.MAX_WBITS, limit)
-                except zlib.error:  # some servers send it without the zlib header
+                except zlib.error:  # some servers leave out the zlib header
                     body = _inflate(body, -zlib.MAX_WBITS, limit)
     return body
 

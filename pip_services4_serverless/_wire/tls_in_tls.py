@@ -1,4 +1,4 @@
-"""TLS to a function inside the TLS to a proxy, which `ssl.SSLSocket` cannot do: it wraps sockets only."""
+"""TLS to a function inside the TLS to a proxy. `ssl.SSLSocket` cannot do this, because it wraps only plain sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RECORD_SIZE = 16 * 1024  # bytes
 
 
 class TlsInTls:
-    """The methods of a non-blocking `ssl.SSLSocket` that a connection needs."""
+    """Implements those methods of a non-blocking `ssl.SSLSocket` that a connection uses."""
 
     def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, host: str) -> None:
         self._outer = outer
@@ -21,13 +21,13 @@ class TlsInTls:
         self._unsent = b""
 
     def do_handshake(self) -> None:
-        """Continues the handshake; raises `SSLWantReadError` or `SSLWantWriteError` if it must be called again."""
+        """Continues the handshake. Raises `SSLWantReadError` or `SSLWantWriteError` if it must be called again."""
         self._run(self._inner.do_handshake)
         if not self._flush():
             raise ssl.SSLWantWriteError
 
     def send(self, data: Any) -> int:
-        """Sends some of the data; returns the number of bytes."""
+        """Sends some of the data. Returns the number of bytes. Raises the same exceptions as `do_handshake`."""
         if not self._flush():
             raise ssl.SSLWantWriteError
         sent = self._run(lambda: self._inner.write(memoryview(data)[:_RECORD_SIZE]))
@@ -35,7 +35,7 @@ class TlsInTls:
         return sent
 
     def recv(self, size: int) -> bytes:
-        """Received data; empty at the end of the connection."""
+        """Received data, or empty bytes at the end of the connection. Raises the same exceptions as `do_handshake`."""
         try:
             return self._run(lambda: self._inner.read(size))
         except ssl.SSLZeroReturnError:
@@ -71,7 +71,7 @@ class TlsInTls:
                     self._received.write_eof()
 
     def _flush(self) -> bool:
-        """Sends the encrypted data; returns False if some of it must wait."""
+        """Sends the encrypted data. Returns False if the socket did not accept all of it."""
         self._unsent += self._to_send.read()
         while self._unsent:
             try:

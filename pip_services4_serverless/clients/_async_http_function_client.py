@@ -10,7 +10,7 @@ from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._failures import failures_of_the_wire
 from ._http_function_client import HttpClient
-from ._transport import RESERVED_HEADERS, Transport, limits_of
+from ._transport import RESERVED_HEADERS, Transport, pool_limits
 from .async_function_client import AsyncFunctionClient
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         from ._log_filter import hidden  # late, with `logging`
 
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
-        pool = AsyncConnectionPool(session.endpoint, **limits_of(options))
+        pool = AsyncConnectionPool(session.endpoint, pool_limits(options))
         own = dict(request.headers)
         own.pop("Content-Length", None)
         handle = _AsyncHandle(pool, session.target, own, identity)

@@ -21,7 +21,7 @@ from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
 from .._wire.headers import RequestHeaders
 from .._wire.response import Response
-from ._transport import limits_of
+from ._transport import pool_limits
 
 # What an incomplete or undecodable body raises in a response made by a tool.
 _BROKEN = (ChunkedEncodingError, ContentDecodingError)
@@ -36,11 +36,11 @@ class _Adapter(HTTPAdapter):
         verify = settings["verify"]
         bundle = verify if isinstance(verify, str) else DEFAULT_CA_BUNDLE_PATH
         proxy = select_proxy(self._url, settings["proxies"])
-        self.endpoint = endpoint = Endpoint.of_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
+        self.endpoint = endpoint = Endpoint.from_url(self._url, bundle, proxy, options.tcp_keepalive / 1000)
         if endpoint.uses_tls and not os.path.exists(bundle):
             raise ValueError(f"the CA bundle does not exist: {bundle}")
         self.target = super().request_url(request, settings["proxies"])
-        self._pool = ConnectionPool(endpoint, **limits_of(options))
+        self._pool = ConnectionPool(endpoint, pool_limits(options))
 
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         if request.url == self._url:

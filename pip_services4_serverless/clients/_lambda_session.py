@@ -38,7 +38,7 @@ from ..connect import AwsConnectionParams
 from ..connect._config_errors import config_error
 from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
 from ._log_filter import hide_in_logs
-from ._transport import limits_of
+from ._transport import pool_limits
 
 __tracebackhide__ = hide_failures
 
@@ -129,7 +129,7 @@ def _endpoint(url: str, verify: str | bool, keepalive: float) -> Endpoint:
     bundle = str(get_cert_path(verify))
     if not os.path.exists(bundle):
         raise ValueError(f"the CA bundle does not exist: {bundle}")
-    return Endpoint.of_url(url, bundle, proxy, keepalive)
+    return Endpoint.from_url(url, bundle, proxy, keepalive)
 
 
 def _new_session() -> Any:
@@ -201,11 +201,11 @@ class Body(bytes):
     of `options.timeout`.
     """
 
-    ends_at: float
+    deadline: float
 
     def __new__(cls, payload: bytes, timeout: float) -> Self:
         body = super().__new__(cls, payload)
-        body.ends_at = monotonic() + timeout
+        body.deadline = monotonic() + timeout
         return body
 
 
@@ -216,13 +216,13 @@ class _HttpSession:
     def __init__(self, endpoint: Endpoint, options: Options, secrets: Secrets) -> None:
         self._secrets = secrets
         self._sends_whole_url = endpoint.sends_whole_url
-        self._pool = ConnectionPool(endpoint, **limits_of(options))
+        self._pool = ConnectionPool(endpoint, pool_limits(options))
 
     def send(self, request: Any) -> AWSResponse:
         """Sends once. Raises the wire's exceptions as they are."""
         url, body = request.url, request.body or b""
         target = url if self._sends_whole_url else url[url.index("/", len("https://")) :]
-        timeout = body.ends_at - monotonic() if isinstance(body, Body) else None
+        timeout = body.deadline - monotonic() if isinstance(body, Body) else None
         headers = dict(request.headers)
         headers.setdefault("Accept-Encoding", "identity")
         response = self._pool.request(request.method, target, headers, body, timeout)

@@ -1,16 +1,19 @@
-"""What a provider's client opens: the transport to its function."""
+"""The transport to a function, which a client opens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._rules.options import Options
 from .._rules.response import MAX_RESPONSE_SIZE
 
+if TYPE_CHECKING:
+    from .._wire.endpoint import PoolLimits
+
 
 class Transport(NamedTuple):
-    """What an open client calls through. A call in progress keeps its own reference to it."""
+    """Everything that an open client needs to send requests. A call in progress keeps its own reference to it."""
 
     handle: Any  # depends on the provider
     url: str
@@ -24,20 +27,14 @@ class Transport(NamedTuple):
 RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "proxy-authorization"})
 
 
-class _Limits(TypedDict):
-    max_connections: int
-    connect_timeout: float
-    timeout: float
-    idle_timeout: float
-    limit: int
+def pool_limits(options: Options) -> PoolLimits:
+    """The limits of a connection pool."""
+    from .._wire.endpoint import PoolLimits  # imported late: it imports `ssl`, which only an open client needs
 
-
-def limits_of(options: Options) -> _Limits:
-    """The limits of a connection pool, with times in seconds."""
-    return {
-        "max_connections": options.max_connections,
-        "connect_timeout": options.connect_timeout / 1000,
-        "timeout": options.timeout / 1000,
-        "idle_timeout": options.idle_timeout / 1000,
-        "limit": MAX_RESPONSE_SIZE,
-    }
+    return PoolLimits(
+        max_connections=options.max_connections,
+        connect_timeout=options.connect_timeout / 1000,
+        timeout=options.timeout / 1000,
+        idle_timeout=options.idle_timeout / 1000,
+        max_response_size=MAX_RESPONSE_SIZE,
+    )

@@ -12,7 +12,7 @@ from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
 from ._lambda import LambdaFunction
-from ._transport import RESERVED_HEADERS, Transport, limits_of
+from ._transport import RESERVED_HEADERS, Transport, pool_limits
 from .async_function_client import AsyncFunctionClient
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         function = quote(self._connection.get_arn(), safe="-._~")
         url = f"{opened.client.meta.endpoint_url.rstrip('/')}/2015-03-31/functions/{function}/invocations"
         target = url if opened.endpoint.sends_whole_url else urlsplit(url).path
-        pool = AsyncConnectionPool(opened.endpoint, **limits_of(options))
+        pool = AsyncConnectionPool(opened.endpoint, pool_limits(options))
         handle = _Handle(opened.client, pool, target, url, opened.signer, function_response)
         names = RESERVED_HEADERS | _OF_THE_SIGNATURE | _OF_INVOKE | {name.lower() for name in _HEADERS}
         return Transport(handle, url, opened.secrets, failures_of_botocore(), names)
@@ -86,11 +86,11 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
         _, pool, target, url, signer, read, own = transport.handle
-        ends_at = asyncio.get_running_loop().time() + timeout
-        keys = await _renewed(signer.secrets, ends_at) if signer.secrets.must_be_renewed() else signer.secrets.keys()
+        deadline = asyncio.get_running_loop().time() + timeout
+        keys = await _renewed(signer.secrets, deadline) if signer.secrets.must_be_renewed() else signer.secrets.keys()
         signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **own, **headers}
         signer.sign("POST", url, signed, payload, keys)
-        left = ends_at - asyncio.get_running_loop().time()
+        left = deadline - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
         result: FunctionResponse = read(response, one_way, signer.secrets)
         return result
@@ -164,16 +164,16 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
             await self.call_one_way(cmd, context, params)
 
 
-async def _renewed(secrets: Any, ends_at: float) -> Any:
+async def _renewed(secrets: Any, deadline: float) -> Any:
     """The keys to sign with. A thread gets them from AWS, so that the loop is not blocked.
 
     Raises:
-        CredentialRetrievalError: they could not be renewed, or not by `ends_at`, a time of the loop.
+        CredentialRetrievalError: they could not be renewed, or not by `deadline`, a time of the loop.
     """
     from botocore.exceptions import CredentialRetrievalError
 
     try:
-        async with asyncio.timeout_at(ends_at):
+        async with asyncio.timeout_at(deadline):
             return await asyncio.to_thread(secrets.keys)
     except TimeoutError as err:
         message = "the keys were not renewed in time"

@@ -21,7 +21,7 @@ from support.sockets import keepalive_settings, socket_to
 
 from pip_services4_serverless._wire.connection import Connection
 from pip_services4_serverless._wire.connection_pool import ConnectionPool
-from pip_services4_serverless._wire.endpoint import Endpoint
+from pip_services4_serverless._wire.endpoint import Endpoint, PoolLimits
 from pip_services4_serverless._wire.errors import ConnectionLostError, NotSentError, ResponseTimeoutError
 from pip_services4_serverless._wire.response import Response
 
@@ -39,8 +39,8 @@ def bundle() -> Iterator[str]:
 @contextmanager
 def pool_of(url: str, bundle: str, proxy: str | None = None, **of: object) -> Iterator[ConnectionPool]:
     keepalive = float(of.pop("keepalive", 0))  # type: ignore[arg-type]
-    settings = {"max_connections": 4, "connect_timeout": LONG_TIMEOUT, "timeout": LONG_TIMEOUT, "idle_timeout": 60} | of
-    pool = ConnectionPool(Endpoint.of_url(url, bundle, proxy, keepalive), limit=LIMIT, **settings)  # type: ignore[arg-type]
+    limits = PoolLimits(4, LONG_TIMEOUT, LONG_TIMEOUT, 60, LIMIT)._replace(**of)  # type: ignore[arg-type]
+    pool = ConnectionPool(Endpoint.from_url(url, bundle, proxy, keepalive), limits)
     try:
         yield pool
     finally:
@@ -427,7 +427,7 @@ def test_keepalive_is_set_on_the_socket(keepalive: float, idle: int | None, thro
 def test_a_dropped_connection_closes_without_a_warning(tls: str | None, bundle: str) -> None:
     """An interrupt can drop it at any time, even before it is open."""
     with FaultServer(tls) as server:
-        endpoint = Endpoint.of_url(server.url, bundle)
+        endpoint = Endpoint.from_url(server.url, bundle)
         connection = Connection()
         try:
             connection.open(endpoint, time.monotonic() + 5)

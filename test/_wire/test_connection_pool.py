@@ -16,14 +16,14 @@ from support import fault_server as fault
 from support.fault_server import FaultServer, Step
 
 from pip_services4_serverless._wire.connection_pool import ConnectionPool
-from pip_services4_serverless._wire.endpoint import Endpoint
+from pip_services4_serverless._wire.endpoint import Endpoint, PoolLimits
 from pip_services4_serverless._wire.errors import NotSentError, PoolClosedError, ResponseTimeoutError, WireError
 
 
 @contextmanager
 def pool_of(url: str, **of: float) -> Iterator[ConnectionPool]:
-    settings = {"max_connections": 2, "connect_timeout": 5.0, "timeout": 5.0, "idle_timeout": 60.0} | of
-    pool = ConnectionPool(Endpoint.of_url(url, ""), limit=1 << 20, **settings)  # type: ignore[arg-type]
+    limits = PoolLimits(2, 5.0, 5.0, 60.0, 1 << 20)._replace(**of)  # type: ignore[arg-type]
+    pool = ConnectionPool(Endpoint.from_url(url, ""), limits)
     try:
         yield pool
     finally:
@@ -137,9 +137,7 @@ def test_closing_a_pool_closes_its_idle_connections() -> None:
 def test_a_pool_that_was_never_closed_causes_no_warning() -> None:
     """Its connections close when it is deleted."""
     with FaultServer() as server:
-        pool = ConnectionPool(
-            Endpoint.of_url(server.url, ""), max_connections=2, connect_timeout=5, timeout=5, idle_timeout=60, limit=99
-        )
+        pool = ConnectionPool(Endpoint.from_url(server.url, ""), PoolLimits(2, 5, 5, 60, 99))
         call(pool)
         del pool
         server.wait_for(closed=1)

@@ -20,7 +20,7 @@ from support.fault_server import FaultServer, Step
 from support.proxy import Proxy
 
 from pip_services4_serverless._wire.connection_pool import ConnectionPool
-from pip_services4_serverless._wire.endpoint import Endpoint, tls_context
+from pip_services4_serverless._wire.endpoint import Endpoint, PoolLimits, tls_context
 from pip_services4_serverless._wire.errors import NotSentError, ResponseTimeoutError
 
 LIMIT = 64 << 20  # bytes
@@ -51,10 +51,8 @@ def folder(tmp_path: Path, bundle: str) -> str:
 
 @contextmanager
 def pool_of(url: str, bundle: str, proxy: str | None = None, timeout: float = 10) -> Iterator[ConnectionPool]:
-    endpoint = Endpoint.of_url(url, bundle, proxy)
-    pool = ConnectionPool(
-        endpoint, max_connections=4, connect_timeout=timeout, timeout=timeout, idle_timeout=60, limit=LIMIT
-    )
+    endpoint = Endpoint.from_url(url, bundle, proxy)
+    pool = ConnectionPool(endpoint, PoolLimits(4, timeout, timeout, 60, LIMIT))
     with contextlib.closing(pool):
         yield pool
 
@@ -252,7 +250,7 @@ def test_a_stall_in_tls_within_tls_ends_at_the_timeout_without_using_cpu_time(bu
 
 def test_an_ipv6_address_is_called_and_has_brackets_in_headers(bundle: str) -> None:
     """The address may be that of the target or that of the proxy."""
-    endpoint = Endpoint.of_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
+    endpoint = Endpoint.from_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
     assert (endpoint.host, endpoint.port, endpoint.authority) == ("::1", 8443, "[::1]:8443")
     assert endpoint.proxy
     assert (endpoint.proxy.host, endpoint.proxy.port) == ("::2", 3128)
@@ -274,7 +272,7 @@ def test_an_ipv6_address_is_called_and_has_brackets_in_headers(bundle: str) -> N
 )
 def test_the_url_of_a_proxy_may_omit_scheme_and_port(url: str, expected: tuple[str, int, bool]) -> None:
     """http is the default scheme."""
-    proxy = Endpoint.of_url("http://target", "", url).proxy
+    proxy = Endpoint.from_url("http://target", "", url).proxy
     assert proxy is not None
     assert (proxy.host, proxy.port, proxy.is_tls) == expected
 
@@ -289,13 +287,13 @@ UNUSABLE_PROXIES = (
 def test_an_unusable_proxy_is_rejected_without_showing_its_password(url: str) -> None:
     """The endpoint is made at `open`, so `open` raises the error."""
     with pytest.raises(ValueError, match="proxy") as caught:
-        Endpoint.of_url("http://target", "", url)
+        Endpoint.from_url("http://target", "", url)
     assert "hunter2" not in str(caught.value)
 
 
 def test_the_repr_of_an_endpoint_does_not_show_the_proxys_password() -> None:
     """Tools that print local variables use it."""
-    endpoint = Endpoint.of_url("http://target", "", "http://user:hunter2@h")
+    endpoint = Endpoint.from_url("http://target", "", "http://user:hunter2@h")
     assert "hunter2" not in repr(endpoint)
     assert "dXNlcjpodW50ZXIy" not in repr(endpoint)
 

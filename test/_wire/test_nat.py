@@ -146,13 +146,11 @@ def serve() -> None:
 
 def call_once(url: str, keepalive: float) -> None:
     from pip_services4_serverless._wire.connection_pool import ConnectionPool
-    from pip_services4_serverless._wire.endpoint import Endpoint
+    from pip_services4_serverless._wire.endpoint import Endpoint, PoolLimits
     from pip_services4_serverless._wire.errors import WireError
 
-    endpoint = Endpoint.of_url(url, "", keepalive=keepalive)
-    pool = ConnectionPool(
-        endpoint, max_connections=1, connect_timeout=TIMEOUT, timeout=TIMEOUT, idle_timeout=60, limit=99
-    )
+    endpoint = Endpoint.from_url(url, "", keepalive=keepalive)
+    pool = ConnectionPool(endpoint, PoolLimits(1, TIMEOUT, TIMEOUT, 60, 99))
     try:
         print(json.loads(pool.request("POST", "/", {}, b"{}").body))  # noqa: T201
     except WireError as err:

@@ -108,7 +108,7 @@ def test_observers_that_fail_hide_no_result(provider: str, caplog: pytest.LogCap
         client.set_references(references)
         client.open("T")
         assert client.call_command("get", "T") == {"cmd": "dummies.get", "trace_id": "T"}
-        server.default = answer(404)
+        server.default = respond(404)
         with pytest.raises(NotFoundException):
             client.call_command("get", "T")
         client.close("T")
