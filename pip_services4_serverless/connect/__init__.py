@@ -1,4 +1,4 @@
-"""Where a function is and how to get in: connection parameters and their resolvers."""
+"""Connection parameters (the address of a function and the credential to call it with), and their resolvers."""
 
 from .aws_connection_params import AwsConnectionParams
 from .aws_connection_resolver import AwsConnectionResolver

@@ -1,4 +1,4 @@
-"""The errors of a configuration: one table of codes, which the documentation repeats."""
+"""The errors of a configuration, and the table of their codes. The documentation contains the same table."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ CONFIG_ERRORS: Mapping[str, str] = {
     "WRONG_IDENTITY": "`identity` is not `default`, lacks `scope` (Azure), or is set beside `auth_token` (Google)",
     "NO_CREDENTIALS": "a store key was not found, AWS's chain found no keys, or an extra for `identity` is missing",
 }
-
-
 _PAGE = "docs/troubleshooting.md"  # has an anchor for each code
 
 
 def config_error(context: CallContext, code: str, key: str, message: str) -> ConfigException:
-    """An error that names the wrong key and the page about it. The message must not contain a secret."""
+    """Makes an error that names the wrong key and the page about its code. The message must not contain a secret."""
     text = f"{key}: {message} (see {_PAGE}#{code.lower()})"
     return ConfigException(trace_id_of(context), code, text).with_details("key", key)

@@ -1,4 +1,4 @@
-"""The base of all providers' connection parameters."""
+"""The base of the connection parameters of all providers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ._config_errors import config_error
 __tracebackhide__ = hide_failures
 
 MASK = "***"
-# Secrets in a URL: a key in its query, a user name with its password.
+# Secrets in a URL: a key in the query, and a user name with a password.
 _IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^?#]*(?=@)", re.IGNORECASE)
-# Visible ASCII: safe in a header. A line break would let the value add a header.
+# Printable ASCII without spaces. A line break in a header would add another header to the request.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 # Libraries disagree on where a host with one of these characters ends.
 _NOT_IN_HOST = re.compile(r"[\\\"<>^`{|}%]")
@@ -28,11 +28,11 @@ _SECTION = re.compile(r"(connections?|credentials?)\.")
 
 
 class ServerlessConnectionParams(ConfigParams):
-    """Connection and credential of one function, in one flat map. Shows no secret when printed."""
+    """The connection and the credential of one function, in one flat map. Its string form masks the secrets."""
 
-    # The keys of a `connection` or a `credential` section.
+    # The keys that are allowed in a `connection` or a `credential` section.
     KEYS: ClassVar[frozenset[str]] = frozenset()
-    # Of all providers: a section may contain the key of another provider.
+    # The keys with secret values, of all providers: a section may contain a key of another provider.
     SECRETS: ClassVar[frozenset[str]] = frozenset(
         {"auth_code", "auth_token", "access_key", "client_key", "secret_key", "session_token"}
     )
@@ -44,7 +44,7 @@ class ServerlessConnectionParams(ConfigParams):
 
     @classmethod
     def from_tuples(cls, *tuples: Any) -> Self:
-        """Takes key, value, key, value... The keys are plain (`arn`) or those of a configuration (`connection.arn`)."""
+        """Takes keys and values in turn. The keys are plain (`arn`) or those of a configuration (`connection.arn`)."""
         config = ConfigParams.from_tuples(*tuples)
         if any(_SECTION.match(key) for key in config.get_keys()):
             return cls.from_config(config)
@@ -60,35 +60,38 @@ class ServerlessConnectionParams(ConfigParams):
 
     @classmethod
     def merge_configs(cls, *configs: ConfigParams) -> Self:
-        """Merges maps; later ones win."""
+        """Merges maps. A value in a later map replaces the value of the same key in an earlier one."""
         return cls(ConfigParams.merge_configs(*configs))
 
     def get_identity(self) -> str | None:
-        """`default` when keys come from the platform's identity, else None."""
+        """`default` if the credential comes from the platform's identity, else None."""
         return self._first("identity")
 
     def set_identity(self, value: str | None) -> None:
-        """Sets `default` to take keys from the platform's identity."""
+        """Sets `default` to use the platform's identity, or None."""
         self.put("identity", value)
 
-    def _validate_identity(self, context: CallContext, needs: str | None = None, excludes: str | None = None) -> None:
+    def _validate_identity(
+        self, context: CallContext, required: str | None = None, forbidden: str | None = None
+    ) -> None:
+        """Checks `identity`, and a key that it requires or forbids."""
         identity = self.get_identity()
         if identity is None:
             return
         if identity != "default":
             message = f"must be default, not {identity[:20]!r}"
             raise config_error(context, "WRONG_IDENTITY", "credential.identity", message)
-        if needs and not self._first(needs):
-            raise config_error(context, "WRONG_IDENTITY", f"credential.{needs}", "is required when identity is set")
-        if excludes and self._first(excludes):
-            raise config_error(context, "WRONG_IDENTITY", "credential.identity", f"cannot be used with {excludes}")
+        if required and not self._first(required):
+            raise config_error(context, "WRONG_IDENTITY", f"credential.{required}", "is required when identity is set")
+        if forbidden and self._first(forbidden):
+            raise config_error(context, "WRONG_IDENTITY", "credential.identity", f"cannot be used with {forbidden}")
 
     def secrets(self) -> tuple[str, ...]:
-        """The values that must never be shown."""
+        """The secret values that are set."""
         return tuple(value for key, value in self.items() if key in self.SECRETS and value)
 
     def _first(self, *keys: str) -> str | None:
-        """The first of the keys that has a value that is not empty."""
+        """The value of the first key whose value is not empty, or None."""
         for key in keys:
             value: str | None = self.get_as_nullable_string(key)
             if value:
@@ -97,9 +100,9 @@ class ServerlessConnectionParams(ConfigParams):
 
     def to_string(self) -> str:
         """The parameters as `key=value;...`, secrets masked."""
-        return ";".join(f"{key}={self._shown(key, value or '')}" for key, value in self.items())
+        return ";".join(f"{key}={self._mask_value(key, value or '')}" for key, value in self.items())
 
-    def _shown(self, key: str, value: str) -> str:
+    def _mask_value(self, key: str, value: str) -> str:
         if key.rpartition(".")[2] in self.SECRETS and value:
             return MASK
         return _IN_URL.sub(lambda match: (match["code"] or match["user"]) + MASK, value)
@@ -111,22 +114,30 @@ class ServerlessConnectionParams(ConfigParams):
 
 
 def check_secret(context: CallContext, code: str, key: str, value: str | None) -> None:
-    """Checks that a key can be sent in a header: no white space, line break or non-ASCII character. Never shows it."""
+    """Checks that a secret can be sent in a header. The error does not contain the secret.
+
+    Raises:
+        ConfigException: `code`, if the value contains white space, a line break or a non-ASCII character.
+    """
     if value and not _HEADER_SAFE.match(value):
         raise config_error(context, code, key, "contains white space, a line break or a non-ASCII character")
 
 
 def check_url(context: CallContext, key: str, url: str) -> SplitResult:
-    """Checks that a URL is absolute, http or https, and has no user name or password. Returns its parts."""
+    """Checks that a URL is absolute, uses http or https, and has no user name or password. Returns its parts.
+
+    Raises:
+        ConfigException: `WRONG_URI` or `WRONG_PROTOCOL`.
+    """
     if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
         raise config_error(context, "WRONG_URI", key, "contains white space or a control character")
-    parts = _split(url)
+    parts = _split_url(url)
     if parts is None:
         raise config_error(context, "WRONG_URI", key, "is not a valid URL")
     if parts.scheme not in ("http", "https"):
-        # Shown without what may be a key or a password.
-        shown = "" if "@" in url else f", not {url.partition('?')[0].partition('#')[0][:80]!r}"
-        raise config_error(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{shown}")
+        # The message must not contain the query, which may have a key, or a password, which comes before an `@`.
+        found = "" if "@" in url else f", not {url.partition('?')[0].partition('#')[0][:80]!r}"
+        raise config_error(context, "WRONG_PROTOCOL", key, f"must begin with http:// or https://{found}")
     if not parts.hostname:
         raise config_error(context, "WRONG_URI", key, "has no host")
     if _NOT_IN_HOST.search(parts.hostname.partition("%25")[0] if ":" in parts.hostname else parts.hostname):
@@ -137,7 +148,7 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Whether a key sent to this URL crosses a network unencrypted. No name is looked up."""
+    """Whether a key that is sent to this URL crosses a network without encryption. The host name is not resolved."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme != "http" or host == "localhost" or host.endswith(".localhost"):
@@ -148,12 +159,12 @@ def is_unencrypted(url: str) -> bool:
         return True
 
 
-def _split(url: str) -> SplitResult | None:
-    """The parts of a URL, or None if it is not valid. (The standard library's exceptions may quote a password.)"""
+def _split_url(url: str) -> SplitResult | None:
+    """The parts of a URL, or None if it is not valid. It does not raise, because an exception may quote a password."""
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
-        _ = parts.port  # raises unless it is a number up to 65535
+        _ = parts.port  # raises ValueError unless it is a number up to 65535
     except ValueError:
         return None
     return parts

@@ -1,4 +1,4 @@
-"""How a client finds its connection: configuration, discovery, credential stores."""
+"""Resolves a client's connection and credential: from its configuration, discovery services and credential stores."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Params = TypeVar("Params", bound=ServerlessConnectionParams)
 
 
 class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params]):
-    """Resolves the connection and the credential of a function into one checked set of parameters.
+    """Resolves the connection and the credential of a function, and checks them.
 
     Configuration parameters:
 
     - `connection.discovery_key`: look the connection up in the referenced discovery services
     - `credential.store_key`: look the credential up in the referenced credential stores
-    - `connections`, `credentials`: several, as numbered or named sections; the first that resolves is used
-    - the provider's own keys, see `AzureConnectionParams` and `AwsConnectionParams`
+    - `connections`, `credentials`: several numbered or named sections; the first one that can be resolved is used
+    - the keys of the provider: see `AzureConnectionParams`, `AwsConnectionParams` and `GcpConnectionParams`
 
     References:
 
@@ -40,82 +40,93 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
     """
 
     def __init__(self) -> None:
-        # What is configured, and what the resolvers of pip-services4-azure let their subclasses read.
+        # They hold the configured sections. Subclasses of the resolvers in pip-services4-azure may use these fields.
         self._connection_resolver = ConnectionResolver()
         self._credential_resolver = CredentialResolver()
         self._references: IReferences | None = None
-        self._configuring = ProcessLock()
+        self._lock = ProcessLock()  # the two resolvers are replaced and read together
 
     def configure(self, config: ConfigParams) -> None:
-        """Takes the connections and credentials; a second call replaces what the first set."""
-        # New ones: theirs would add a second configuration to the first.
+        """Sets the connections and credentials. A second call replaces those of the first."""
+        # New resolvers, because a second `configure` of the same resolver would keep the sections of the first.
         connections = ConnectionResolver(config, self._references)
         credentials = CredentialResolver(config, self._references)
-        with self._configuring.own:
+        with self._lock.own:
             self._connection_resolver, self._credential_resolver = connections, credentials
 
     def set_references(self, references: IReferences) -> None:
-        """Takes the references in which discovery services and credential stores are looked up."""
+        """Sets the references to discovery services and credential stores."""
         self._references = references
         self._connection_resolver.set_references(references)
         self._credential_resolver.set_references(references)
 
     def resolve(self, context: CallContext = None) -> Params:
-        """Finds and checks the parameters.
+        """Finds the parameters, checks them, and adds those that follow from others.
 
         Raises:
-            ConfigException: nothing to connect to, a key that is not found, or a wrong value; it names the key.
+            ConfigException: there is no connection, a key is not found, or a value is wrong. The message names the key.
         """
-        # pip-services' own resolvers fail without references, and take an empty result of a store for a credential.
-        asked = as_context(context)
-        with self._configuring.own:
+        # `resolve` of pip-services fails without references, and accepts the empty result of a store as a credential.
+        resolved = as_context(context)
+        with self._lock.own:
             connections = list(self._connection_resolver.get_all())
             credentials = self._credential_resolver.get_all()
-        connection = self._find(
-            asked,
+        connection = self._look_up(
+            resolved,
             connections,
             ("connection.discovery_key", "NO_CONNECTION", "discovery"),
-            lambda component, key: component.resolve_one(asked, key) if isinstance(component, IDiscovery) else None,
+            lambda component, key: component.resolve_one(resolved, key) if isinstance(component, IDiscovery) else None,
         )
-        credential = self._find(
-            asked,
+        credential = self._look_up(
+            resolved,
             credentials,
             ("credential.store_key", "NO_CREDENTIALS", "credential-store"),
-            lambda component, key: component.lookup(asked, key) if isinstance(component, ICredentialStore) else None,
+            lambda component, key: component.lookup(resolved, key) if isinstance(component, ICredentialStore) else None,
         )
         merged = ConfigParams.merge_configs(connection, {k: v for k, v in credential.items() if v})
-        return self._complete(asked, merged)
+        return self._make_params(resolved, merged)
 
     @abstractmethod
-    def _complete(self, context: IContext | None, config: ConfigParams) -> Params:
-        """Makes the provider's parameters of what was found, checks them and fills in what follows from them."""
+    def _make_params(self, context: IContext | None, config: ConfigParams) -> Params:
+        """Makes the provider's parameters from the merged sections, checks them, and adds those that follow."""
 
-    def _find(
+    def _look_up(
         self,
         context: IContext | None,
         sections: Sequence[ConfigParams],
-        where: tuple[str, str, str],
-        ask: Callable[[Any, str], ConfigParams | None],
+        setting: tuple[str, str, str],
+        find: Callable[[Any, str], ConfigParams | None],
     ) -> ConfigParams:
-        """The first section that is complete in itself, else the first whose key some component knows."""
-        setting, code, kind = where
-        key_name = setting.partition(".")[2]
+        """Returns the first section without a key, or the first section whose key is found, merged with the result.
+
+        Args:
+            context: goes to the components and into errors.
+            sections: the configured `connection` or `credential` sections.
+            setting: the name of the key, the code of the error, and the type of the components to search.
+            find: searches a component for a key.
+
+        Raises:
+            ConfigException: no component contains any of the keys.
+        """
+        name, code, component_type = setting
+        key_name = name.partition(".")[2]
         keys = []
         for section in sections:
             if not section.get_as_nullable_string(key_name):
                 return section
             keys.append(section.get_as_string(key_name))
-        components = self._references.get_optional(Descriptor("*", kind, "*", "*", "*")) if self._references else []
-        for section, key in zip(sections, keys, strict=True):
-            for component in components:
-                found = ask(component, key)
-                if found:
-                    return ConfigParams.merge_configs(section, found)
         if not keys:
             return ConfigParams()
-        searched = (
-            f"none of the {len(components)} referenced {kind} components knows it"
+        descriptor = Descriptor("*", component_type, "*", "*", "*")
+        components = self._references.get_optional(descriptor) if self._references else []
+        for section, key in zip(sections, keys, strict=True):
+            for component in components:
+                if found := find(component, key):
+                    return ConfigParams.merge_configs(section, found)
+        reason = (
+            f"none of the {len(components)} {component_type} components in the references contains it"
             if components
-            else (f"there is no {kind} component in the references")
+            else f"the references contain no {component_type} component"
         )
-        raise config_error(context, code, setting, f"{', '.join(map(repr, keys))} is not found: {searched}")
+        verb = "is" if len(keys) == 1 else "are"
+        raise config_error(context, code, name, f"{', '.join(map(repr, keys))} {verb} not found: {reason}")

@@ -9,7 +9,7 @@ from ._connection_params import ServerlessConnectionParams, check_secret, check_
 
 __tracebackhide__ = hide_failures
 
-# The parts of a function's ARN, in its order.
+# The parts of a function's ARN, in their order, each with its pattern.
 _PARTS = {
     "partition": r"aws(?:-[a-z]+)*",
     "service": r"lambda",
@@ -27,18 +27,18 @@ _WHOLE = re.compile(rf"arn:{':'.join(_PARTS.values())}\Z")
 
 
 class AwsConnectionParams(ServerlessConnectionParams):
-    """Which AWS Lambda function, and the AWS keys.
+    """The name or ARN of an AWS Lambda function, and the AWS keys to call it with.
 
     Configuration parameters:
 
     - `arn`: the function's ARN, with or without an alias or version; also a partial ARN (`account:function:name`),
       `name:qualifier`, or the name alone
-    - `region`, `partition` (`aws`), `service` (`lambda`), `account`, `resource_type` (`function`), `resource`:
-      else the ARN is composed of them; without an account, `resource` is the function's name
-    - `uri` or `endpoint`: another endpoint, as an emulator's or a VPC endpoint's
-    - `access_id` (`client_id`), `access_key` (`client_key`, `secret_key`), `session_token`: when none is set,
-      boto3's own chain is asked
-    - `identity`: `default` says the same: boto3's own chain is the identity
+    - `region`, `partition` (`aws`), `service` (`lambda`), `account`, `resource_type` (`function`), `resource`: if `arn`
+      is missing, the ARN consists of these parts; without an account, `resource` is the function's name
+    - `uri` or `endpoint`: another endpoint, for example of an emulator, or a VPC endpoint
+    - `access_id` (`client_id`), `access_key` (`client_key`, `secret_key`), `session_token`: if they are missing,
+      boto3's own credential chain finds the keys
+    - `identity`: `default` is accepted and changes nothing: boto3's chain already finds the platform's identity
 
     ```python
     params = AwsConnectionParams.from_tuples("arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders:live")
@@ -69,7 +69,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
         self.put("service", value)
 
     def get_region(self) -> str | None:
-        """The ARN's region, else the one set: a call is signed for it and goes to its endpoint."""
+        """The region of the ARN, or else the `region` that is set. Requests are signed for it and sent to it."""
         return self._part("region")
 
     def set_region(self, value: str | None) -> None:
@@ -77,11 +77,11 @@ class AwsConnectionParams(ServerlessConnectionParams):
         self.put("region", value)
 
     def get_account(self) -> str | None:
-        """The account's number."""
+        """The AWS account ID, 12 digits."""
         return self._part("account")
 
     def set_account(self, value: str | None) -> None:
-        """Sets the account's number."""
+        """Sets the AWS account ID."""
         self.put("account", value)
 
     def get_resource_type(self) -> str | None:
@@ -93,7 +93,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
         self.put("resource_type", value)
 
     def get_resource(self) -> str | None:
-        """The function's name, with its alias or version where there is one."""
+        """The function's name, followed by its alias or version if there is one."""
         return self._part("resource")
 
     def set_resource(self, value: str | None) -> None:
@@ -101,7 +101,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
         self.put("resource", value)
 
     def get_arn(self) -> str | None:
-        """What the function is called by: its ARN, whole or composed, else its name; None when nothing is set."""
+        """The `arn` that is set, or else the ARN composed from its parts, or the name alone. None if nothing is set."""
         arn, resource = self._first("arn"), self._first("resource")
         if arn is not None or resource is None:
             return arn
@@ -112,19 +112,19 @@ class AwsConnectionParams(ServerlessConnectionParams):
         return ":".join(part or "" for part in (*parts, resource))
 
     def set_arn(self, value: str | None) -> None:
-        """Sets the ARN, and with it all its parts."""
+        """Sets the ARN, which has precedence over its parts."""
         self.put("arn", value)
 
     def get_endpoint(self) -> str | None:
-        """The endpoint to use in place of AWS's own, or None."""
+        """The URL of another endpoint, or None for the endpoint of AWS."""
         return self._first("uri", "endpoint")
 
     def get_access_id(self) -> str | None:
-        """The access key's id."""
+        """The access key ID."""
         return self._first("access_id", "client_id")
 
     def set_access_id(self, value: str | None) -> None:
-        """Sets the access key's id."""
+        """Sets the access key ID."""
         self.put("access_id", value)
 
     def get_access_key(self) -> str | None:
@@ -136,7 +136,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
         self.put("access_key", value)
 
     def get_session_token(self) -> str | None:
-        """The token of temporary keys, or None."""
+        """The session token of temporary keys, or None."""
         return self._first("session_token")
 
     def validate(self, context: CallContext = None) -> None:
@@ -144,7 +144,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
 
         Raises:
             ConfigException: `NO_CONNECTION`, `WRONG_ARN`, `NO_REGION`, `WRONG_URI`, `WRONG_PROTOCOL`, `NO_ACCESS_ID`,
-                `NO_ACCESS_KEY`, `WRONG_ACCESS_KEY` or `WRONG_IDENTITY`; it names the key.
+                `NO_ACCESS_KEY`, `WRONG_ACCESS_KEY` or `WRONG_IDENTITY`. The message names the key.
         """
         arn = self.get_arn()
         if arn is None:
@@ -156,14 +156,15 @@ class AwsConnectionParams(ServerlessConnectionParams):
             message = f"{arn[:200]!r} is not the ARN or the name of a Lambda function"
             raise config_error(context, "WRONG_ARN", f"connection.{key}", message)
         region = self._first("region")
-        if region is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", region):  # an emulator's may be of its own
+        # Regions are not compared with those of AWS: an emulator may have others.
+        if region is not None and not re.fullmatch(r"[a-z0-9-]{1,40}", region):
             raise config_error(context, "NO_REGION", "connection.region", f"{region[:40]!r} is not an AWS region")
         endpoint = self.get_endpoint()
         if endpoint is not None:
             key = "connection.uri" if self._first("uri") else "connection.endpoint"
             parts = check_url(context, key, endpoint)
             if parts.query or parts.fragment:
-                raise config_error(context, "WRONG_URI", key, "must not have a query or a fragment: it is an endpoint")
+                raise config_error(context, "WRONG_URI", key, "is an endpoint and must not have a query or a fragment")
         self._validate_keys(context)
         self._validate_identity(context)
 
@@ -178,16 +179,16 @@ class AwsConnectionParams(ServerlessConnectionParams):
             check_secret(context, "WRONG_ACCESS_KEY", f"credential.{name}", value)
 
     def _wrong_part(self) -> str:
-        """The first part that spoils an ARN composed of parts."""
+        """The name of the first part that is not valid in an ARN."""
         values = ((name, self._first(name)) for name in _PARTS)
         return next((name for name, value in values if value and not re.fullmatch(_PARTS[name], value)), "resource")
 
     def _part(self, name: str) -> str | None:
-        """A part as the ARN says it, or as it is set."""
+        """A part of the ARN, or else the parameter with this name, or its default."""
         arn = self._first("arn") or ""
         whole = arn.split(":", 5)
         if len(whole) == 6 and whole[0] == "arn":
-            # `function:name:alias`, another service's `table/name`, or a name alone
+            # `function:name:alias`, or the resource of another service: `table/name`, or a name alone
             kind, resource = re.fullmatch(r"(?:([^:/]+)[:/])?(.*)", whole[5], re.DOTALL).groups()  # type: ignore[union-attr]
             return dict(zip(_PARTS, (*whole[1:5], kind, resource), strict=True))[name] or None
         match = _PARTIAL.match(arn)

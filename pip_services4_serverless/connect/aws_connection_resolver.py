@@ -20,7 +20,7 @@ class AwsConnectionResolver(ServerlessConnectionResolver[AwsConnectionParams]):
     ```
     """
 
-    def _complete(self, context: IContext | None, config: ConfigParams) -> AwsConnectionParams:
+    def _make_params(self, context: IContext | None, config: ConfigParams) -> AwsConnectionParams:
         params = AwsConnectionParams(config)
         params.validate(context)
         return params

@@ -14,17 +14,17 @@ _APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?\Z")
 
 
 class AzureConnectionParams(ServerlessConnectionParams):
-    """Where an Azure Function is, and its key.
+    """The address of an Azure Function, and the credential to call it with.
 
     Configuration parameters:
 
-    - `uri`: the function's whole URL; a key in it (`?code=`) is moved into `auth_code`
-    - `protocol` (`https`), `app_name`, `function_name`: else composed to
+    - `uri`: the function's whole URL; a key in it (`?code=`) is moved to `auth_code`
+    - `protocol` (`https`), `app_name`, `function_name`: if `uri` is missing, the URL is
       `protocol://app_name.azurewebsites.net/api/function_name`
-    - `auth_code`: function key, host key or master key; empty or absent sends none
-    - `identity`: `default` sends a token of the platform's identity, beside the key if there is one
-    - `scope`: what the token is for
-    - `client_id`: of a user-assigned identity
+    - `auth_code`: a function key, host key or master key; if it is missing or empty, no key is sent
+    - `identity`: `default` sends a token of the platform's identity, in addition to the key if there is one
+    - `scope`: the scope of that token, for example `api://<application ID>/.default`
+    - `client_id`: the client ID of a user-assigned identity
 
     ```python
     params = AzureConnectionParams.from_tuples("uri", "https://shop.azurewebsites.net/api/orders?code=K")
@@ -69,7 +69,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
         self.put("function_name", value)
 
     def get_auth_code(self) -> str | None:
-        """The key, or None when none is to be sent."""
+        """The key, or None if no key is sent."""
         return self._first("auth_code")
 
     def set_auth_code(self, value: str | None) -> None:
@@ -77,11 +77,11 @@ class AzureConnectionParams(ServerlessConnectionParams):
         self.put("auth_code", value)
 
     def get_scope(self) -> str | None:
-        """The scope of an identity's tokens, for example `api://<application ID>/.default`."""
+        """The scope of the identity's tokens, for example `api://<application ID>/.default`."""
         return self._first("scope")
 
     def set_scope(self, value: str | None) -> None:
-        """Sets the scope of an identity's tokens."""
+        """Sets the scope of the identity's tokens."""
         self.put("scope", value)
 
     def get_client_id(self) -> str | None:
@@ -96,8 +96,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
         """Checks the parameters.
 
         Raises:
-            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`; it
-                names the key.
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`. The
+                message names the key.
         """
         protocol = self.get_protocol()
         if protocol is not None and protocol not in ("http", "https"):
@@ -109,7 +109,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
         else:
             self._validate_names(context)
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_code", self.get_auth_code())
-        self._validate_identity(context, needs="scope")
+        self._validate_identity(context, required="scope")
 
     def _validate_names(self, context: CallContext) -> None:
         app_name, function_name = self.get_app_name(), self.get_function_name()
@@ -127,27 +127,24 @@ class AzureConnectionParams(ServerlessConnectionParams):
         if not function_name.isprintable():
             message = "contains a character that a URL cannot have"
             raise config_error(context, "WRONG_URI", "connection.function_name", message)
-        # Taken away by whoever normalises the path, with what stands before them: the call would leave /api/.
-        if not {".", ".."}.isdisjoint(re.split(r"[/\\]", _unquoted(function_name))):
+        # Libraries and servers resolve these segments, and the URL would then point to a place outside of /api/.
+        if not {".", ".."}.isdisjoint(re.split(r"[/\\]", _unquote_fully(function_name))):
             raise config_error(context, "WRONG_URI", "connection.function_name", "must not have the segments . or ..")
 
     def normalize(self, context: CallContext = None) -> None:
-        """Checks the parameters, composes the URL or takes it apart, and moves a key out of it.
+        """Checks the parameters. Sets the URL from its parts or the parts from the URL, and moves a key out of the URL.
 
         Raises:
-            ConfigException: as `validate`.
+            ConfigException: the same as in `validate`.
         """
         self.validate(context)
         uri = self.get_function_uri()
         if uri is None:
-            protocol, name = (
-                self.get_protocol() or "https",
-                quote((self.get_function_name() or "").strip("/"), safe="/-_.~"),
-            )
-            uri = f"{protocol}://{self.get_app_name()}.azurewebsites.net/api/{name}"
+            name = quote((self.get_function_name() or "").strip("/"), safe="/-_.~")
+            uri = f"{self.get_protocol() or 'https'}://{self.get_app_name()}.azurewebsites.net/api/{name}"
         parts = check_url(context, "connection.uri", uri)
         query = [pair for pair in parts.query.split("&") if pair]
-        # ASP.NET reads query names without regard to case. A '+' is meant as it stands: a key holds no blank.
+        # ASP.NET compares query names case-insensitively. A '+' is not decoded to a space: a key contains no spaces.
         named = [(unquote(pair.partition("=")[0]).lower(), pair) for pair in query]
         codes = [code for name, pair in named if name == "code" and (code := unquote(pair.partition("=")[2]))]
         rest = "&".join(pair for name, pair in named if name != "code")
@@ -160,8 +157,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
         self.set_function_name(parts.path.removeprefix("/api/").strip("/"))
 
 
-def _unquoted(name: str) -> str:
-    """Without percent-encoding, however often it was encoded."""
+def _unquote_fully(name: str) -> str:
+    """Decodes percent-encoding, even if the name was encoded several times."""
     while (plain := unquote(name)) != name:
         name = plain
     return name

@@ -21,7 +21,7 @@ class AzureConnectionResolver(ServerlessConnectionResolver[AzureConnectionParams
     ```
     """
 
-    def _complete(self, context: IContext | None, config: ConfigParams) -> AzureConnectionParams:
+    def _make_params(self, context: IContext | None, config: ConfigParams) -> AzureConnectionParams:
         params = AzureConnectionParams(config)
         params.normalize(context)
         return params

@@ -9,25 +9,25 @@ from ._connection_params import ServerlessConnectionParams, check_secret, check_
 
 __tracebackhide__ = hide_failures
 
-# What stands in the host: nothing here may lead the token to another one.
+# A part of the host name or the path. It has no character with which the token could be sent to another host.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\Z")
-# `us-central1-my-project`: both parts may have hyphens. A region that does not look like Google's has none.
+# `us-central1-my-project`: both parts may contain hyphens. A region in another form than Google's contains none.
 _HOST = re.compile(r"(?P<region>[a-z]+-[a-z]+\d+|[^.-]+)-(?P<project_id>[^.]+)\.cloudfunctions\.net\Z")
 
 
 class GcpConnectionParams(ServerlessConnectionParams):
-    """Where a Google Cloud Function is, and the token that it is called with.
+    """The address of a Google Cloud Function, and the credential to call it with.
 
     Configuration parameters:
 
     - `uri`: the function's whole URL, as Google shows it: `https://region-project_id.cloudfunctions.net/function` or
       `https://function-....run.app`
-    - `protocol` (`https`), `project_id`, `region`, `function`: else composed to
+    - `protocol` (`https`), `project_id`, `region`, `function`: if `uri` is missing, the URL is
       `protocol://region-project_id.cloudfunctions.net/function`
-    - `auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none
+    - `auth_token`: an ID token, sent as `Authorization: Bearer`; if it is missing or empty, no token is sent
     - `identity`: `default` sends an ID token of the platform's identity instead
-    - `audience`: what the token is for, if not for the function's URL
-    - `org_id`, `account`: kept for their readers; no call needs them
+    - `audience`: the audience of that token; by default the function's URL
+    - `org_id`, `account`: can be read by subclasses; the clients do not use them
 
     ```python
     params = GcpConnectionParams.from_tuples(
@@ -38,10 +38,10 @@ class GcpConnectionParams(ServerlessConnectionParams):
     ```
     """
 
-    KEYS = frozenset({"uri", "protocol", "project_id", "region", "function", "org_id", "account", "auth_token"}) | {
-        "identity",
-        "audience",
-    }
+    KEYS = frozenset(
+        {"uri", "protocol", "project_id", "region", "function", "org_id", "account"}
+        | {"auth_token", "identity", "audience"}
+    )
 
     def get_uri(self) -> str | None:
         """The function's URL."""
@@ -100,7 +100,7 @@ class GcpConnectionParams(ServerlessConnectionParams):
         self.put("account", value)
 
     def get_auth_token(self) -> str | None:
-        """The ID token, or None when none is sent."""
+        """The ID token, or None if no static token is sent."""
         return self._first("auth_token")
 
     def set_auth_token(self, value: str | None) -> None:
@@ -108,19 +108,19 @@ class GcpConnectionParams(ServerlessConnectionParams):
         self.put("auth_token", value)
 
     def get_audience(self) -> str | None:
-        """The audience of an identity's ID tokens, or None for the function's URL."""
+        """The audience of the identity's ID tokens, or None for the function's URL."""
         return self._first("audience")
 
     def set_audience(self, value: str | None) -> None:
-        """Sets the audience of an identity's ID tokens."""
+        """Sets the audience of the identity's ID tokens."""
         self.put("audience", value)
 
     def validate(self, context: CallContext = None) -> None:
         """Checks the parameters.
 
         Raises:
-            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`; it
-                names the key.
+            ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`. The
+                message names the key.
         """
         protocol, uri = self.get_protocol(), self.get_uri()
         if protocol is not None and protocol not in ("http", "https"):
@@ -140,13 +140,13 @@ class GcpConnectionParams(ServerlessConnectionParams):
                 message = f"{name[:80]!r} cannot be part of the function's URL"
                 raise config_error(context, "WRONG_URI", f"connection.{key}", message)
         check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
-        self._validate_identity(context, excludes="auth_token")
+        self._validate_identity(context, forbidden="auth_token")
 
     def normalize(self, context: CallContext = None) -> None:
-        """Checks the parameters, and composes the URL or takes it apart.
+        """Checks the parameters. Sets the URL from its parts, or the parts from the URL.
 
         Raises:
-            ConfigException: as `validate`.
+            ConfigException: the same as in `validate`.
         """
         self.validate(context)
         host = f"{self.get_region()}-{self.get_project_id()}.cloudfunctions.net"

@@ -21,7 +21,7 @@ class GcpConnectionResolver(ServerlessConnectionResolver[GcpConnectionParams]):
     ```
     """
 
-    def _complete(self, context: IContext | None, config: ConfigParams) -> GcpConnectionParams:
+    def _make_params(self, context: IContext | None, config: ConfigParams) -> GcpConnectionParams:
         params = GcpConnectionParams(config)
         params.normalize(context)
         return params
