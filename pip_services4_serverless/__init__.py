@@ -1,8 +1,15 @@
 """Clients that call serverless functions (Azure Functions, AWS Lambda, Google Cloud Functions), for pip-services
 components and for scripts.
 
-The clients can be imported from here, or from `clients`. `connect` has the connections' parameters, `build` the
-factory, and `local` the hosts that run functions on this machine.
+You can import the clients from here or from `clients`. `connect` has the connection parameters and their resolvers,
+`build` the factory for containers, and `local` the hosts that run functions on this machine.
+
+```python
+from pip_services4_serverless import AzureFunctionClient
+
+client = AzureFunctionClient.from_uri("http://localhost:7071/api/orders")
+assert not client.is_open()
+```
 """
 
 from __future__ import annotations
@@ -56,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The clients, imported when they are asked for: the command line and the local hosts begin without them."""
+    """Imports the clients on first use, because the command line and the local hosts start faster without them."""
     if name in __all__:
         from . import clients
 

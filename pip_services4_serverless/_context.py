@@ -1,4 +1,4 @@
-"""The contexts that clients accept: an `IContext`, a trace id as a `str`, or None."""
+"""The type of the contexts that clients accept: an `IContext`, a trace id as a `str`, or None."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from typing import Any, Protocol, TypeAlias
 
 from pip_services4_components.context import Context, ContextResolver, IContext
 
-MYPY = False  # mypy takes it for true
+MYPY = False  # mypy treats a variable of this name as true
 if MYPY:  # pragma: no cover
-    # pip-services has no types, so that its `IContext` is `Any` to mypy, and a dict would be one. A dict has no hash.
+    # pip-services has no type annotations, so `IContext` is `Any` for mypy, which would accept a dict. This protocol
+    # rejects a dict, because a dict is not hashable.
     class _AnyContext(Protocol):
         def get(self, key: str) -> Any: ...
 
         def __hash__(self) -> int: ...
 
     CallContext: TypeAlias = _AnyContext | str | None
-else:  # other type checkers read pip-services' source
+else:  # other type checkers read the source of pip-services
     CallContext: TypeAlias = IContext | str | None  # pyright: ignore[reportRedeclaration]
 
 
 def as_context(context: CallContext) -> IContext | None:
-    """The context for pip-services' loggers and tracers, which need a trace id that is a string."""
+    """Converts a context for the loggers and tracers of pip-services, which need a trace id that is a string."""
     if context is None or isinstance(context, str):
         return Context.from_trace_id(context) if context else None
     return (
@@ -31,6 +32,6 @@ def as_context(context: CallContext) -> IContext | None:
 
 
 def trace_id_of(context: CallContext) -> str:
-    """The context's trace id as a string, empty if it has none."""
+    """The context's trace id as a string. It is empty if the context has no trace id."""
     trace_id = context if isinstance(context, str) else ContextResolver.get_trace_id(context)
     return str.__str__(trace_id) if isinstance(trace_id, str) else str(trace_id)  # of a `(str, Enum)` its value

@@ -1,4 +1,4 @@
-"""Makes pytest show a user's failing test at the user's own line."""
+"""Makes pytest show the line of the user's test, and not one of this package, when a call in the test fails."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pip_services4_commons.errors import ApplicationException
 
 
 def hide_failures(excinfo: Any) -> bool:
-    """Hides a module's frames in pytest's tracebacks of errors that calls and configurations are documented to raise.
+    """Whether pytest hides the frames of a module in a traceback: only if the exception is an `ApplicationException`.
 
-    A module says so by `__tracebackhide__ = hide_failures`, which costs a call nothing. Other exceptions are faults of
-    this package, and are shown whole; so is everything with `pytest --full-trace`.
+    These are the exceptions that calls and configurations are documented to raise. Any other exception is a bug in this
+    package, so its whole traceback is shown. `pytest --full-trace` always shows everything.
+
+    A module uses this function with `__tracebackhide__ = hide_failures`, which adds nothing to the time of a call.
     """
     return excinfo is not None and isinstance(excinfo.value, ApplicationException)

@@ -1,4 +1,4 @@
-"""The factory by which a container creates the clients."""
+"""The factory with which a container creates the clients."""
 
 from .default_serverless_factory import DefaultServerlessFactory
 

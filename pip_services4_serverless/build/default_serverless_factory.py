@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pip_services4_components.build import Factory
@@ -17,7 +18,7 @@ from ..clients._serverless_client import ServerlessClient
 
 
 class DefaultServerlessFactory(Factory):
-    """Creates the commandable clients by their descriptors; the descriptor's name is the service's.
+    """Creates the commandable clients from their descriptors. The name in a descriptor is the name of the service.
 
     - `pip-services:client:commandable-azurefunc:*:1.0`: `CommandableAzureFunctionClient`
     - `pip-services:client:commandable-cloudfunc:*:1.0`: `CommandableCloudFunctionClient`
@@ -26,7 +27,7 @@ class DefaultServerlessFactory(Factory):
     - `pip-services:client:async-commandable-cloudfunc:*:1.0`: `AsyncCommandableCloudFunctionClient`
     - `pip-services:client:async-commandable-lambda:*:1.0`: `AsyncCommandableLambdaClient`
 
-    A descriptor without a name gives a client without one, which sends the commands as they are.
+    If the descriptor has no name, the client sends commands without a prefix.
 
     ```python
     client = DefaultServerlessFactory().create(
@@ -50,34 +51,27 @@ class DefaultServerlessFactory(Factory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register(
-            self.CommandableAzureFunctionClientDescriptor,
-            lambda locator: CommandableAzureFunctionClient(locator.get_name()),
-        )
-        self.register(
-            self.CommandableCloudFunctionClientDescriptor,
-            lambda locator: CommandableCloudFunctionClient(locator.get_name()),
-        )
-        self.register(
-            self.CommandableLambdaClientDescriptor,
-            lambda locator: CommandableLambdaClient(locator.get_name()),
-        )
-        self.register(
-            self.AsyncCommandableAzureFunctionClientDescriptor,
-            lambda locator: AsyncCommandableAzureFunctionClient(locator.get_name()),
-        )
-        self.register(
-            self.AsyncCommandableCloudFunctionClientDescriptor,
-            lambda locator: AsyncCommandableCloudFunctionClient(locator.get_name()),
-        )
-        self.register(
-            self.AsyncCommandableLambdaClientDescriptor,
-            lambda locator: AsyncCommandableLambdaClient(locator.get_name()),
-        )
+        self.register(self.CommandableAzureFunctionClientDescriptor, _creator(CommandableAzureFunctionClient))
+        self.register(self.CommandableCloudFunctionClientDescriptor, _creator(CommandableCloudFunctionClient))
+        self.register(self.CommandableLambdaClientDescriptor, _creator(CommandableLambdaClient))
+        self.register(self.AsyncCommandableAzureFunctionClientDescriptor, _creator(AsyncCommandableAzureFunctionClient))
+        self.register(self.AsyncCommandableCloudFunctionClientDescriptor, _creator(AsyncCommandableCloudFunctionClient))
+        self.register(self.AsyncCommandableLambdaClientDescriptor, _creator(AsyncCommandableLambdaClient))
 
     def create(self, locator: Any) -> Any:
-        """Creates the component of a descriptor, or returns None for an unknown one. A client's errors name it."""
+        """Creates a component. The errors of a client contain its descriptor.
+
+        Args:
+            locator: the component's `Descriptor`.
+
+        Returns:
+            The component, or None if no component is registered for the descriptor.
+        """
         component = super().create(locator)
         if isinstance(component, ServerlessClient):
             component._descriptor = locator
         return component
+
+
+def _creator(client: Callable[[str | None], ServerlessClient]) -> Callable[[Descriptor], ServerlessClient]:
+    return lambda descriptor: client(descriptor.get_name())
