@@ -1,1 +1,1 @@
-"""The rules: what is sent, what is retried, what a response means, which error a caller sees. They do no I/O."""
+"""The rules decide what is sent, what is retried, what a response means and which error is raised. They do no I/O."""

@@ -1,4 +1,4 @@
-"""One call as a value. It decides what comes next; it never sends, waits or logs."""
+"""One call, as an object that decides what happens next. It does not send, wait or log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .secrets import clear_locals, mask_bytes, mask_error
 
 __tracebackhide__ = hide_failures
 
-# The beginning of a message whose rest is the text of a library's exception.
+# The beginning of the message, by the error's code. The text of a library's exception follows.
 _MESSAGES = {
     "CANNOT_CONNECT": "Could not connect",
     "NO_RESPONSE": "The connection was lost before the whole response arrived",
@@ -42,26 +42,26 @@ _MESSAGES = {
 
 
 class NoTimeLeftError(TimeoutError):
-    """The time of the whole call ended before an attempt began."""
+    """`total_timeout` ended before an attempt began."""
 
 
 class Call:
     """One call, from its parameters to its result.
 
-    Its driver calls `begin`, makes one attempt within the returned time, and reports the outcome by `received` or
-    `failed`. Both return the seconds to wait before the next attempt, or None when the call has ended. Then `result`
+    Its driver calls `begin`, makes one attempt within the returned time, and reports the outcome with `received` or
+    `failed`. Both return the seconds to wait before the next attempt, or None if the call has ended. Then `result`
     returns the call's value or raises its error.
 
     Args:
         cmd: the action.
-        trace_id: goes into the payload and into errors.
+        trace_id: sent in the payload, and contained in errors.
         params: the action's parameters.
-        policy: its timeouts and retries.
-        provider: how the provider's errors are classified.
-        limit: the provider's limit for the payload, in bytes.
-        secrets: values that are masked in errors.
+        policy: the timeouts and the retries.
+        provider: classifies the provider's own errors.
+        limit: the maximum size of the payload, in bytes.
+        secrets: the values that are masked in errors.
         target: the function that is called, for errors.
-        clock: returns seconds, as `time.monotonic` does.
+        clock: returns a time in seconds, like `time.monotonic`.
 
     Raises:
         BadRequestException: `SERIALIZATION_FAILED` or `PAYLOAD_TOO_LARGE`.
@@ -99,14 +99,15 @@ class Call:
         self._secrets = secrets
         self._target = target
         self._attempts = Attempts(policy, clock)
-        self._timeout = 0.0  # seconds of the attempt under way
+        self._timeout = 0.0  # of the current attempt, in seconds
         self._response: Any = None
         self._failure: Failure | None = None
-        self._handled = sys.exception()  # the caller's own; not masked, though it becomes a `__context__`
+        # The exception that the caller is handling. It becomes a `__context__` of errors, but is not masked.
+        self._handled = sys.exception()
         self.payload = encode(cmd, trace_id, params, limit)
 
     def begin(self) -> float | None:
-        """Begins an attempt; returns the seconds that it may take, or None when `total_timeout` has ended the call."""
+        """Begins an attempt. Returns its timeout in seconds, or None if `total_timeout` has ended the call."""
         seconds = self._timeout = self._attempts.next_timeout()
         if seconds > 0:
             return seconds
@@ -114,7 +115,11 @@ class Call:
         return None
 
     def received(self, response: FunctionResponse) -> float | None:
-        """Takes the response of an attempt."""
+        """Reports the response to an attempt.
+
+        Returns:
+            The seconds to wait before the next attempt, or None if the call has ended.
+        """
         if response.function_failed or not 200 <= response.status < 300:
             response = response._replace(body=mask_bytes(response.body, self._secrets))
         failure = failure_of_response(response, self.trace_id, self._provider)
@@ -124,12 +129,17 @@ class Call:
         return self._record(failure)
 
     def failed(self, code: str, cause: Exception) -> float | None:
-        """Takes an attempt without a whole response: the code of its error, and the exception."""
+        """Reports an attempt that received no whole response: the code of the error, and the exception.
+
+        Returns:
+            The seconds to wait before the next attempt, or None if the call has ended.
+        """
         clear_locals(cause, self._handled)
-        mask_error(cause, self._secrets, self._handled)  # before the text is shortened, which might cut a key in two
+        # Masked before the text is shortened, because a part of a secret would not be recognized.
+        mask_error(cause, self._secrets, self._handled)
         failure = failure_without_response(code, self.trace_id, self._message(code, cause), cause)
         if self._failure and failure.retry is Retry.ALWAYS and self._attempts.is_over():
-            return None  # no time was left to send: the previous failure says more
+            return None  # there was no time to send anything, so the call ends with the previous failure
         return self._record(failure)
 
     def broken_off(self, err: BaseException) -> None:
@@ -153,7 +163,7 @@ class Call:
         return str(self._failure.error.code) if self._failure else ""
 
     def result(self) -> Any:
-        """The decoded response.
+        """Returns the decoded response, or raises the error of the call.
 
         Raises:
             ApplicationException: the error of the last attempt, or `DESERIALIZATION_FAILED`.
@@ -165,14 +175,14 @@ class Call:
             raise failure.error from failure.cause
         except ApplicationException as err:
             add_call_details(failure or Failure(err, Retry.NEVER), self._target, self.cmd, self._attempts.made)
-            # All errors of attempts leave here. A server may repeat the key in any part of its response.
+            # Every error of an attempt is raised here. A server may repeat the key in any part of its response.
             mask_error(err, self._secrets, self._handled)
             raise
         finally:
-            del failure  # the error's traceback refers to this frame: a reference cycle
+            del failure  # it refers to the error, whose traceback refers to this frame: a reference cycle
 
-    def closed(self, client: str) -> ApplicationException:
-        """The error of a call whose client was closed between two attempts."""
+    def closed_error(self, client: str) -> ApplicationException:
+        """The error of a call if its client was closed between two attempts."""
         message = f"{client} was closed while {self.cmd} was waiting for its next attempt"
         error = call_error("NOT_OPENED", self.trace_id, message, cmd=self.cmd)
         error.__cause__ = self._failure.error if self._failure else None

@@ -11,7 +11,7 @@ from .response import FunctionResponse
 
 __tracebackhide__ = hide_failures
 
-_NO_JSON = (b"NaN", b"Infinity", b"-Infinity")  # `json.loads` accepts them, JSON does not
+_NOT_JSON = (b"NaN", b"Infinity", b"-Infinity")  # `json.loads` accepts them, but they are not valid JSON
 
 
 def decode(response: FunctionResponse, trace_id: str) -> Any:
@@ -24,18 +24,18 @@ def decode(response: FunctionResponse, trace_id: str) -> Any:
     if response.status == 204 or not body:
         return None
     try:
-        if body in _NO_JSON:
-            raise ValueError("JSON has no NaN and no Infinity")
+        if body in _NOT_JSON:
+            raise ValueError("NaN and Infinity are not valid JSON")
         try:
             return json.loads(body.decode())
-        except ValueError:  # perhaps UTF-16: `json.loads` detects the encoding of bytes, more slowly
+        except ValueError:  # perhaps the body is UTF-16: with bytes, `json.loads` detects the encoding, but is slower
             return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError
         content_type = response.headers.get("content-type") or ""
         if content_type.partition(";")[0].strip().lower() == "text/plain":
             try:
                 return body.decode(_charset(content_type))
-            except (ValueError, LookupError):  # not valid in this character set, or an unknown one
+            except (ValueError, LookupError):  # the body is not valid in this charset, or the charset is unknown
                 pass
         message = f"The response is not valid JSON: {len(body)} bytes" + (f" of {content_type}" if content_type else "")
         raise call_error("DESERIALIZATION_FAILED", trace_id, message) from err

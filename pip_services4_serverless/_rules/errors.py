@@ -1,6 +1,6 @@
-"""Which error a caller sees, and whether the call may be retried. No provider, socket or clock is known here.
+"""Decides which error a caller sees, and whether the call may be retried. Nothing here depends on one provider.
 
-`SITUATIONS` is the one table of codes; `docs/errors.md` is checked against it.
+`SITUATIONS` is the table of all codes. A test compares `docs/errors.md` with it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Retry(Enum):
     ALWAYS = "nothing was executed"
     IF_IDEMPOTENT = "it may have been executed"
     NEVER = "it was executed, or would fail in the same way"
-    NEW_TOKEN = "its token was rejected before anything was executed"  # noqa: S105 (once, with another token)
+    NEW_TOKEN = "its token was rejected before anything was executed"  # noqa: S105 (not a password)
 
 
 class Situation(NamedTuple):
     """One row of the error table."""
 
     exception: type[ApplicationException]
-    status: int  # used where the response has none
+    status: int  # of the exception, if there is no response with an error status
     retry: Retry
 
 
@@ -122,7 +122,7 @@ _CLASS_BY_CATEGORY: Mapping[str, type[ApplicationException]] = {
     ErrorCategory.Conflict: ConflictException,
     ErrorCategory.Unsupported: UnsupportedException,
 }
-# By the class's name: the Lambda runtime returns no category.
+# By the name of the class, because the Lambda runtime returns no category.
 _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
     **{cls.__name__: cls for cls in _CLASS_BY_CATEGORY.values()},
     "ApplicationException": UnknownException,
@@ -149,25 +149,25 @@ class Failure(NamedTuple):
 
     error: ApplicationException
     retry: Retry
-    retry_after: float | None = None  # seconds, as the server asked
+    retry_after: float | None = None  # seconds, requested by the server
     cause: BaseException | None = None
-    is_restored: bool = False  # the function's own error: message and details are kept
-    response_body: str = ""  # the body, unless it is a pip-services error
+    is_restored: bool = False  # the error comes from the function, and keeps its message and details
+    response_body: str = ""  # the beginning of the body, unless it is a pip-services error
 
 
 class Target(NamedTuple):
-    """Which function a client calls, for errors."""
+    """The function that a client calls, for errors."""
 
-    client: str  # the client's class
+    client: str  # the name of the client's class
     kind: str  # `url` or `function`
     address: str  # without a query
-    credential: str = ""  # how the key is sent, without the key
+    credential: str = ""  # says how the key is sent, without the key
 
 
 def call_error(
     code: str, trace_id: str | None, message: str, status: int | None = None, **details: Any
 ) -> ApplicationException:
-    """The exception of a row of `SITUATIONS`."""
+    """Makes the exception that `SITUATIONS` has for a code."""
     situation = SITUATIONS[code]
     return _make_error(situation.exception, trace_id, code, message, status or situation.status, details)
 
@@ -186,20 +186,23 @@ def check_context(context: object) -> None:
 
 
 def add_call_details(failure: Failure, target: Target, cmd: str, attempts: int) -> None:
-    """Adds the call to an error's message, details and notes. A restored error gets the note only."""
+    """Adds the command, address and number of attempts to an error: its message, details and notes.
+
+    A restored error gets only the note.
+    """
     error = failure.error
     place = f"{cmd} at {target.address}" if target.address else cmd
     times = "1 attempt" if attempts == 1 else f"{attempts} attempts"
     error.add_note(f"{target.client} called {place}: {times}")
     if failure.is_restored:
         return
-    words = error.message
+    message = error.message
     error_type = _text((error.details or {}).get("error_type"))
-    if error.code == "FUNCTION_ERROR" and error_type and not words.startswith(error_type):
-        words = f"{error_type}: {words}"
+    if error.code == "FUNCTION_ERROR" and error_type and not message.startswith(error_type):
+        message = f"{error_type}: {message}"
     if error.code == "UNAUTHORIZED" and target.credential:
-        words = f"{words}; {target.credential}"
-    error.message = f"{words} (calling {place}, {times})"
+        message = f"{message}; {target.credential}"
+    error.message = f"{message} (calling {place}, {times})"
     error.args = (error.message,)
     details = {"command": cmd, "client": target.client, target.kind: target.address, "attempts": str(attempts)}
     for key, value in {**details, "response_body": failure.response_body}.items():
@@ -208,12 +211,12 @@ def add_call_details(failure: Failure, target: Target, cmd: str, attempts: int) 
 
 
 def is_own(err: BaseException) -> bool:
-    """Whether an exception is of this package: its text is a sentence, and its class means nothing to a user."""
+    """Whether the class of an exception belongs to this package. The text of such an exception is a whole sentence."""
     return type(err).__module__.startswith(_PACKAGE)
 
 
 def failure_without_response(code: str, trace_id: str, message: str, cause: BaseException) -> Failure:
-    """The failure of an attempt without a whole response. A library's exception is quoted after the message."""
+    """The failure of an attempt that received no whole response. The message quotes the exception of a library."""
     text = message if is_own(cause) else f"{message}: {_one_line(cause)}"
     error = call_error(code, trace_id, text).with_cause(cause)
     return Failure(error, SITUATIONS[code].retry, cause=cause)
@@ -233,14 +236,14 @@ def failure_of_response(response: FunctionResponse, trace_id: str, provider: Pro
     if _is_toolkit_error(body):
         return Failure(_restore_error(body, response.status, trace_id), Retry.NEVER, is_restored=True)
     code = _CODE_BY_STATUS.get(response.status, "CALL_FAILED")
-    words = response.error_name, _excerpt(response.body)
-    message = ": ".join((f"The response has status {response.status}", *filter(None, words)))
+    reasons = response.error_name, _excerpt(response.body)
+    message = ": ".join((f"The response has status {response.status}", *filter(None, reasons)))
     error = call_error(code, trace_id, message, response.status)
     if response.error_name:
         error.with_details("error_type", response.error_name)
     retry_after = _retry_after(response.headers.get("retry-after"))
-    said = response.body[:_MAX_KEPT_BODY].decode("utf-8", "replace")
-    return Failure(error, _retry_rule(response, retry_after, provider), retry_after, response_body=said)
+    kept_body = response.body[:_MAX_KEPT_BODY].decode("utf-8", "replace")
+    return Failure(error, _retry_rule(response, retry_after, provider), retry_after, response_body=kept_body)
 
 
 def rejects_token(response: FunctionResponse) -> bool:
@@ -264,8 +267,8 @@ def _retry_rule(response: FunctionResponse, retry_after: float | None, provider:
     rejected = response.status == 429 or (response.status == 503 and retry_after is not None)
     if rejected or response.error_name in provider.not_started:
         return Retry.ALWAYS
-    own = response.error_name and response.status in provider.may_have_run
-    return Retry.IF_IDEMPOTENT if own or response.status in _MAY_HAVE_RUN else Retry.NEVER
+    is_provider_error = response.error_name and response.status in provider.may_have_run
+    return Retry.IF_IDEMPOTENT if is_provider_error or response.status in _MAY_HAVE_RUN else Retry.NEVER
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -307,7 +310,7 @@ def _restore_error(body: Mapping[str, Any], status: int | None, trace_id: str) -
     error.category = category or error.category
     error.details = AnyValueMap(details) if details else None
     error.cause = _text(body.get("cause")) or None
-    # The published servers spell it `stack_stace`.
+    # The published services misspell it as `stack_stace`.
     error.stack_trace = _text(body.get("stack_trace")) or _text(body.get("stack_stace"))
     return error
 
@@ -318,16 +321,16 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
     message, error_type = _text(payload.get("errorMessage")), _text(payload.get("errorType"))
     described = _json_object(message.encode("utf-8", "replace")) or payload
     if _is_toolkit_error(described):
-        return _restore_error(described, None, trace_id), True  # Lambda says 200
+        return _restore_error(described, None, trace_id), True  # no status: Lambda's is 200, also for an error
     exception = _CLASS_BY_NAME.get(error_type)
     if not payload.get("errorMessage"):
-        message = error_type  # for example of `assert x`
+        message = error_type  # an error can have no message, for example that of `assert x`
     stack = payload.get("stackTrace") or payload.get("trace") or ""
     stack_trace = "\n".join(str(line).rstrip("\n") for line in stack) if isinstance(stack, list) else str(stack)
     if exception is None:
         message = message or _excerpt(body) or "The function failed without an error message"
         error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
-        if _CODE.fullmatch(error_type):  # a pip-services service in Node: only its code is returned
+        if _CODE.fullmatch(error_type):  # the code of a pip-services service in Node, which sends nothing else
             error.code = error_type
     else:
         status = exception().status
@@ -345,8 +348,7 @@ def _make_error(
     details: Mapping[str, Any],
 ) -> ApplicationException:
     error = exception(trace_id, code, message).with_status(status)
-    # The constructor takes the exception that is being handled, if any; loggers need a string.
-    error.stack_trace = ""
+    error.stack_trace = ""  # the constructor has set the traceback of any exception that is handled now
     for key, value in details.items():
         if value is not None:
             error.with_details(key, value)
@@ -372,5 +374,5 @@ def _excerpt(body: bytes) -> str:
 
 
 def _one_line(err: BaseException) -> str:
-    """The class and the text of an exception: libraries wrap each other's texts to several hundred characters."""
+    """The class and the text of an exception. It is shortened, because libraries quote each other's exceptions."""
     return " ".join(f"{type(err).__name__}: {err}".split())[:500]

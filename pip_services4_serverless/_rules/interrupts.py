@@ -1,7 +1,7 @@
 """Recognizes an interrupt: an exception that a signal handler or another thread raised in the middle of other code.
 
-A signal handler (Celery's soft time limit) and `PyThreadState_SetAsyncExc` may raise any class at any instruction, also
-while the caller's own code runs, which may raise any class too.
+A signal handler, such as Celery's soft time limit, and `PyThreadState_SetAsyncExc` can raise any exception class at any
+instruction, also while the caller's code runs. The caller's code can raise any exception class, too.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def is_interrupt(
 ) -> bool:
     """Whether an exception is an interrupt, and was not raised by the code in its traceback.
 
-    Undecidable cases count as raised by the code: built-in classes, and anything raised in code that is neither this
-    package's nor Python's.
+    If this cannot be decided, the result is False: for built-in classes, and for exceptions in code that belongs
+    neither to this package nor to Python nor to `folders`.
 
     Args:
         err: the exception that was caught.
-        folders: libraries whose own code raises only `raised` and built-in classes.
-        raised: the classes that these libraries raise.
+        folders: the folders of libraries that raise only the classes in `raised` and built-in classes.
+        raised: the exception classes of these libraries.
     """
     last: TracebackType | None = None
     is_known = True
@@ -43,7 +43,7 @@ def is_interrupt(
 
 
 def _handles_signal(frame: FrameType, before: FrameType) -> bool:
-    """Whether a frame is of a signal handler: its arguments contain the interrupted frame."""
+    """Whether a frame belongs to a signal handler: one of its arguments is the interrupted frame."""
     code = frame.f_code
     arguments = [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
     if code.co_flags & CO_VARARGS:

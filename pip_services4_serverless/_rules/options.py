@@ -1,4 +1,4 @@
-"""The options of a client, of one command and of one call: the one table of their names, and their checking."""
+"""The options of a client, of one command and of one call. `Options` is the table of their names, types and bounds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..connect._config_errors import config_error
 
 __tracebackhide__ = hide_failures
 
-_LONGEST = 2**31 - 1  # ms, nearly 25 days; a socket takes no more
+_MAX_TIME = 2**31 - 1  # ms, almost 25 days: sockets accept no longer timeout
 
 
 class Option(NamedTuple):
-    """One key. Flags have no bounds, texts have a pattern."""
+    """The allowed values of one option. A flag has no bounds, and a string has a pattern."""
 
     minimum: int | None
     maximum: int | None
@@ -27,7 +27,7 @@ class Option(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """Its values, in words."""
+        """The allowed values, in words."""
         if self.pattern:
             return f"a string of the form {self.pattern}"
         return "true or false" if self.minimum is None else f"a whole number from {self.minimum} to {self.maximum}"
@@ -45,26 +45,26 @@ def _flag(default: bool, meaning: str) -> Any:
 class Options:
     """The options of a client."""
 
-    connect_timeout: int = _number(10_000, 1, _LONGEST, "time to connect, in ms")
+    connect_timeout: int = _number(10_000, 1, _MAX_TIME, "time to connect, in ms")
     timeout: int = _number(
-        10_000, 1, _LONGEST, "time for one attempt, from connecting to the end of the response, in ms"
+        10_000, 1, _MAX_TIME, "time for one attempt, from connecting to the end of the response, in ms"
     )
     total_timeout: int = _number(
-        0, 0, _LONGEST, "time for the whole call, with all retries and the waits between them, in ms; 0 means no limit"
+        0, 0, _MAX_TIME, "time for the whole call, with all retries and the waits between them, in ms; 0 means no limit"
     )
     retries: int = _number(3, 0, 1000, "maximum number of retries")
     idempotent: bool = _flag(False, "true allows a retry even if the function may have run already")
     max_connections: int = _number(
         64, 1, 65535, "connections that are kept open for reuse; this does not limit concurrent calls"
     )
-    idle_timeout: int = _number(60_000, 1, _LONGEST, "time after which an idle connection is no longer reused, in ms")
+    idle_timeout: int = _number(60_000, 1, _MAX_TIME, "time after which an idle connection is no longer reused, in ms")
     tcp_keepalive: int = _number(
-        45_000, 0, _LONGEST, "time without traffic before each TCP keep-alive probe, in ms; 0 sends none"
+        45_000, 0, _MAX_TIME, "time without traffic before each TCP keep-alive probe, in ms; 0 sends none"
     )
     prefix_commands: bool = _flag(True, "commandable clients send `name.cmd` as the command; false sends `cmd` alone")
 
     def configured(self, config: ConfigParams) -> Self:
-        """These options, but for what the configuration sets.
+        """A copy of these options with the values that the configuration sets.
 
         Raises:
             ConfigException: `WRONG_OPTION`, naming the key.
@@ -74,11 +74,11 @@ class Options:
 
 
 OPTIONS: Mapping[str, Option] = {each.name: each.metadata["option"] for each in fields(Options)}
-# Those that one command (`options.commands.<cmd>.*`) and one call (keywords) may have of its own.
+# The options that can also be set for one command (`options.commands.<cmd>.*`) and for one call (by keyword).
 CALL_OPTIONS: Mapping[str, Option] = {
     name: OPTIONS[name] for name in ("timeout", "total_timeout", "retries", "idempotent")
 }
-# Of one call of a provider that knows tenants.
+# Further options of one call, for providers that support tenants.
 TENANT_OPTIONS: Mapping[str, Option] = {
     "tenant_id": Option(
         None, None, "tenant ID, for a Lambda function with tenant isolation", "[a-zA-Z0-9._:/=+@ -]{1,256}"
@@ -91,17 +91,17 @@ _FALSE = frozenset({"false", "0", "no", "n", "f", "off"})
 
 
 def read_option(config: ConfigParams, name: str, default: int) -> int:
-    """The value of a key, flags as True and False; the default where it is absent or empty.
+    """The value of an option, or the default if the configuration has no value or an empty one.
 
     Raises:
-        ConfigException: `WRONG_OPTION`, naming the key, for a value of the wrong kind or out of bounds.
+        ConfigException: `WRONG_OPTION`, naming the key: the value has the wrong type or is out of bounds.
     """
     value = _read(config, f"options.{name}", OPTIONS[name])
     return default if value is None else value
 
 
 def read_commands(config: ConfigParams) -> dict[str, dict[str, int]]:
-    """The options of single commands (`options.commands.<cmd>.<option>`), by command, which may have dots in it.
+    """The options of single commands (`options.commands.<cmd>.<option>`), by command. A command may contain dots.
 
     Raises:
         ConfigException: `WRONG_OPTION`, naming the key.
@@ -117,26 +117,26 @@ def read_commands(config: ConfigParams) -> dict[str, dict[str, int]]:
 
 
 def wrong_call_option(options: Mapping[str, object], known: Mapping[str, Option]) -> tuple[str, str] | None:
-    """The name of the first option of a call that is wrong, and what is wrong with it."""
+    """The name of the first wrong option, and what is wrong with it; None if all are right."""
     for name, value in options.items():
         option = known.get(name)
         if option is None:
             return name, f"does not exist; the options of a call are {', '.join(known)}"
         if option.pattern:
-            is_right = isinstance(value, str) and re.fullmatch(option.pattern, value) is not None
+            is_valid = isinstance(value, str) and re.fullmatch(option.pattern, value) is not None
         elif option.minimum is None or option.maximum is None:
-            is_right = isinstance(value, bool)
+            is_valid = isinstance(value, bool)
         else:
-            is_right = type(value) is int and option.minimum <= value <= option.maximum
-        if not is_right:
-            # Only short numbers are shown: Python does not print one of thousands of digits.
+            is_valid = type(value) is int and option.minimum <= value <= option.maximum
+        if not is_valid:
+            # The message shows only short numbers, because Python refuses to print thousands of digits.
             is_short = isinstance(value, str | float | None) or (isinstance(value, int) and abs(value) < 10**12)
             return name, f"must be {option.allowed}, not {repr(value)[:20] if is_short else type(value).__name__}"
     return None
 
 
 def _read(config: ConfigParams, key: str, option: Option) -> int | None:
-    """The value of a key, None where it is absent or empty."""
+    """The value of a key, or None if it is missing or empty. The value of a flag is True or False."""
     text = (config.get_as_nullable_string(key) or "").strip()
     if not text:
         return None
@@ -144,7 +144,7 @@ def _read(config: ConfigParams, key: str, option: Option) -> int | None:
         if text.lower() not in _TRUE | _FALSE:
             raise config_error(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")
         return text.lower() in _TRUE
-    whole = text.removesuffix(".0")  # a number of YAML or JSON may have passed as a float
-    if whole.isascii() and whole.isdigit() and len(whole) <= 10 and option.minimum <= int(whole) <= option.maximum:
-        return int(whole)
+    number = text.removesuffix(".0")  # a number in YAML or JSON may have been read as a float
+    if number.isascii() and number.isdigit() and len(number) <= 10 and option.minimum <= int(number) <= option.maximum:
+        return int(number)
     raise config_error(None, "WRONG_OPTION", key, f"must be {option.allowed}, not {text[:20]!r}")

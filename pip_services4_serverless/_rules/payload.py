@@ -18,7 +18,7 @@ __tracebackhide__ = hide_failures
 
 
 def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int) -> bytes:
-    """The payload in UTF-8. The caller's parameters are neither changed nor deep-copied.
+    """Encodes the payload in UTF-8. The caller's parameters are neither changed nor deep-copied.
 
     Raises:
         BadRequestException: `SERIALIZATION_FAILED`, naming the parameter, or `PAYLOAD_TOO_LARGE` over `limit` bytes.
@@ -50,7 +50,7 @@ def _to_bytes(value: Any) -> bytes:
     text = _encoder.encode(value)
     try:
         return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form, but a JSON escape
+    except UnicodeEncodeError:  # a lone surrogate cannot be encoded in UTF-8, but can be written as a JSON escape
         return json.JSONEncoder(default=_plain, allow_nan=False).encode(value).encode()
 
 
@@ -97,6 +97,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-# They have a `__dict__`, but no data to send.
+# Objects of these types have a `__dict__`, but it contains code and not data.
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _encoder = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Masks the secrets of a client in response bodies, and in errors with their causes and contexts."""
+"""Masks the secrets of a client in texts, in response bodies, and in exceptions with their causes and contexts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 from ..connect._connection_params import MASK
 
-_SHORTEST = 6  # characters; masking shorter values would garble ordinary text
-_ANCHOR = 6  # characters to search for; the rest of a long token is compared one by one
-# Between the characters: null bytes of UTF-16 and UTF-32, also as `repr` shows them. All repetitions are bounded, and a
-# match begins only at the first of several backslashes, so that a body of backslashes does not take long.
+_MIN_LENGTH = 6  # characters; shorter values are not masked, because they occur in ordinary text
+_ANCHOR = 6  # the number of characters to search for; the following ones of a long token are compared one by one
+# A match begins only at the first of several backslashes, so that a body of backslashes does not take long to search.
 _BEGIN = r"(?:(?!\\)|(?<!\\)(?<!\\\x00)(?<!\\\x00\x00\x00))"
+# Between two characters: the null bytes of UTF-16 and UTF-32, also as `repr` shows them. All repetitions are bounded,
+# for the same reason.
 _GAP = r"(?:\x00|\\x00|\\u0000){0,3}"
 _BACKSLASHES = rf"(?:\\{_GAP}){{1,8}}"  # JSON in JSON in JSON
 _NAMED = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
-# Fields that C exceptions keep outside of `args` and `__dict__`.
+# Attributes that exceptions written in C keep outside of `args` and `__dict__`.
 _SLOTS = ("object", "reason", "strerror", "filename")
 
 
@@ -38,7 +39,7 @@ class Secrets(Sequence[str]):
 def mask_text(text: str, secrets: Iterable[str]) -> str:
     """Masks the secrets in a text, also where they are escaped as in JSON, URLs, HTML, UTF-16 or `repr`."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= _MIN_LENGTH:
             for form in {secret, json.dumps(secret)[1:-1]}:
                 text = text.replace(form, MASK)
             if any(mark in text for mark in "\\%&\0"):
@@ -49,7 +50,7 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
 def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     """Masks the secrets in bytes of any encoding."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
+        if len(secret) >= _MIN_LENGTH:
             for form in {secret, json.dumps(secret)[1:-1]}:
                 body = body.replace(form.encode(), MASK.encode())
             if any(mark in body for mark in (b"\\", b"%", b"&", b"\0")):
@@ -59,8 +60,8 @@ def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
 
 def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: BaseException | None) -> None:
     """Masks an exception, its causes and its contexts in place, except for those in `excluded`."""
-    secrets = tuple(secret for secret in secrets if len(secret) >= _SHORTEST)
-    waiting: list[Any] = [error] if secrets else []
+    secrets = tuple(secret for secret in secrets if len(secret) >= _MIN_LENGTH)
+    pending: list[Any] = [error] if secrets else []
     seen = {id(None), *map(id, excluded)}
 
     def mask(value: Any) -> Any:
@@ -71,11 +72,11 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: B
         if type(value) is tuple:
             return tuple(map(mask, value))
         if isinstance(value, dict | list | BaseException):
-            waiting.append(value)  # later: JSON may be nested deeper than Python's stack
+            pending.append(value)  # not masked here, because a recursion could be too deep for Python's stack
         return value
 
-    while waiting:
-        item = waiting.pop()
+    while pending:
+        item = pending.pop()
         if id(item) in seen:
             continue
         seen.add(id(item))
@@ -88,41 +89,42 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: B
             item[:] = map(mask, item)
         else:
             _mask_fields(item, mask)
-            waiting += (vars(item), item.__cause__, item.__context__)
+            pending += (vars(item), item.__cause__, item.__context__)
 
 
-def clear_locals(error: BaseException, *spared: BaseException | None) -> None:
-    """Empties the frames that an exception, and those behind it, passed through; but the `spared` ones.
+def clear_locals(error: BaseException, *excluded: BaseException | None) -> None:
+    """Clears the local variables in the tracebacks of an exception, its causes and its contexts.
 
-    Crash reports show local variables, and below a call those have the request with its key.
+    Crash reports show local variables, and those of a failed call contain the request with its key. The tracebacks of
+    the exceptions in `excluded` are not changed.
     """
-    from traceback import clear_frames  # late: few calls fail
+    from traceback import clear_frames  # imported late: few calls fail
 
-    waiting: list[BaseException | None] = [error]
-    seen = {id(None), *map(id, spared)}
-    while waiting:
-        item = waiting.pop()
+    pending: list[BaseException | None] = [error]
+    seen = {id(None), *map(id, excluded)}
+    while pending:
+        item = pending.pop()
         if item is not None and id(item) not in seen:
             seen.add(id(item))
             clear_frames(item.__traceback__)
-            waiting += (item.__cause__, item.__context__)
+            pending += (item.__cause__, item.__context__)
 
 
 def _mask_fields(error: BaseException, mask: Any) -> None:
     for name in ("args", *_SLOTS):
         value = getattr(error, name, None)
         if isinstance(value, str | bytes | tuple):
-            shown = mask(value)
-            if shown != value:
-                setattr(error, name, shown)
+            masked = mask(value)
+            if masked != value:
+                setattr(error, name, masked)
 
 
 def _mask_encoded(text: str, secret: str) -> str:
     if not secret.isascii():
         return text
     units = re.findall(r"\\+|[^\\]", secret)
-    anchor = re.compile(_BEGIN + _GAP.join(map(_forms_of, units[:_ANCHOR])))
-    rest = [_character(unit) for unit in units[_ANCHOR:]]
+    anchor = re.compile(_BEGIN + _GAP.join(map(_escaped_forms, units[:_ANCHOR])))
+    rest = [_next_character(unit) for unit in units[_ANCHOR:]]
     parts: list[str] = []
     begin = position = 0
     while found := anchor.search(text, position):
@@ -135,7 +137,7 @@ def _mask_encoded(text: str, secret: str) -> str:
             position = match.end()
         else:
             gap = _FIRST_GAP.match(text, found.start())
-            # With the same null bytes, so that the rest of the text keeps its encoding.
+            # The mask gets the same null bytes between its characters, so that the text is still valid in its encoding.
             parts += (text[begin : found.start()], (gap["gap"] if gap else "").join(MASK))
             begin = position
     return "".join((*parts, text[begin:])) if parts else text
@@ -145,16 +147,16 @@ _FIRST_GAP = re.compile(r"[^\\%&](?P<gap>\x00*)")
 
 
 @cache
-def _character(unit: str) -> re.Pattern[str]:
-    return re.compile(_GAP + _forms_of(unit))
+def _next_character(unit: str) -> re.Pattern[str]:
+    return re.compile(_GAP + _escaped_forms(unit))
 
 
 @cache
-def _forms_of(unit: str) -> str:
-    """A regular expression for all escaped forms of an ASCII character, or of some backslashes."""
+def _escaped_forms(unit: str) -> str:
+    """A regular expression for all escaped forms of an ASCII character, or of a sequence of backslashes."""
     character = unit[0]
     code = [f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}"]
-    ways = [
+    forms = [
         re.escape(character),
         *(_BACKSLASHES + _GAP.join(escape) for escape in (("u", "0", "0", *code), ("x", *code))),
         _GAP.join(("%", *code)),
@@ -162,9 +164,9 @@ def _forms_of(unit: str) -> str:
         _GAP.join(("&", "#", "[xX]", "0{0,4}", *code, ";")),
     ]
     if character == "\\":
-        return f"(?:(?:{'|'.join(ways)}){_GAP}){{1,{8 * len(unit)}}}"
+        return f"(?:(?:{'|'.join(forms)}){_GAP}){{1,{8 * len(unit)}}}"
     if character in _NAMED:
-        ways.append(_GAP.join(("&", *_NAMED[character], ";")))
+        forms.append(_GAP.join(("&", *_NAMED[character], ";")))
     if not character.isalnum():
-        ways.append(_BACKSLASHES + re.escape(character))
-    return f"(?:{'|'.join(ways)})"
+        forms.append(_BACKSLASHES + re.escape(character))
+    return f"(?:{'|'.join(forms)})"

@@ -119,7 +119,7 @@ class AsyncFunctionClient(ServerlessClient):
         while (wait := await self._attempt(opened.transport, call, context, one_way)) is not None:
             self._log_retry(context, call, wait)
             if await opened.closing.wait(wait):
-                raise call.closed(type(self).__name__)
+                raise call.closed_error(type(self).__name__)
         return call.result()
 
     async def _attempt(self, transport: Transport, call: Call, context: CallContext, one_way: bool) -> float | None:

@@ -143,7 +143,7 @@ class FunctionClient(ServerlessClient):
         while (wait := self._attempt(opened.transport, call, one_way)) is not None:
             self._log_retry(context, call, wait)
             if opened.closing.wait(wait):
-                raise call.closed(type(self).__name__)
+                raise call.closed_error(type(self).__name__)
         return call.result()
 
     def _attempt(self, transport: Transport, call: Call, one_way: bool) -> float | None:

@@ -140,6 +140,6 @@ def test_closing_the_client_ends_a_wait() -> None:
     one = call()
     one.begin()
     one.received(FunctionResponse(429, {}, b""))
-    error = one.closed("SomeClient")
+    error = one.closed_error("SomeClient")
     assert isinstance(error, InvalidStateException)
     assert (error.code, getattr(error.__cause__, "code", "")) == ("NOT_OPENED", "TOO_MANY_REQUESTS")
