@@ -5,7 +5,7 @@ from contextlib import suppress
 
 
 class AsyncClosing:
-    """Like `Closing`, for calls in event loops. Any thread may call `close`."""
+    """Like `Closing`, but `wait` is awaited, in any event loop. Any thread may call `close`."""
 
     __slots__ = ("_is_closed", "_waits")
 
@@ -14,14 +14,14 @@ class AsyncClosing:
         self._is_closed = False
 
     def close(self) -> None:
-        """Ends all waits, also later ones."""
+        """Ends all waits, also those that begin later. Closing twice does nothing."""
         self._is_closed = True
         for future in tuple(self._waits):
-            with suppress(RuntimeError):  # its loop is closed
+            with suppress(RuntimeError):  # the loop was closed
                 future.get_loop().call_soon_threadsafe(_end, future)
 
     async def wait(self, seconds: float) -> bool:
-        """Waits. Returns True, possibly early, if the client was closed."""
+        """Waits until the time is over or `close` is called. Returns whether `close` was called."""
         loop = asyncio.get_running_loop()
         future = loop.create_future()
         self._waits.add(future)

@@ -8,7 +8,7 @@ from .._rules.options import Options
 from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from .._wire.async_connection_pool import AsyncConnectionPool
-from ._failures import failures_of_the_wire
+from ._failures import WIRE_ERRORS
 from ._http_function_client import HttpClient
 from ._transport import RESERVED_HEADERS, Transport, pool_limits
 from .async_function_client import AsyncFunctionClient
@@ -41,7 +41,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         key: str | None,
         identity: Identity | None = None,
     ) -> Transport:
-        from ._log_filter import hidden  # late, with `logging`
+        from ._log_filter import mask_key_in_logs  # late, with `logging`
 
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, pool_limits(options))
@@ -52,8 +52,8 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         names = {name.lower() for name in own} | RESERVED_HEADERS
         if identity:
             names |= {"authorization"}
-        secrets = identity.secrets if identity else hidden(key)
-        return Transport(handle, uri, secrets, failures_of_the_wire(), names)
+        secrets = identity.secrets if identity else mask_key_in_logs(key)
+        return Transport(handle, uri, secrets, WIRE_ERRORS, names)
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()

@@ -5,34 +5,33 @@ from contextlib import suppress
 
 
 class Closing:
-    """Ends the waits between the attempts of a client's calls when the client closes.
+    """An event that ends the waits of a client's calls when the client is closed.
 
-    Like a `threading.Event`, but an interrupt during a wait leaves no lock locked.
-
-    Each wait has a lock of its own.
+    It is used like a `threading.Event`. An event has one lock, which an interrupt during a wait could leave locked.
+    Here each wait has its own lock.
     """
 
-    __slots__ = ("_gates", "_is_closed")
+    __slots__ = ("_is_closed", "_locks")
 
     def __init__(self) -> None:
-        self._gates: set[threading.Lock] = set()
+        self._locks: set[threading.Lock] = set()
         self._is_closed = False
 
     def close(self) -> None:
-        """Ends all waits, also later ones. Closing twice does nothing."""
+        """Ends all waits, also those that begin later. Closing twice does nothing."""
         self._is_closed = True
-        for gate in tuple(self._gates):
-            with suppress(RuntimeError):  # it was released already
-                gate.release()
+        for lock in tuple(self._locks):
+            with suppress(RuntimeError):  # the lock was released already
+                lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Waits. Returns True, possibly early, if the client was closed."""
-        gate = threading.Lock()
-        gate.acquire()
-        self._gates.add(gate)
+        """Waits until the time is over or `close` is called. Returns whether `close` was called."""
+        lock = threading.Lock()
+        lock.acquire()
+        self._locks.add(lock)
         try:
             if not self._is_closed:
-                gate.acquire(timeout=seconds)
+                lock.acquire(timeout=seconds)
         finally:
-            self._gates.discard(gate)
+            self._locks.discard(lock)
         return self._is_closed

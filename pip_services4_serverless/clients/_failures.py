@@ -1,6 +1,7 @@
-"""Which error code an exception of an attempt stands for.
+"""The tables that assign an error code to each exception of an attempt.
 
-Tools that replace the wire (responses, requests-mock, Stubber) raise the exceptions of requests and botocore.
+Besides the exceptions of the wire, they contain those of requests and botocore. Tools that replace the wire, such as
+responses, requests-mock and Stubber, raise these.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from .._wire.errors import (
 
 
 class NoTokenError(Exception):
-    """The platform's identity gave no token, or not in time. The cause is the library's exception, if any."""
+    """The platform's identity returned no token, or not in time. The cause is the library's exception, if any."""
 
 
-# Exception classes and their error code. The first matching row counts.
-Failures: TypeAlias = Sequence[tuple[tuple[type[Exception], ...], str]]
+# Exception classes and their error code. The first matching row is used.
+ErrorTable: TypeAlias = Sequence[tuple[tuple[type[Exception], ...], str]]
 
-_OF_THE_WIRE: Failures = (
+# The table for asynchronous calls over HTTP. The other tables contain it.
+WIRE_ERRORS: ErrorTable = (
     ((PoolClosedError,), "NOT_OPENED"),
     ((NoTokenError,), "NO_CREDENTIALS"),
     ((NotSentError,), "CANNOT_CONNECT"),
@@ -37,19 +39,14 @@ _OF_THE_WIRE: Failures = (
 )
 
 
-def failures_of_the_wire() -> Failures:
-    """The table of asynchronous clients over HTTP."""
-    return _OF_THE_WIRE
-
-
-def failures_of_requests() -> Failures:
-    """The table for calls through `requests.Session.send`."""
+def requests_errors() -> ErrorTable:
+    """The table for blocking calls over HTTP, through `requests.Session.send`."""
     import requests
     from requests.exceptions import ContentDecodingError as NotDecodedError
     from urllib3.exceptions import HTTPError
 
     return (
-        *_OF_THE_WIRE,
+        *WIRE_ERRORS,
         ((requests.ConnectTimeout,), "CANNOT_CONNECT"),
         ((requests.Timeout,), "CALL_TIMEOUT"),
         ((NotDecodedError,), "DESERIALIZATION_FAILED"),
@@ -57,8 +54,8 @@ def failures_of_requests() -> Failures:
     )
 
 
-def failures_of_botocore() -> Failures:
-    """The table for calls through boto3's `invoke`."""
+def botocore_errors() -> ErrorTable:
+    """The table for calls of AWS Lambda."""
     from http.client import HTTPException
 
     from botocore import exceptions as aws
@@ -73,7 +70,7 @@ def failures_of_botocore() -> Failures:
         aws.TokenRetrievalError,
     )
     return (
-        *_OF_THE_WIRE,
+        *WIRE_ERRORS,
         (credentials, "NO_CREDENTIALS"),
         ((aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError), "CANNOT_CONNECT"),
         ((aws.ReadTimeoutError,), "CALL_TIMEOUT"),
@@ -93,19 +90,19 @@ def failures_of_botocore() -> Failures:
     )
 
 
-def classify(err: Exception, failures: Failures) -> tuple[str, Exception] | None:
-    """The error code of an exception, and the exception to raise the error from. None for an unknown exception.
+def classify(err: Exception, errors: ErrorTable) -> tuple[str, Exception] | None:
+    """The error code of an exception, and the exception to use as the cause. None for an exception not in the table.
 
-    If requests has wrapped an exception of the wire, that one counts.
+    If requests has wrapped an exception of the wire, the wrapped exception is used.
     """
-    code = _code_of(err, failures)
-    if code is None:  # for example an interrupt while an exception of the wire is handled
+    code = _find_code(err, errors)
+    if code is None:  # for example an interrupt that was raised while an exception of the wire was handled
         return None
     wrapped = err.__context__
     if isinstance(wrapped, WireError) and not isinstance(err, WireError):
-        return _code_of(wrapped, failures) or code, wrapped
+        return _find_code(wrapped, errors) or code, wrapped
     return code, err
 
 
-def _code_of(err: BaseException, failures: Failures) -> str | None:
-    return next((code for classes, code in failures if isinstance(err, classes)), None)
+def _find_code(err: BaseException, errors: ErrorTable) -> str | None:
+    return next((code for classes, code in errors if isinstance(err, classes)), None)

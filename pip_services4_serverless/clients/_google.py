@@ -59,7 +59,7 @@ class CloudFunction(HttpClient):
 
             identity = google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
             return self._open_http(context, options, uri, "", None, identity)
-        from ._log_filter import hidden  # late, with `logging`
+        from ._log_filter import mask_key_in_logs  # late, with `logging`
 
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
-        return transport._replace(secrets=hidden(token))  # the token by itself, too
+        return transport._replace(secrets=mask_key_in_logs(token))  # the token by itself, too

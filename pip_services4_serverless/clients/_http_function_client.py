@@ -10,7 +10,7 @@ from .._rules.options import Options
 from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from ..connect._config_errors import config_error
-from ._failures import failures_of_requests
+from ._failures import requests_errors
 from ._serverless_client import ServerlessClient
 from ._transport import Transport
 from .function_client import FunctionClient
@@ -97,7 +97,7 @@ class HttpClient(ServerlessClient):
             # Prepared by itself and not by the session, which would look for credentials in a .netrc.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)
-            session.call_only(request, settings, options)
+            session.prepare_for(request, settings, options)
         except (requests.RequestException, ValueError, OSError) as err:
             session.close()
             is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError)
@@ -126,15 +126,15 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     ) -> Transport:
         from urllib3 import Timeout
 
-        from ._log_filter import hidden
+        from ._log_filter import mask_key_in_logs
 
         session, _, settings = self._prepare(context, options, uri, key_header, key, identity is not None)
         self._client = session
         connect_timeout, timeout = options.connect_timeout / 1000, options.timeout / 1000
         timeouts = Timeout(connect=min(connect_timeout, timeout), read=timeout)
         handle = _Handle(session, settings, connect_timeout, timeout, timeouts, identity)
-        secrets = identity.secrets if identity else hidden(key)
-        return Transport(handle, uri, secrets, failures_of_requests())
+        secrets = identity.secrets if identity else mask_key_in_logs(key)
+        return Transport(handle, uri, secrets, requests_errors())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()
@@ -166,11 +166,11 @@ class HttpFunctionClient(HttpClient, FunctionClient):
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
         session, settings, connect_timeout, longest, timeouts, identity = transport.handle
-        request = session.request_of(payload)
+        request = session.make_request(payload)
         if identity is not None:
             timeout = identity.authorize(request.headers, timeout)
         if timeout != longest:
             timeouts = min(connect_timeout, timeout), timeout
         response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
-        result = FunctionResponse(response.status_code, response.headers, session.body_of(response))
+        result = FunctionResponse(response.status_code, response.headers, session.read_response(response))
         return result if identity is None else identity.check_token(result, request.headers["Authorization"])

@@ -81,7 +81,7 @@ class HttpSession(requests.Session):
     _url: str
     _own_headers: RequestHeaders
 
-    def call_only(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
+    def prepare_for(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
         """Prepares for requests like this one. Does not connect.
 
         Raises:
@@ -93,7 +93,7 @@ class HttpSession(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
-    def request_of(self, body: bytes) -> requests.PreparedRequest:
+    def make_request(self, body: bytes) -> requests.PreparedRequest:
         """A request with this body and its own copy of the headers, to which tools add.
 
         `PreparedRequest.copy` would also copy what is never used, such as cookies.
@@ -104,7 +104,7 @@ class HttpSession(requests.Session):
         request.method, request.url, request.headers, request.body = "POST", self._url, headers, body
         return request
 
-    def body_of(self, response: requests.Response) -> bytes:
+    def read_response(self, response: requests.Response) -> bytes:
         """The whole body. The body of a response made by a tool is read here, within the size limit.
 
         Raises what `read_body` raises.

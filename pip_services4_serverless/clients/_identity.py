@@ -28,7 +28,7 @@ from ._async_closing import AsyncClosing
 from ._closing import Closing
 from ._failures import NoTokenError
 from ._http_function_client import Secret
-from ._log_filter import hide_in_logs, tokens_in
+from ._log_filter import find_tokens, mask_in_logs
 
 # Seconds before a token's end at which it is renewed. Google's metadata server and Azure's libraries give the same
 # token again until 4 and 5 minutes before.
@@ -115,7 +115,7 @@ class Identity:
         self._renewals: dict[tuple[int, int], _Renewal] = {}
         variables = map(os.environ.get, _SECRET_VARIABLES)
         self.secrets = TokenSecrets(*filter(None, (*keys, *variables)))
-        hide_in_logs(self.secrets, loggers=_LOGGERS)
+        mask_in_logs(self.secrets, loggers=_LOGGERS)
 
     def authorize(self, headers: MutableMapping[str, str], timeout: float) -> float:
         """Adds the token to an attempt's headers. Returns the seconds that are left of `timeout`.
@@ -212,9 +212,9 @@ class Identity:
     def _masked(self, err: BaseException) -> BaseException:
         """The library's exception without tokens, or another one in its place."""
         try:
-            self.secrets.add(*tokens_in(err))
+            self.secrets.add(*find_tokens(err))
             mask_error(err, self.secrets)
-            if tokens_in(err):  # its text is read from a response each time
+            if find_tokens(err):  # its text is read from a response each time
                 return ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
         except Exception:
             return ValueError(f"{type(err).__name__}, whose text cannot be read")

@@ -18,8 +18,8 @@ class LambdaFunction(ServerlessClient):
 
     _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = {**CALL_OPTIONS, **TENANT_OPTIONS}
     _KEYS = AwsConnectionParams.KEYS
-    _MAX_PAYLOAD = 6 * 1024 * 1024
-    _MAX_EVENT = 1024 * 1024
+    _MAX_PAYLOAD = 6 * 1024 * 1024  # bytes
+    _MAX_EVENT = 1024 * 1024  # bytes of the payload of a one-way call
     _PROVIDER = Provider(
         not_started=frozenset(
             {
@@ -34,9 +34,9 @@ class LambdaFunction(ServerlessClient):
                 "Throttling",
             }
         ),
-        may_have_run=frozenset({408, 410}),  # timeouts and faults of its file system
+        may_have_run=frozenset({408, 410}),  # timeouts and errors of the function's file system
     )
-    _timeout = 60000
+    _timeout = 60000  # ms
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)

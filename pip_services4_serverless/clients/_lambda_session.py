@@ -1,6 +1,7 @@
-"""How a boto3 Lambda client is made. Imported when a client opens.
+"""Makes boto3 clients for AWS Lambda, and calls them. This module is imported when a client opens.
 
-botocore's own session makes the same client class as boto3, without importing s3transfer and listing all services.
+The clients are made by a session of botocore, which is faster than one of boto3: boto3 imports s3transfer and lists all
+services. Both sessions make the same class of clients.
 """
 
 from __future__ import annotations
@@ -36,95 +37,100 @@ from .._wire.endpoint import Endpoint
 from .._wire.response import Response
 from ..connect import AwsConnectionParams
 from ..connect._config_errors import config_error
-from ._aws_signature import LIBRARIES, RAISED, Secrets, Signer
-from ._log_filter import hide_in_logs
+from ._aws_signature import LIBRARY_ERRORS, LIBRARY_FOLDERS, AwsSecrets, Signer
+from ._log_filter import mask_in_logs
 from ._transport import pool_limits
 
 __tracebackhide__ = hide_failures
 
-_making = threading.RLock()  # making clients is not thread-safe
-_FORK_PATIENCE = 10  # seconds that a fork waits for a client that another thread makes
+_FORK_PATIENCE = 10  # seconds that a fork waits for another thread that creates a client
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
+_client_lock = threading.RLock()  # botocore's `create_client` is not thread-safe
 
 
 def _after_fork_in_parent() -> None:
-    with suppress(RuntimeError):  # the fork waited in vain
-        _making.release()
+    with suppress(RuntimeError):  # the fork did not get the lock within its patience
+        _client_lock.release()
 
 
 def _after_fork_in_child() -> None:
-    global _making
-    _making = threading.RLock()
+    global _client_lock
+    _client_lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    # botocore makes a TLS context for each client. A lock of OpenSSL that another thread holds at the fork stays locked
-    # in the child, which would then wait for ever when it makes its first context.
+    # botocore creates a TLS context for each client. A lock of OpenSSL that another thread holds during a fork stays
+    # locked in the child, which would then hang when it creates its first context.
     os.register_at_fork(
-        before=partial(_making.acquire, timeout=_FORK_PATIENCE),
+        before=partial(_client_lock.acquire, timeout=_FORK_PATIENCE),
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )
 
 
 class OpenedLambda(NamedTuple):
-    """What opening a Lambda client finds."""
+    """A boto3 client, and the settings that were found when it was made."""
 
-    client: Any  # boto3's
-    secrets: Secrets
+    client: Any  # of boto3
+    secrets: AwsSecrets
     signer: Signer
     endpoint: Endpoint
 
 
 def open_lambda(context: CallContext, connection: AwsConnectionParams, options: Options) -> OpenedLambda:
-    """Makes a boto3 client without retries, its signer and its endpoint.
+    """Makes a boto3 client that does not retry, its signer and its endpoint.
 
     Raises:
         ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` if botocore rejects the settings.
     """
-    hide_in_logs()  # the chain's too, before its keys are known
+    mask_in_logs()  # AWS's chain may log keys before this function receives them
     config = Config(
         connect_timeout=options.connect_timeout / 1000,
         read_timeout=options.timeout / 1000,
         max_pool_connections=options.max_connections,
-        # This and not max_attempts: it beats AWS_MAX_ATTEMPTS too.
+        # Unlike `max_attempts`, this also takes precedence over the environment variable AWS_MAX_ATTEMPTS.
         retries={"total_max_attempts": 1, "mode": "standard"},
         parameter_validation=False,
         user_agent=f"pip-services4-serverless/{__version__} Botocore/{botocore.__version__}",
     )
-    with _making:
+    with _client_lock:
         try:
             keys = _configured_keys(connection)
             session = _shared_session(tuple(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()
             region = connection.get_region() or session.get_config_variable("region")
             if not region:
-                raise config_error(context, "NO_REGION", "connection.region", "is missing, also in AWS's own settings")
-            secrets = Secrets(Credentials(*keys)) if keys else _chain(context, session)
-            # Looked up here: botocore takes an empty variable for a bundle that is not there.
+                message = "is missing, and AWS's own settings contain no region"
+                raise config_error(context, "NO_REGION", "connection.region", message)
+            secrets = AwsSecrets(Credentials(*keys)) if keys else _find_keys(context, session)
+            # Not left to botocore, which would use an empty environment variable as the path of a bundle.
             verify = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE") or True
             client = session.create_client(
                 "lambda", region, None, True, verify, connection.get_endpoint(), *keys or (None, None, None), config
             )
             endpoint = _endpoint(client.meta.endpoint_url, verify, _keepalive(session, options))
         except (BotoCoreError, ValueError) as err:
-            message = f"AWS's client cannot be made: {type(err).__name__}: {err}"
+            message = f"cannot be used to make a boto3 client: {type(err).__name__}: {err}"
             raise config_error(context, "WRONG_URI", "connection", message) from err
-    hide_in_logs(secrets)
+    mask_in_logs(secrets)
     return OpenedLambda(client, secrets, Signer(client.meta.region_name, secrets), endpoint)
 
 
-def send_by(opened: OpenedLambda, options: Options) -> None:
-    """Makes boto3's client sign with our signer and send through our connections."""
-    opened.signer.take_over(opened.client)
-    # Private: where it is another, the client keeps botocore's own session. Its timeouts bound each single read and not
-    # the attempt, and a call costs more.
+def use_own_connections(opened: OpenedLambda, options: Options) -> None:
+    """Makes a boto3 client sign with the signer of this package, and send through its connections."""
+    opened.signer.sign_calls_of(opened.client)
+    # These attributes are not public. If a version of botocore does not have them, the client keeps botocore's session:
+    # then its timeouts limit each read and not the whole attempt, and a call takes longer.
     endpoint: Any = getattr(opened.client, "_endpoint", None)
     if isinstance(getattr(endpoint, "http_session", None), URLLib3Session):
         endpoint.http_session = _HttpSession(opened.endpoint, options, opened.secrets)
 
 
 def _endpoint(url: str, verify: str | bool, keepalive: float) -> Endpoint:
-    """Raises `ValueError` for a proxy or a CA bundle that cannot be used."""
+    """The endpoint of a URL, with the proxy of the environment.
+
+    Raises:
+        ValueError: the proxy or the CA bundle cannot be used.
+    """
     proxy = get_environ_proxies(url).get(url.partition(":")[0])
     bundle = str(get_cert_path(verify))
     if not os.path.exists(bundle):
@@ -137,25 +143,30 @@ def _new_session() -> Any:
     emitter = session.get_component("event_emitter")
     register = {None: emitter.register, REGISTER_FIRST: emitter.register_first, REGISTER_LAST: emitter.register_last}
     for event, handler, *when in BUILTIN_HANDLERS:
-        # The others are for other services and for documents; each client would copy them all.
+        # Handlers for other services and for documentation are left out, because each client would copy them.
         if event.split(".")[1:2] in ([], ["*"], ["lambda"]) and not event.startswith("docs."):
             register[when[0] if when else None](event, handler)
-    session.register_component("data_loader", _loader())  # it keeps the service descriptions, which take long to read
+    session.register_component("data_loader", _loader())  # shared, because it caches descriptions that are slow to read
     session.register("before-parse.lambda.Invoke", _make_error_parsable)
     return session
 
 
 @lru_cache(maxsize=1)
 def _shared_session(handlers: tuple[Any, ...]) -> Any:  # noqa: ARG001 (a key of the cache)
-    """One for all clients whose keys and region are configured: making one takes as long as making a client. Not for
-    the others, which must find the environment as it is when they open. A new one when a tool, as moto, has added a
-    handler for all sessions to come."""
+    """One session for all clients whose keys and region are configured, because making a session is slow.
+
+    Other clients need a new session, which reads the environment when they open. If a tool such as moto has changed the
+    handlers of new sessions, a new session is made here, too.
+    """
     return _new_session()
 
 
 class _Loader(Loader):
-    """Takes a service's folder for its description: to see that there is one, the stock loader looks into the folders
-    of all services, twice, which takes a third of the time of the first opening."""
+    """Lists the available services by the names of their folders.
+
+    botocore's loader reads the folders of all services, twice, to find those with a description. That takes a third of
+    the time of the first `open`.
+    """
 
     def list_available_services(self, type_name: str) -> list[str]:
         return [name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)]
@@ -167,7 +178,10 @@ def _loader() -> Loader:
 
 
 def _keepalive(session: Any, options: Options) -> float:
-    """Seconds. AWS's own `tcp_keepalive` decides whether there is any, where it is set; our option says how often."""
+    """The interval of TCP keep-alive probes in seconds, or 0 for none.
+
+    If `tcp_keepalive` is set in AWS's own configuration file, it decides whether there are probes.
+    """
     setting = str(session.get_scoped_config().get("tcp_keepalive", "")).lower()
     if setting == "true":
         return (options.tcp_keepalive or Options.tcp_keepalive) / 1000
@@ -179,14 +193,18 @@ def _configured_keys(connection: AwsConnectionParams) -> tuple[str, str, str | N
     return (access_id, access_key, connection.get_session_token()) if access_id and access_key else None
 
 
-def _chain(context: CallContext, session: Any) -> Secrets:
-    """The keys that AWS's own chain finds."""
+def _find_keys(context: CallContext, session: Any) -> AwsSecrets:
+    """The keys that AWS's own credential chain finds.
+
+    Raises:
+        ConfigException: `NO_CREDENTIALS`.
+    """
     try:
         credentials = session.get_credentials()
         if credentials is not None:
-            return Secrets(credentials)  # which loads what is loaded late, as a role's keys
-    except Exception as err:  # a missing file or program, invalid JSON, an error of AWS
-        if is_interrupt(err, LIBRARIES, RAISED):
+            return AwsSecrets(credentials)  # this also loads keys that botocore loads on first use, such as a role's
+    except Exception as err:  # for example a missing file or program, invalid JSON, an error response of AWS
+        if is_interrupt(err, LIBRARY_FOLDERS, LIBRARY_ERRORS):
             raise
         message = f"AWS's credential chain failed: {type(err).__name__}: {err}"
         raise config_error(context, "NO_CREDENTIALS", "credential", message) from err
@@ -195,13 +213,13 @@ def _chain(context: CallContext, session: Any) -> Secrets:
 
 
 class Body(bytes):
-    """A payload that brings the time of its attempt along: botocore hands it unchanged to the session below.
+    """A payload with the deadline of its attempt. botocore passes this object unchanged to `_HttpSession`.
 
-    A tool that makes another payload of it, as OpenTelemetry's extension for Lambda does, leaves the attempt the whole
-    of `options.timeout`.
+    If a tool replaces the payload, as OpenTelemetry's extension for Lambda does, the deadline is lost, and the timeout
+    of the attempt is `options.timeout`.
     """
 
-    deadline: float
+    deadline: float  # a time of `time.monotonic`, in seconds
 
     def __new__(cls, payload: bytes, timeout: float) -> Self:
         body = super().__new__(cls, payload)
@@ -210,40 +228,50 @@ class Body(bytes):
 
 
 class _HttpSession:
-    """What the client sends through, in place of botocore's `URLLib3Session`: our connections, and each response, an
-    error's too, read whole within the attempt's bounds of time and size."""
+    """Replaces botocore's `URLLib3Session` in a client. It sends through this package's connections.
 
-    def __init__(self, endpoint: Endpoint, options: Options, secrets: Secrets) -> None:
+    Each response, also one with an error status, is read completely within the limits of time and size.
+    """
+
+    def __init__(self, endpoint: Endpoint, options: Options, secrets: AwsSecrets) -> None:
         self._secrets = secrets
         self._sends_whole_url = endpoint.sends_whole_url
         self._pool = ConnectionPool(endpoint, pool_limits(options))
 
     def send(self, request: Any) -> AWSResponse:
-        """Sends once. Raises the wire's exceptions as they are."""
+        """Sends a botocore `AWSPreparedRequest` once. Raises `WireError`."""
         url, body = request.url, request.body or b""
         target = url if self._sends_whole_url else url[url.index("/", len("https://")) :]
         timeout = body.deadline - monotonic() if isinstance(body, Body) else None
         headers = dict(request.headers)
         headers.setdefault("Accept-Encoding", "identity")
         response = self._pool.request(request.method, target, headers, body, timeout)
-        if response.status >= 300:  # botocore logs it, and takes an error's name from it
+        if response.status >= 300:  # botocore logs this body, and reads the name of the error from it
             response.body = mask_bytes(response.body, self._secrets)
         result = AWSResponse(url, response.status, {}, response)
-        result.headers = response.headers  # not as an argument, which botocore would copy
-        # botocore compares it with that of the decoded body, and of a 204 that says that it has one.
+        result.headers = response.headers  # not passed to the constructor, because botocore would copy them
+        # botocore compares Content-Length with the length of the body. They differ if the body was decompressed, or if
+        # a 204 has a Content-Length.
         if response.headers.get("content-length", "") != str(len(response.body)):
             result.headers = response.headers.without("content-length")
         return result
 
     def close(self) -> None:
-        """Drops the connections; those in use when they are given back."""
+        """Closes the idle connections immediately. Connections in use are closed after their exchange."""
         self._pool.close()
 
 
 def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
-    """Calls boto3's `invoke` once, and reads the response whole.
+    """Calls boto3's `invoke` once, and reads the whole response.
 
-    Raises what `failures_of_botocore` lists when there is none.
+    Raises one of the exceptions in `botocore_errors` if there is no whole response.
+
+    Args:
+        client: a boto3 client.
+        function: the keywords of boto3's `invoke` that identify the function.
+        payload: the payload.
+        one_way: whether Lambda runs the function later.
+        timeout: seconds for the whole attempt.
     """
     try:
         data = client.invoke(
@@ -254,20 +282,20 @@ def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bo
     except ClientError as err:
         error, metadata = err.response.get("Error", {}), err.response.get("ResponseMetadata", {})
         status, message = metadata.get("HTTPStatusCode", 500), str(error.get("Message") or "")
-        name = str(error.get("Code") or "")  # the status again, if the response names no error
+        name = str(error.get("Code") or "")  # the status as a string, if the response contains no name
         headers = metadata.get("HTTPHeaders", {})
-        body = message.encode("utf-8", "surrogatepass")  # JSON may write half a pair of surrogates
+        body = message.encode("utf-8", "surrogatepass")  # JSON can contain lone surrogates
         return FunctionResponse(status, headers, body, "" if name.isdigit() else name)
     status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
     body, stream = b"", data.get("Payload")
     if stream is not None and (failed or not one_way):
-        # Reading on to its end is what makes botocore check the length.
+        # botocore checks the length of the body only if the body is read to its end.
         body = read_body(iter(lambda: stream.read(CHUNK_SIZE), b""), status, (IncompleteReadError,))
     return FunctionResponse(status, {}, body, function_failed=failed)
 
 
-def function_response(response: Response, one_way: bool, secrets: Secrets) -> FunctionResponse:
-    """Reads a response as botocore would, for calls without botocore."""
+def function_response(response: Response, one_way: bool, secrets: AwsSecrets) -> FunctionResponse:
+    """Interprets a response like botocore, for calls without botocore."""
     status, headers, body = response.status, response.headers, response.body
     if status < 300:
         failed = "x-amz-function-error" in headers
@@ -281,21 +309,21 @@ def function_response(response: Response, one_way: bool, secrets: Secrets) -> Fu
 
 
 def _make_error_parsable(response_dict: dict[str, Any], **_: Any) -> None:
-    """Leaves of an error's body what botocore's parser can take; it fails on all but JSON objects in UTF-8."""
+    """Rewrites the body of an error response, because botocore's parser fails unless it is a JSON object in UTF-8."""
     if response_dict["status_code"] >= 300:
         response_dict["body"] = json.dumps(_error_fields(response_dict.get("body") or b"")).encode()
 
 
 def _error_fields(body: bytes) -> dict[str, str]:
-    """The texts of an error's body that have a meaning; in `message` the body as it is where none of them has."""
-    kept: dict[str, str] = {}
-    has_words: object = False
+    """The known fields of an error body that are strings. If there is no message, `message` is the body itself."""
+    known: dict[str, str] = {}
+    is_explained: object = False
     try:
         fields = json.loads(body)
-        kept = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
-        has_words = kept.get("message") or kept.get("Message") or fields.keys() <= kept.keys()
-    except (ValueError, AttributeError, RecursionError):
+        known = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
+        is_explained = known.get("message") or known.get("Message") or fields.keys() <= known.keys()
+    except (ValueError, AttributeError, RecursionError):  # not a JSON object
         pass
-    if not has_words:  # `{"error": "why"}`, or text
-        kept["message"] = body[:1000].decode("utf-8", "replace")
-    return kept
+    if not is_explained:  # for example `{"error": "why"}`, or plain text
+        known["message"] = body[:1000].decode("utf-8", "replace")
+    return known

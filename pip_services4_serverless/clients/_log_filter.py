@@ -1,4 +1,4 @@
-"""Masks the secrets of open clients in what the libraries below them log."""
+"""A logging filter that masks the secrets of open clients in the log records of the libraries that the clients use."""
 
 from __future__ import annotations
 
@@ -17,83 +17,86 @@ _LOGGERS = (
     *(f"urllib3.{name}" for name in ("connection", "connectionpool", "response", "util.retry")),
 )
 
-# By their ids; without a lock, which a fork could leave held.
-_open: dict[int, weakref.ref[Secrets]] = {}
+# The secrets to mask, by id. There is no lock, because a fork could leave a lock locked.
+_registered: dict[int, weakref.ref[Secrets]] = {}
 
-
-def hide_in_logs(*secrets: Secrets, loggers: Iterable[str] = ()) -> None:
-    """Masks tokens, and these secrets as long as somebody holds them, in what the libraries below log.
-
-    Args:
-        loggers: the names of further loggers.
-    """
-    for held in secrets:
-        key = id(held)
-        _open[key] = weakref.ref(held, lambda _, key=key: _open.pop(key, None))  # type: ignore[misc]
-    for name in (*_LOGGERS, *loggers):
-        logging.getLogger(name).addFilter(_mask_record)  # once: a filter that is there is not added again
-
-
-def hidden(key: str | None) -> Secrets:
-    """The secrets of a client with one key, hidden in the logs."""
-    secrets = Secrets(key) if key else Secrets()
-    hide_in_logs(secrets)
-    return secrets
-
-
-# What identities' libraries quote before they return it: a JSON Web Token, or what stands behind a token's name.
+# Tokens that a library may log before any client knows them: AWS session tokens, JSON Web Tokens, and values after the
+# name of a token.
+_SESSION_TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+", re.IGNORECASE)
 _JWT = r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"
 _NAMED = r"""(?P<name>\b(?:access|id|refresh)_token\\?['"]?\s*[:=]\s*\\?['"]?)(?P<token>[^\s'"\\,}&]{6,})"""
-_UNKNOWN = re.compile(f"{_NAMED}|{_JWT}")
-_TOKEN = re.compile(r"(x-amz-security-token['\"]?\s*[:,=]\s*b?['\"]?)[^\s'\",}]+", re.IGNORECASE)
-# Where google-auth puts requests and responses that it logs.
+_TOKEN = re.compile(f"{_NAMED}|{_JWT}")
+# The attributes of log records in which google-auth stores requests and responses.
 _EXTRAS = ("httpRequest", "httpResponse")
 
 
-def tokens_in(err: BaseException | None) -> list[str]:
-    """What looks like a token in an exception and those behind it: a library quotes one that it cannot use."""
+def mask_in_logs(*secrets: Secrets, loggers: Iterable[str] = ()) -> None:
+    """Masks secrets and tokens in the log records of the libraries.
+
+    Args:
+        secrets: masked until they are garbage-collected.
+        loggers: the names of further loggers.
+    """
+    for item in secrets:
+        key = id(item)
+        _registered[key] = weakref.ref(item, lambda _, key=key: _registered.pop(key, None))  # type: ignore[misc]
+    for name in (*_LOGGERS, *loggers):
+        logging.getLogger(name).addFilter(_mask_record)  # does nothing if the logger already has the filter
+
+
+def mask_key_in_logs(key: str | None) -> Secrets:
+    """Masks the only key of a client in the log records of the libraries. Returns the client's secrets."""
+    secrets = Secrets(key) if key else Secrets()
+    mask_in_logs(secrets)
+    return secrets
+
+
+def find_tokens(err: BaseException | None) -> list[str]:
+    """Everything that looks like a token in an exception, its causes and its contexts.
+
+    A library may quote a token that it received but could not use.
+    """
     found: list[str] = []
     seen: list[BaseException] = []
-    waiting = [err]
-    while waiting:
-        item = waiting.pop()
+    pending = [err]
+    while pending:
+        item = pending.pop()
         if item is not None and item not in seen:
             seen.append(item)
-            text = f"{item} {item.args} {vars(item)}"  # a `JSONDecodeError` keeps the whole document
-            found += (match["token"] or match[0] for match in _UNKNOWN.finditer(text))
-            waiting += (item.__cause__, item.__context__)
+            text = f"{item} {item.args} {vars(item)}"  # for example, a `JSONDecodeError` contains the whole document
+            found += (match["token"] or match[0] for match in _TOKEN.finditer(text))
+            pending += (item.__cause__, item.__context__)
     return found
 
 
 def _mask_record(record: logging.LogRecord) -> bool:
-    secrets = tuple({secret for known in _open.copy().values() for secret in known() or ()})
+    """The filter. It changes the record and never rejects it."""
+    secrets = tuple({secret for reference in _registered.copy().values() for secret in reference() or ()})
     if record.exc_info and record.exc_info[1]:
-        mask_error(record.exc_info[1], (*secrets, *tokens_in(record.exc_info[1])))
-        if tokens_in(record.exc_info[1]):  # its text is read from a response each time
-            record.exc_text = _shown(logging.Formatter().formatException(record.exc_info), secrets)
+        mask_error(record.exc_info[1], (*secrets, *find_tokens(record.exc_info[1])))
+        # Some exceptions read their text from a response each time, and cannot be masked: only the text is logged.
+        if find_tokens(record.exc_info[1]):
+            record.exc_text = _mask_value(logging.Formatter().formatException(record.exc_info), secrets)
             record.exc_info = None
     try:
         message = record.getMessage()
-    except (
-        TypeError,
-        ValueError,
-        KeyError,
-    ):  # a filter that raises would make the library's mistake the call's failure
+    except (TypeError, ValueError, KeyError):
+        # The library's arguments do not match its message. An exception from a filter would make the call fail.
         message, record.args = str(record.msg), ()
-    shown = _shown(message, secrets)
-    if shown != message:
-        record.msg, record.args = shown, ()
+    masked = _mask_value(message, secrets)
+    if masked != message:
+        record.msg, record.args = masked, ()
     for name in _EXTRAS:
         if name in vars(record):
-            vars(record)[name] = _shown(vars(record)[name], secrets)
+            vars(record)[name] = _mask_value(vars(record)[name], secrets)
     return True
 
 
-def _shown(value: Any, secrets: tuple[str, ...]) -> Any:
-    """A copy without tokens: what is logged may be what is sent."""
+def _mask_value(value: Any, secrets: tuple[str, ...]) -> Any:
+    """A masked copy. The value itself is not changed, because it may be the headers of a request."""
     if isinstance(value, Mapping):
-        return {key: _shown(item, secrets) for key, item in value.items()}
+        return {key: _mask_value(item, secrets) for key, item in value.items()}
     if not isinstance(value, str):
         return value
-    text = _TOKEN.sub(rf"\g<1>{MASK}", mask_text(value, secrets))
-    return _UNKNOWN.sub(lambda match: (match["name"] or "") + MASK, text)
+    text = _SESSION_TOKEN.sub(rf"\g<1>{MASK}", mask_text(value, secrets))
+    return _TOKEN.sub(lambda match: (match["name"] or "") + MASK, text)

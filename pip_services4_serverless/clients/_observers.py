@@ -1,10 +1,10 @@
-"""pip-services' composite logger, counters and tracer, with their faults contained.
+"""The composite logger, counters and tracer of pip-services, without their bugs.
 
-An exception of a logger, counters or a tracer would hide the result of a call that was made, and its caller might
-repeat the call. It is written to Python's log instead.
-
-`CompositeCounters` and `CompositeTracer` keep what they call on the class, so that all clients of a process would share
-it. A tracer may lack a `failure` of its own (`LogTracer` does), so that a call that failed would leave no trace.
+- An exception from a referenced component would hide the result of a call that was executed, and the caller might
+  repeat the call. Python's log gets the exception instead.
+- `CompositeCounters` and `CompositeTracer` store the referenced components in a class attribute. All clients in a
+  process would therefore share them, and count and trace each call several times.
+- Some tracers, such as `LogTracer`, inherit an empty `failure`. A failed call would therefore not be traced.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pip_services4_observability.trace import CompositeTracer, ITracer
 from .._rules.interrupts import is_interrupt
 
 
-class OwnLogger(CompositeLogger):
-    """Loggers of one client."""
+class ClientLogger(CompositeLogger):
+    """The loggers of one client."""
 
     def _write(
         self, level: LogLevel, context: IContext | None, error: BaseException | None, message: str | None
@@ -30,8 +30,8 @@ class OwnLogger(CompositeLogger):
         _observe(super()._write, level, context, error, message)
 
 
-class OwnCounters(CompositeCounters):
-    """Counters of one client."""
+class ClientCounters(CompositeCounters):
+    """The counters of one client."""
 
     def __init__(self, references: IReferences | None = None) -> None:
         self._counters: list[ICounters] = []
@@ -47,8 +47,8 @@ class OwnCounters(CompositeCounters):
                 _observe(counters.end_timing, name, elapsed)
 
 
-class OwnTracer(CompositeTracer):
-    """Tracers of one client."""
+class ClientTracer(CompositeTracer):
+    """The tracers of one client."""
 
     def __init__(self, references: IReferences | None = None) -> None:
         self._TRACERS: list[ITracer] = []

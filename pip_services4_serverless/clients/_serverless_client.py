@@ -29,7 +29,7 @@ from .._rules.spelling import misspelled
 from .._tracebacks import hide_failures
 from ..connect._config_errors import config_error
 from ..connect._connection_params import is_unencrypted
-from ._observers import OwnCounters, OwnLogger, OwnTracer
+from ._observers import ClientCounters, ClientLogger, ClientTracer
 from ._transport import Transport
 
 __tracebackhide__ = hide_failures
@@ -71,9 +71,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     def __init__(self, name: str | None = None) -> None:
         self._name = name or ""
         self._dependency_resolver = DependencyResolver()
-        self._logger: CompositeLogger = OwnLogger()
-        self._counters: CompositeCounters = OwnCounters()
-        self._tracer: CompositeTracer = OwnTracer()
+        self._logger: CompositeLogger = ClientLogger()
+        self._counters: CompositeCounters = ClientCounters()
+        self._tracer: CompositeTracer = ClientTracer()
         self._references: IReferences | None = None
         self._descriptor: Any = None  # set by a factory or a configuration
         self._defaults: Options | None = None
@@ -179,9 +179,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     def set_references(self, references: IReferences) -> None:
         """Sets the logger, counters, tracer, discovery services and credential stores."""
         self._references = references
-        self._logger = OwnLogger(references)
-        self._counters = OwnCounters(references)
-        self._tracer = OwnTracer(references)
+        self._logger = ClientLogger(references)
+        self._counters = ClientCounters(references)
+        self._tracer = ClientTracer(references)
         self._connection_resolver.set_references(references)
         self._dependency_resolver.set_references(references)
 

@@ -26,24 +26,24 @@ _HEADERS = {
     "User-Agent": f"pip-services4-serverless/{__version__}",
     "Accept-Encoding": "identity",
 }
-_OF_THE_SIGNATURE = frozenset({"authorization", "x-amz-date", "x-amz-security-token"})
-_OF_INVOKE = frozenset({"x-amz-invocation-type", "x-amz-tenant-id"})
+_SIGNATURE_HEADERS = frozenset({"authorization", "x-amz-date", "x-amz-security-token"})
+_INVOKE_HEADERS = frozenset({"x-amz-invocation-type", "x-amz-tenant-id"})
 
 
 class _Handle(NamedTuple):
-    client: Any  # boto3's, which found endpoint, region and credentials
+    client: Any  # of boto3; it found the endpoint, the region and the keys
     pool: AsyncConnectionPool
-    target: str  # the target on the request line
+    target: str  # of the request line
     url: str
     signer: Any
-    read: Any  # makes a `FunctionResponse` of a `Response`
-    headers: Mapping[str, str] = {}  # of one call; signed as well
+    interpret: Any  # `function_response`, which is imported late
+    headers: Mapping[str, str] = {}  # of one call; they are signed, too
 
 
 class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     """Calls an AWS Lambda function from asyncio. The configuration is that of `LambdaClient`.
 
-    An attempt is one signed POST. boto3 is used at `open` only, to find the endpoint and the keys.
+    Each attempt is one signed POST request. boto3 is only used by `open`, to find the endpoint and the keys.
 
     ```python
     class OrdersClient(AsyncLambdaClient):
@@ -58,7 +58,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     """
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
-        from ._failures import failures_of_botocore
+        from ._failures import botocore_errors
         from ._lambda_session import function_response, open_lambda
 
         opened = open_lambda(context, self._connection, options)
@@ -68,8 +68,8 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
         target = url if opened.endpoint.sends_whole_url else urlsplit(url).path
         pool = AsyncConnectionPool(opened.endpoint, pool_limits(options))
         handle = _Handle(opened.client, pool, target, url, opened.signer, function_response)
-        names = RESERVED_HEADERS | _OF_THE_SIGNATURE | _OF_INVOKE | {name.lower() for name in _HEADERS}
-        return Transport(handle, url, opened.secrets, failures_of_botocore(), names)
+        names = RESERVED_HEADERS | _SIGNATURE_HEADERS | _INVOKE_HEADERS | {name.lower() for name in _HEADERS}
+        return Transport(handle, url, opened.secrets, botocore_errors(), names)
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()
@@ -85,14 +85,15 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
-        _, pool, target, url, signer, read, own = transport.handle
+        _, pool, target, url, signer, interpret, own = transport.handle
         deadline = asyncio.get_running_loop().time() + timeout
-        keys = await _renewed(signer.secrets, deadline) if signer.secrets.must_be_renewed() else signer.secrets.keys()
+        secrets = signer.secrets
+        keys = await _renew_keys(secrets, deadline) if secrets.need_renewal() else secrets.get_keys()
         signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **own, **headers}
         signer.sign("POST", url, signed, payload, keys)
         left = deadline - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)
-        result: FunctionResponse = read(response, one_way, signer.secrets)
+        result: FunctionResponse = interpret(response, one_way, secrets)
         return result
 
     if TYPE_CHECKING:
@@ -164,17 +165,17 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
             await self.call_one_way(cmd, context, params)
 
 
-async def _renewed(secrets: Any, deadline: float) -> Any:
-    """The keys to sign with. A thread gets them from AWS, so that the loop is not blocked.
+async def _renew_keys(secrets: Any, deadline: float) -> Any:
+    """Gets the keys to sign with in a thread, so that a request to AWS does not block the event loop.
 
     Raises:
-        CredentialRetrievalError: they could not be renewed, or not by `deadline`, a time of the loop.
+        CredentialRetrievalError: the keys could not be renewed, or not before `deadline`, a time of the loop.
     """
     from botocore.exceptions import CredentialRetrievalError
 
     try:
         async with asyncio.timeout_at(deadline):
-            return await asyncio.to_thread(secrets.keys)
+            return await asyncio.to_thread(secrets.get_keys)
     except TimeoutError as err:
         message = "the keys were not renewed in time"
         raise CredentialRetrievalError(provider="credential chain", error_msg=message) from err

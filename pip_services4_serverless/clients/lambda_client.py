@@ -21,7 +21,7 @@ __tracebackhide__ = hide_failures
 
 
 class _Handle(NamedTuple):
-    client: Any  # boto3's
+    client: Any  # of boto3
     function: Mapping[str, str]  # the keywords of boto3's `invoke` that identify the function
     invoke: Callable[[Any, Mapping[str, str], bytes, bool, float], FunctionResponse]
 
@@ -34,9 +34,10 @@ class LambdaClient(LambdaFunction, FunctionClient):
     - `connection.arn`: the function's ARN (with alias or version), a partial ARN, or its name
     - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`:
       the parts of the ARN, if `arn` is not set
-    - `connection.uri` or `.endpoint`: another endpoint, for example of an emulator or a VPC endpoint
+    - `connection.uri` or `.endpoint`: another endpoint, for example of an emulator, or a VPC endpoint
     - `connection.discovery_key`: look the connection up in a discovery service
-    - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; else boto3's credential chain finds them
+    - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; if they are missing, boto3's credential chain
+      finds the keys
     - `credential.store_key`: look the credential up in a credential store
 
     ```python
@@ -53,14 +54,14 @@ class LambdaClient(LambdaFunction, FunctionClient):
     """
 
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
-        from ._failures import failures_of_botocore
-        from ._lambda_session import invoke, open_lambda, send_by
+        from ._failures import botocore_errors
+        from ._lambda_session import invoke, open_lambda, use_own_connections
 
         opened = open_lambda(context, self._connection, options)
         self._lambda = opened.client
-        send_by(opened, options)
+        use_own_connections(opened, options)
         handle = _Handle(opened.client, {"FunctionName": self._connection.get_arn()}, invoke)
-        return Transport(handle, opened.client.meta.endpoint_url, opened.secrets, failures_of_botocore())
+        return Transport(handle, opened.client.meta.endpoint_url, opened.secrets, botocore_errors())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.client.close()

@@ -21,8 +21,8 @@ from pip_services4_commons.errors import ApplicationException, BadRequestExcepti
 from support.interrupts import untraced
 
 from pip_services4_serverless._rules.payload import encode
-from pip_services4_serverless.clients._aws_signature import Secrets
-from pip_services4_serverless.clients._lambda_session import _chain, _new_session
+from pip_services4_serverless.clients._aws_signature import AwsSecrets
+from pip_services4_serverless.clients._lambda_session import _find_keys, _new_session
 
 # Python suppresses exceptions that are raised in a finaliser.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -149,7 +149,7 @@ def test_an_interrupt_while_keys_are_loaded_is_raised_unchanged(handler: str, mo
     def look() -> None:
         session = _new_session()
         for _ in range(20):
-            _chain("T", session).keys()
+            _find_keys("T", session).get_keys()
 
     ended = interrupted(look, 100)
 
@@ -198,8 +198,8 @@ def test_an_exception_of_a_credential_provider_is_a_credential_error() -> None:
             raise CallersError
 
     with pytest.raises(ConfigException) as caught:
-        _chain("T", Session())
+        _find_keys("T", Session())
     assert caught.value.code == "NO_CREDENTIALS"
     with pytest.raises(Exception, match="retrieving credentials") as renewed:
-        Secrets(Session())
+        AwsSecrets(Session())
     assert type(renewed.value).__name__ == "CredentialRetrievalError"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.clients import ACCESS_ID, ACCESS_KEY, SESSION_TOKEN, open_client
 from support.fault_server import FaultServer
 
-from pip_services4_serverless.clients._aws_signature import Secrets, Signer
+from pip_services4_serverless.clients._aws_signature import AwsSecrets, Signer
 
 NOW = datetime(2026, 11, 21, 23, 59, 59, tzinfo=UTC)
 LAMBDA = "https://lambda.eu-west-1.amazonaws.com"
@@ -37,7 +37,7 @@ def by_botocore(request: AWSRequest, credentials: Credentials) -> None:
 
 
 def by_us(request: AWSRequest, credentials: Credentials) -> None:
-    signer = Signer("eu-west-1", Secrets(credentials))
+    signer = Signer("eu-west-1", AwsSecrets(credentials))
     for _ in range(2):  # the second time from what was kept
         signer.add_signature(request, credentials.get_frozen_credentials(), "eu-west-1", "lambda", NOW)
 
@@ -281,7 +281,7 @@ def test_the_signatures_of_awss_test_suite(name: str) -> None:
     for header, value in vector.headers:
         request.headers.add_header(header, value)
     keys = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", vector.token)
-    signer = Signer("us-east-1", Secrets(keys))
+    signer = Signer("us-east-1", AwsSecrets(keys))
     at = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
     signer.add_signature(request, keys.get_frozen_credentials(), "us-east-1", "service", at)
     assert request.headers["X-Amz-Date"] == AT

@@ -14,7 +14,7 @@ from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
 from support.load import Resources, load_server
 
 from pip_services4_serverless._wire.errors import ConnectionLostError
-from pip_services4_serverless.clients._failures import classify, failures_of_botocore, failures_of_requests
+from pip_services4_serverless.clients._failures import botocore_errors, classify, requests_errors
 
 INTERRUPTS = 200
 SECONDS = 30  # at most
@@ -38,7 +38,7 @@ def test_interrupts_at_random_moments(provider: str, kind: type[BaseException]) 
     assert seen.raised > 100
 
 
-@pytest.mark.parametrize("failures", [failures_of_requests, failures_of_botocore])
+@pytest.mark.parametrize("failures", [requests_errors, botocore_errors])
 def test_an_interrupt_while_a_failure_is_handled(failures: Any) -> None:
     """It is not taken for that failure."""
     interrupt = TimeIsUp()

@@ -10,7 +10,7 @@ from pip_services4_components.refer import Descriptor, References
 from pip_services4_observability.count import CachedCounters, CompositeCounters, Counter, CounterType
 from pip_services4_observability.trace import CompositeTracer, ITracer, LogTracer
 
-from pip_services4_serverless.clients._observers import OwnCounters, OwnTracer
+from pip_services4_serverless.clients._observers import ClientCounters, ClientTracer
 
 
 class MemoryCounters(CachedCounters):
@@ -55,7 +55,7 @@ def references(*components: Any) -> References:
 def test_two_clients_count_a_call_once() -> None:
     """Their counters are their own, though the component behind them is one."""
     component = MemoryCounters()
-    first, second = OwnCounters(references(component)), OwnCounters(references(component))
+    first, second = ClientCounters(references(component)), ClientCounters(references(component))
 
     first.increment_one("calls")
 
@@ -69,8 +69,8 @@ def test_the_class_of_the_toolkit_is_left_alone() -> None:
     """Other components of the process do not count this client's calls."""
     before = list(CompositeCounters._counters), list(CompositeTracer._TRACERS)
 
-    OwnCounters(references(MemoryCounters()))
-    OwnTracer(references(WholeTracer()))
+    ClientCounters(references(MemoryCounters()))
+    ClientTracer(references(WholeTracer()))
 
     assert (CompositeCounters._counters, CompositeTracer._TRACERS) == before
 
@@ -79,23 +79,23 @@ def test_counters_reach_all_that_are_referenced() -> None:
     """They stay composite."""
     components = MemoryCounters(), MemoryCounters()
 
-    OwnCounters(references(*components)).increment("bytes", 5)
+    ClientCounters(references(*components)).increment("bytes", 5)
 
     assert [component.count("bytes") for component in components] == [5, 5]
 
 
 def test_without_references_nothing_is_observed() -> None:
     """And nothing fails."""
-    OwnCounters().increment_one("calls")
-    OwnTracer().trace(None, "c", "o", 1)
-    OwnTracer().failure(None, "c", "o", ValueError(), 1)
+    ClientCounters().increment_one("calls")
+    ClientTracer().trace(None, "c", "o", 1)
+    ClientTracer().failure(None, "c", "o", ValueError(), 1)
 
 
 @pytest.mark.defect(36)
 def test_two_clients_trace_a_call_once() -> None:
     """As they count it."""
     tracer = WholeTracer()
-    first, _second = OwnTracer(references(tracer)), OwnTracer(references(tracer))
+    first, _second = ClientTracer(references(tracer)), ClientTracer(references(tracer))
 
     first.begin_trace(None, "orders", "get").end_trace()
 
@@ -106,7 +106,7 @@ def test_a_failure_is_traced_as_one() -> None:
     """With the error."""
     tracer, error = WholeTracer(), ValueError("no")
 
-    OwnTracer(references(tracer)).failure(None, "orders", "get", error, 12)
+    ClientTracer(references(tracer)).failure(None, "orders", "get", error, 12)
 
     assert tracer.seen == [("failure", "orders", "get", error, 12)]
 
@@ -116,6 +116,6 @@ def test_a_tracer_without_failures_gets_a_trace() -> None:
     assert LogTracer.failure is ITracer.failure
     half = HalfTracer()
 
-    OwnTracer(references(half)).failure(None, "orders", "get", ValueError("no"), 12)
+    ClientTracer(references(half)).failure(None, "orders", "get", ValueError("no"), 12)
 
     assert half.seen == [("trace", "orders", "get", 12)]

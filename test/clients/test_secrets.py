@@ -42,7 +42,7 @@ from support.proxy import Proxy
 from support.watch import MARK, PROXY_BASIC, PROXY_USER, URL_KEY, Watch
 
 from pip_services4_serverless._rules.secrets import Secrets, mask_bytes, mask_error, mask_text
-from pip_services4_serverless.clients._log_filter import hide_in_logs
+from pip_services4_serverless.clients._log_filter import mask_in_logs
 
 provider = every_kind
 
@@ -198,7 +198,7 @@ def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
         shown += [repr(vars(client._connection_resolver)), repr(client._connection)]
         if provider != "lambda" and not provider.is_async:  # type: ignore[attr-defined]
             session = state.transport.handle.session
-            request = session.request_of(b"{}")
+            request = session.make_request(b"{}")
             headers = (session.headers, request.headers, request.copy().headers, dict(session.headers))
             shown += [text for held in headers for text in (repr(held), str(held))]
             shown += [repr(list(session.headers.items())), repr(vars(request)), repr(vars(session))]
@@ -370,7 +370,7 @@ def test_all_parts_of_an_error_are_masked() -> None:
 def test_a_log_call_that_is_wrong_raises_nothing(watch: Watch) -> None:
     """In the library that makes it, and so in the call; its text is masked."""
     secrets = Secrets(AUTH_CODE)
-    hide_in_logs(secrets)
+    mask_in_logs(secrets)
     logger = logging.getLogger("urllib3.connectionpool")
     logger.debug("%d bytes", "many")
     logger.debug(f"%(name)s and {AUTH_CODE}", "no mapping")
@@ -381,8 +381,8 @@ def test_a_log_call_that_is_wrong_raises_nothing(watch: Watch) -> None:
 def test_logs_are_masked_as_long_as_a_client_is_held(watch: Watch) -> None:
     """And not after: what was let go is no secret of this process any more."""
     secrets = Secrets("LetGo-hunter2-F")
-    hide_in_logs(secrets)
-    hide_in_logs(Secrets())
+    mask_in_logs(secrets)
+    mask_in_logs(Secrets())
     logging.getLogger("botocore.parsers").debug("Response headers: %r", {"X-Echo": secrets[0]})
     try:
         raise ValueError(secrets[0])
