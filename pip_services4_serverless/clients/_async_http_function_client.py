@@ -24,13 +24,13 @@ __tracebackhide__ = hide_failures
 
 class _AsyncHandle(NamedTuple):
     pool: AsyncConnectionPool
-    target: str  # what goes on the request's line
+    target: str  # of the request line
     headers: Mapping[str, str]
-    identity: Identity | None  # whose token each attempt carries; a static key is in the headers
+    identity: Identity | None  # its token is sent with each attempt; a static key is in the headers
 
 
 class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
-    """The asynchronous one, straight to the wire."""
+    """The asynchronous client. It uses the wire without requests."""
 
     def _open_http(
         self,
@@ -41,7 +41,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         key: str | None,
         identity: Identity | None = None,
     ) -> Transport:
-        from ._log_filter import mask_key_in_logs  # late, with `logging`
+        from ._log_filter import mask_key_in_logs  # imported late, together with `logging`
 
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, pool_limits(options))

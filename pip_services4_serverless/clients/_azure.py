@@ -20,8 +20,8 @@ class AzureFunction(HttpClient):
     """What the blocking and the asynchronous client of an Azure Function share."""
 
     _KEYS = AzureConnectionParams.KEYS
-    _MAX_PAYLOAD = 100 * 1024 * 1024  # the front end's limit
-    _LONGEST_REQUEST = 230_000  # its load balancer's idle timeout
+    _MAX_PAYLOAD = 100 * 1024 * 1024  # bytes, the limit of the front end
+    _LONGEST_REQUEST = 230_000  # ms, the idle timeout of the load balancer
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)

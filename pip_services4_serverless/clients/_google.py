@@ -17,9 +17,9 @@ class CloudFunction(HttpClient):
     """What the blocking and the asynchronous client of a Google Cloud Function share."""
 
     _KEYS = GcpConnectionParams.KEYS
-    _MAX_PAYLOAD = 32 * 1024 * 1024  # of functions of the second generation
-    _LONGEST_REQUEST = 3_600_000  # of functions of the second generation
-    _timeout = 60000  # what a function has unless it was deployed with another one
+    _MAX_PAYLOAD = 32 * 1024 * 1024  # bytes, for functions of the second generation
+    _LONGEST_REQUEST = 3_600_000  # ms, for functions of the second generation
+    _timeout = 60000  # ms, the default timeout of a function
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -59,7 +59,7 @@ class CloudFunction(HttpClient):
 
             identity = google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
             return self._open_http(context, options, uri, "", None, identity)
-        from ._log_filter import mask_key_in_logs  # late, with `logging`
+        from ._log_filter import mask_key_in_logs  # imported late, together with `logging`
 
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
-        return transport._replace(secrets=mask_key_in_logs(token))  # the token by itself, too
+        return transport._replace(secrets=mask_key_in_logs(token))  # without "Bearer": the token alone is the secret

@@ -35,7 +35,7 @@ _HEADERS = {
 
 
 class Secret(str):
-    """A header's value that does not show itself where locals are printed, as in tracebacks."""
+    """The value of a header, whose `repr` is masked, because tracebacks may print local variables."""
 
     __slots__ = ()
 
@@ -45,18 +45,21 @@ class Secret(str):
 
 class _Handle(NamedTuple):
     session: HttpSession
-    settings: Mapping[str, Any]  # proxies, verification, certificate: found once
+    settings: Mapping[str, Any]  # proxies, verification and client certificate, found when the client was opened
     connect_timeout: float  # seconds
-    timeout: float  # seconds of an attempt that has all its time
+    timeout: float  # seconds of an attempt, unless the call has another timeout or little time left
     timeouts: Timeout  # of such an attempt
-    identity: Identity | None  # whose token each attempt carries; a static key is in the request
+    identity: Identity | None  # its token is sent with each attempt; a static key is in the headers of each request
 
     def __repr__(self) -> str:
         return f"_Handle({self.session!r})"  # a proxy in the settings may have a password
 
 
 class HttpClient(ServerlessClient):
-    """A function that is called by a POST to its URL. A provider adds its connection and its key's header."""
+    """What all clients share that call a function by a POST request to its URL.
+
+    A provider adds the parameters of its connection, and the header for its key.
+    """
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -73,12 +76,24 @@ class HttpClient(ServerlessClient):
         key: str | None,
         identity: Identity | None = None,
     ) -> Transport:
-        """Makes ready to post to a URL. A key is sent when there is one. Each attempt adds the identity's token."""
+        """Prepares to send requests to a URL. Does not connect.
+
+        Args:
+            context: for errors.
+            options: the options of the client.
+            uri: the function's URL.
+            key_header: the header for the key.
+            key: sent with each request, unless it is None or empty.
+            identity: its token is sent with each attempt.
+
+        Raises:
+            ConfigException: `WRONG_URI`.
+        """
 
     def _prepare(
         self, context: CallContext, options: Options, uri: str, key_header: str, key: str | None, has_token: bool
     ) -> tuple[HttpSession, requests.PreparedRequest, Mapping[str, Any]]:
-        """The session, the request without its body, and the environment's settings for it."""
+        """The session, a request with the URL and the headers, and the environment's settings for it."""
         import requests
 
         from ._http_session import HttpSession
@@ -89,12 +104,12 @@ class HttpClient(ServerlessClient):
             session.headers.update(_HEADERS)
             session.headers.update(self._headers)
             if has_token:
-                session.headers.pop("Authorization", None)  # one of the subclass's
+                session.headers.pop("Authorization", None)  # a subclass may have set it in `_headers`
             if key:
                 session.headers[key_header] = Secret(key)
             for value in session.headers.values():
-                str(value).encode("latin-1")  # what would fail on each call
-            # Prepared by itself and not by the session, which would look for credentials in a .netrc.
+                str(value).encode("latin-1")  # otherwise each call would fail
+            # Prepared without the session, which would search a .netrc file for credentials.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)
             session.prepare_for(request, settings, options)
@@ -109,7 +124,7 @@ class HttpClient(ServerlessClient):
 
 
 class HttpFunctionClient(HttpClient, FunctionClient):
-    """The blocking one, by `requests.Session.send`."""
+    """The blocking client. It sends with `requests.Session.send`."""
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -165,11 +180,11 @@ class HttpFunctionClient(HttpClient, FunctionClient):
         return self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params)
 
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
-        session, settings, connect_timeout, longest, timeouts, identity = transport.handle
+        session, settings, connect_timeout, usual_timeout, timeouts, identity = transport.handle
         request = session.make_request(payload)
         if identity is not None:
             timeout = identity.authorize(request.headers, timeout)
-        if timeout != longest:
+        if timeout != usual_timeout:
             timeouts = min(connect_timeout, timeout), timeout
         response = session.send(request, allow_redirects=False, timeout=timeouts, **settings)
         result = FunctionResponse(response.status_code, response.headers, session.read_response(response))

@@ -1,7 +1,7 @@
-"""The requests session of an HTTP client. Imported when a client opens.
+"""The session of requests through which an HTTP client calls its function. Imported when a client opens.
 
-A call goes through the unchanged `Session.send` and `HTTPAdapter.send`, which tools patch that hook requests. What
-these ask of the adapter on each call (pool, certificates, target, response) was prepared when the client was opened.
+A call passes through the unchanged `Session.send` and `HTTPAdapter.send`, because tools replace these two. On each call
+they get the pool, the certificates, the target and the response from the adapter, which has prepared them at `open`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from .._wire.headers import RequestHeaders
 from .._wire.response import Response
 from ._transport import pool_limits
 
-# What an incomplete or undecodable body raises in a response made by a tool.
-_BROKEN = (ChunkedEncodingError, ContentDecodingError)
+# If a tool has made the response, reading its body raises these if it is incomplete or cannot be decompressed.
+_BODY_ERRORS = (ChunkedEncodingError, ContentDecodingError)
 
 
 class _Adapter(HTTPAdapter):
-    """Calls one URL through our own pool. For any other URL it is the adapter of requests."""
+    """Sends requests for one URL through the pool of this package. Other URLs are handled by requests."""
 
     def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class _Adapter(HTTPAdapter):
         self._pool.close()
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Like the method of requests, without what no client reads: cookies and the encoding of the text."""
+        """Like the method of requests, but without cookies and the text encoding, which no client reads."""
         if req.url != self._url:
             return super().build_response(req, resp)
         response = requests.Response()
         response.status_code = resp.status
-        response.headers = resp.headers  # also case-insensitive
+        response.headers = resp.headers  # they are case-insensitive, like those of requests
         response.raw = resp
         response.reason = resp.reason
         response.url = self._url
@@ -74,46 +74,51 @@ class _Adapter(HTTPAdapter):
 
 
 class HttpSession(requests.Session):
-    """Calls one URL. It follows no redirects and keeps no cookies."""
+    """Sends requests for one URL. It does not follow redirects, and does not store cookies."""
 
     endpoint: Endpoint
-    target: str  # the target on the request line
+    target: str  # of the request line
     _url: str
-    _own_headers: RequestHeaders
+    _prepared_headers: RequestHeaders
 
     def prepare_for(self, request: requests.PreparedRequest, settings: Mapping[str, Any], options: Options) -> None:
-        """Prepares for requests like this one. Does not connect.
+        """Prepares the session to send requests like this one. It does not connect.
+
+        Args:
+            request: a request with the URL and the headers.
+            settings: proxies and verification, from `merge_environment_settings`.
+            options: the options of the client.
 
         Raises:
-            ValueError: a proxy or a CA bundle that cannot be used.
+            ValueError: the proxy or the CA bundle cannot be used.
         """
         adapter = _Adapter(request, settings, options)
         self.endpoint, self.target = adapter.endpoint, adapter.target
-        self._url, self._own_headers = str(request.url), RequestHeaders(request.headers)
+        self._url, self._prepared_headers = str(request.url), RequestHeaders(request.headers)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
     def make_request(self, body: bytes) -> requests.PreparedRequest:
-        """A request with this body and its own copy of the headers, to which tools add.
+        """A request with this body. It has its own copy of the headers, because tools add headers to a request.
 
-        `PreparedRequest.copy` would also copy what is never used, such as cookies.
+        It is not made by `PreparedRequest.copy`, which also copies unused fields such as cookies.
         """
         request = requests.PreparedRequest()
-        headers: Any = self._own_headers.copy()
+        headers: Any = self._prepared_headers.copy()
         headers["Content-Length"] = str(len(body))
         request.method, request.url, request.headers, request.body = "POST", self._url, headers, body
         return request
 
     def read_response(self, response: requests.Response) -> bytes:
-        """The whole body. The body of a response made by a tool is read here, within the size limit.
+        """The whole body of a response. If a tool has made the response, its body is read here, up to the size limit.
 
-        Raises what `read_body` raises.
+        Raises the exceptions of `read_body`.
         """
         if isinstance(response.raw, Response):
             return response.raw.body
         with response:
-            return read_body(response.iter_content(CHUNK_SIZE), response.status_code, _BROKEN)
+            return read_body(response.iter_content(CHUNK_SIZE), response.status_code, _BODY_ERRORS)
 
     def resolve_redirects(self, *args: Any, **kwargs: Any) -> Generator[requests.Response, None, None]:
-        """Resolves none: `Session.send` would read a redirect's whole body just to note its target."""
+        """Resolves no redirects. The inherited method would make `Session.send` read the whole body of a redirect."""
         yield from ()

@@ -1,8 +1,8 @@
-"""Tokens of the platform's identity, sent as `Authorization: Bearer`. Imported when a client with
-`credential.identity` opens.
+"""Tokens of the platform's identity, which are sent as `Authorization: Bearer`.
 
-The libraries that fetch tokens have timeouts of their own. They run in a separate thread, and each call waits for it
-within its own timeout. No lock is held that an interrupt or a fork could leave locked.
+This module is imported when a client with `credential.identity` opens. The libraries that fetch tokens have their own
+timeouts. They run in a separate thread, for which each call waits within the call's own timeout. There is no shared
+lock that an interrupt or a fork could leave locked.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ._failures import NoTokenError
 from ._http_function_client import Secret
 from ._log_filter import find_tokens, mask_in_logs
 
-# Seconds before a token's end at which it is renewed. Google's metadata server and Azure's libraries give the same
-# token again until 4 and 5 minutes before.
-_RENEW_BEFORE_END = 225.0
-_RETRY_DELAY = 10.0  # seconds to the next renewal after one that failed, while the token is valid
-_RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is abandoned and another one starts
-_MIN_REPLACEMENT_INTERVAL = 60.0  # seconds in which a replaced token is not replaced again
+# Seconds before a token expires in which it is renewed. Not earlier, because Google's metadata server and Azure's
+# libraries return the same token again until 4 and 5 minutes before it expires.
+_RENEW_BEFORE_EXPIRY = 225.0
+_RETRY_DELAY = 10.0  # seconds between a failed renewal and the next one, while the token is still valid
+_RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is abandoned and another one may start
+_MIN_REPLACEMENT_INTERVAL = 60.0  # seconds in which the replacement of a rejected token is not replaced again
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 
 _LOGGERS = (
@@ -49,7 +49,7 @@ _LOGGERS = (
     *(f"google.auth.{name}" for name in ("impersonated_credentials", "transport.requests")),
     *(f"google.oauth2.{name}" for name in ("_client", "service_account")),
 )
-# Secrets with which the libraries authenticate themselves.
+# Environment variables with the secrets that the libraries use to get tokens.
 _SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_PASSWORD", "IDENTITY_HEADER")
 
 
@@ -58,20 +58,20 @@ class Token(NamedTuple):
 
     header: str  # the value of `Authorization`
     expires_at: float
-    renew_at: float  # 0 for a rejected token
+    renew_at: float  # 0 if the token was rejected
     fetched_at: float
-    number: int  # counts the tokens of a client, from 1 on
-    replaces_rejected: bool
+    number: int  # the first token of a client has number 1
+    replaces_rejected: bool  # whether the previous token was rejected
 
 
 class _Renewal:
-    """One renewal of a token. All threads and tasks that need it wait for the same one."""
+    """One renewal of a token. All threads and tasks that need the token wait for the same renewal."""
 
     __slots__ = ("began", "claim", "ended", "ended_async", "error", "token")
 
     def __init__(self) -> None:
         self.began = monotonic()
-        self.claim = Lock()  # taken once and never released, by the thread that does it
+        self.claim = Lock()  # acquired by the thread that does the renewal, and never released
         self.ended, self.ended_async = Closing(), AsyncClosing()
         self.token: Token | None = None
         self.error: BaseException | None = None
@@ -82,7 +82,7 @@ class _Renewal:
 
 
 class TokenSecrets(Secrets):
-    """The static keys of a client, its token and previous tokens, which late responses may still contain."""
+    """The static keys of a client, its token, and previous tokens, because late responses may contain those."""
 
     def __init__(self, *known: str) -> None:
         super().__init__(*known)
@@ -90,7 +90,7 @@ class TokenSecrets(Secrets):
         self._tokens: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return True  # a token will be sent, even if there is none yet
+        return True  # a token will be sent, even if it has not been fetched yet
 
     def add(self, *tokens: str) -> None:
         self._tokens = tuple(dict.fromkeys((*tokens, *self._tokens)))[:4]
@@ -98,11 +98,12 @@ class TokenSecrets(Secrets):
 
 
 class Identity:
-    """The token that a client's attempts carry.
+    """Fetches the token that is sent with each attempt of a client, and renews it.
 
     Args:
         source: the name of the library, for errors.
-        fetch: returns a token and its expiry in seconds since the epoch. It may block, and raise any exception.
+        fetch: returns a token and the time when it expires, in seconds since the epoch. It may block, and may raise any
+            exception.
         keys: further secrets of the client.
     """
 
@@ -111,67 +112,73 @@ class Identity:
         self._fetch = fetch
         self._token: Token | None = None
         self._is_closed = False
-        # By process and number of the token to be replaced: a fork's child does not wait for its parent's thread.
+        # By process ID and number of the token to renew. The process ID is there because after a fork, the child must
+        # not wait for a thread of its parent.
         self._renewals: dict[tuple[int, int], _Renewal] = {}
         variables = map(os.environ.get, _SECRET_VARIABLES)
         self.secrets = TokenSecrets(*filter(None, (*keys, *variables)))
         mask_in_logs(self.secrets, loggers=_LOGGERS)
 
     def authorize(self, headers: MutableMapping[str, str], timeout: float) -> float:
-        """Adds the token to an attempt's headers. Returns the seconds that are left of `timeout`.
+        """Adds the token to the headers of an attempt. Returns the seconds that are left of `timeout`.
 
         Raises:
-            NoTokenError: the identity gave no token, or not in time.
-            PoolClosedError: the client was closed meanwhile.
+            NoTokenError: the identity returned no token, or not in time.
+            PoolClosedError: the client was closed during the wait.
         """
         token, renewal = self._begin()
         if token is None:
             began = monotonic()
-            token = self._outcome(renewal, renewal.ended.wait(timeout), timeout)
+            token = self._renewed_token(renewal, renewal.ended.wait(timeout), timeout)
             timeout = max(timeout - (monotonic() - began), 0.001)
         headers["Authorization"] = token.header
         return timeout
 
     async def authorize_async(self, headers: MutableMapping[str, str], timeout: float) -> float:
-        """As `authorize`, awaited."""
+        """Like `authorize`, but awaited."""
         token, renewal = self._begin()
         if token is None:
             began = monotonic()
-            token = self._outcome(renewal, await renewal.ended_async.wait(timeout), timeout)
+            token = self._renewed_token(renewal, await renewal.ended_async.wait(timeout), timeout)
             timeout = max(timeout - (monotonic() - began), 0.001)
         headers["Authorization"] = token.header
         return timeout
 
     def close(self) -> None:
-        """Ends the waits for a token, those to come as well."""
+        """Ends all waits for a token, also those that begin later."""
         self._is_closed = True
         for renewal in self._renewals.copy().values():
             renewal.end()
 
     def check_token(self, response: FunctionResponse, header: str) -> FunctionResponse:
-        """The response to an attempt with the token `header`, marked with `token_rejected` if a new token may help."""
+        """Returns the response to an attempt, with `token_rejected` set if a retry with a new token may succeed.
+
+        Args:
+            response: the response.
+            header: the value of `Authorization` that was sent.
+        """
         if not rejects_token(response):
             return response
         token = self._token
         if token is not None and token.header == header:
             if token.replaces_rejected and time() < token.fetched_at + _MIN_REPLACEMENT_INTERVAL:
-                return response  # the token is not the reason: do not ask the issuer for another one
+                return response  # a new token was rejected, too, so the token is not the reason: do not fetch another
             self._token = token._replace(renew_at=0.0)
         return response._replace(token_rejected=True)
 
     def _begin(self) -> tuple[Token | None, Any]:
-        """The token, if it is valid; and the renewal, if one is due."""
+        """The token if it is valid, else None; and the renewal if it is time for one, else None. Starts the renewal."""
         token, now = self._token, time()
         if token is not None and now < token.renew_at:
             return token, None
-        renewal = self._renewal(token)
+        renewal = self._get_renewal(token)
         if self._is_closed:
-            renewal.end()  # `close` did not see it
-        holds = token is not None and token.renew_at > 0 and now < token.expires_at
-        return (token if holds else None), renewal
+            renewal.end()  # it began after `close`
+        is_valid = token is not None and token.renew_at > 0 and now < token.expires_at
+        return (token if is_valid else None), renewal
 
-    def _renewal(self, token: Token | None) -> _Renewal:
-        """The renewal of a token. Starts it if it has not started."""
+    def _get_renewal(self, token: Token | None) -> _Renewal:
+        """The renewal of a token. Starts it if it has not started yet."""
         key = os.getpid(), token.number if token else 0
         renewal = self._renewals.get(key)
         if renewal is not None and monotonic() - renewal.began > _RENEWAL_TIMEOUT:
@@ -181,27 +188,27 @@ class Identity:
             renewal = self._renewals.setdefault(key, _Renewal())
         if not renewal.claim.locked():
             try:
-                # By this and not by `Thread`, whose `start` waits on a lock that an interrupt can leave locked. The
-                # thread claims the renewal: if an interrupt comes before it has started, the next call starts one.
+                # Not `Thread.start`, which waits on a lock that an interrupt could leave locked. The new thread claims
+                # the renewal. If an interrupt prevents its start, the next call starts another thread.
                 start_new_thread(self._renew, (key, renewal))
-            except RuntimeError as err:  # the interpreter ends, or the system has no more threads
+            except RuntimeError as err:  # the interpreter is shutting down, or the system cannot start more threads
                 self._renewals.pop(key, None)
                 renewal.error = err
                 renewal.end()
         return renewal
 
     def _renew(self, key: tuple[int, int], renewal: _Renewal) -> None:
-        """Runs in a thread of its own."""
+        """Renews the token. It runs in its own thread."""
         if not renewal.claim.acquire(blocking=False):
             return
         token = self._token
         try:
             if token is not None and token.number != key[1]:
-                renewal.token = token  # it was renewed just before this renewal was asked for
+                renewal.token = token  # another thread renewed the token just before this renewal was created
             else:
-                renewal.token = self._token = self._fetched(token)
+                renewal.token = self._token = self._fetch_token(token)
         except BaseException as err:
-            renewal.error = self._masked(err)
+            renewal.error = self._mask_exception(err)
             if token is not None and token.number == self._token.number:  # type: ignore[union-attr]
                 self._token = token._replace(renew_at=min(time() + _RETRY_DELAY, token.expires_at))
         finally:
@@ -209,54 +216,56 @@ class Identity:
                 self._renewals.pop(key, None)
             renewal.end()
 
-    def _masked(self, err: BaseException) -> BaseException:
-        """The library's exception without tokens, or another one in its place."""
+    def _mask_exception(self, err: BaseException) -> BaseException:
+        """Masks the tokens in an exception of the library. Returns a replacement if it cannot be masked."""
         try:
             self.secrets.add(*find_tokens(err))
             mask_error(err, self.secrets)
-            if find_tokens(err):  # its text is read from a response each time
+            if find_tokens(err):  # some exceptions read their text from a response each time
                 return ValueError(mask_text(f"{type(err).__name__}: {err}", self.secrets))
         except Exception:
             return ValueError(f"{type(err).__name__}, whose text cannot be read")
         return err
 
-    def _fetched(self, before: Token | None) -> Token:
+    def _fetch_token(self, previous: Token | None) -> Token:
         value, expires_at = self._fetch()
         if not isinstance(value, str) or not value:
-            raise TypeError(f"the token is not a string but {type(value).__name__}")
+            raise TypeError(f"the token must be a non-empty string, not {type(value).__name__}")
         self.secrets.add(value)
         if not _HEADER_SAFE.match(value):
-            raise ValueError("the token contains characters that a header cannot have")
+            raise ValueError("the token contains white space, a line break or a non-ASCII character")
         now, expires_at = time(), float(expires_at)
         if not expires_at > now:
             raise ValueError("the token has already expired")
         return Token(
             header=Secret(f"Bearer {value}"),
             expires_at=expires_at,
-            renew_at=max(expires_at - _RENEW_BEFORE_END, (now + expires_at) / 2),
+            renew_at=max(expires_at - _RENEW_BEFORE_EXPIRY, (now + expires_at) / 2),
             fetched_at=now,
-            number=before.number + 1 if before else 1,
-            replaces_rejected=before is not None and before.renew_at == 0,
+            number=previous.number + 1 if previous else 1,
+            replaces_rejected=previous is not None and previous.renew_at == 0,
         )
 
-    def _outcome(self, renewal: _Renewal, has_ended: bool, timeout: float) -> Token:
+    def _renewed_token(self, renewal: _Renewal, has_ended: bool, timeout: float) -> Token:
+        """The token of a renewal after a wait for it. Raises what `authorize` raises."""
         if self._is_closed:
             raise PoolClosedError(f"The client was closed while a call waited for a token of {self._source}")
         if not has_ended:
-            raise NoTokenError(f"{self._source} gave no token within {round(timeout, 3):g} s")
+            raise NoTokenError(f"{self._source} returned no token within {round(timeout, 3):g} s")
         if renewal.token is None:
             error = renewal.error
-            raise NoTokenError(f"{self._source} gave no token: {type(error).__name__}: {error}") from error
+            raise NoTokenError(f"{self._source} returned no token: {type(error).__name__}: {error}") from error
         return renewal.token
 
 
 def entra_identity(context: CallContext, scope: str, client_id: str | None, key: str | None) -> Identity:
-    """The identity of Microsoft Entra. Connects nowhere.
+    """The identity of Microsoft Entra. This function makes no connection.
 
     Args:
-        scope: of the tokens, as `api://<application ID>/.default`.
-        client_id: of a user-assigned identity; None leaves it to `AZURE_CLIENT_ID`.
-        key: the function's key, if one is sent as well.
+        context: for errors.
+        scope: the scope of the tokens, for example `api://<application ID>/.default`.
+        client_id: the client ID of a user-assigned identity, or None to use the environment variable `AZURE_CLIENT_ID`.
+        key: the function's key if it is sent too, or None.
 
     Raises:
         ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
@@ -265,13 +274,15 @@ def entra_identity(context: CallContext, scope: str, client_id: str | None, key:
     try:
         from azure.identity import DefaultAzureCredential
 
-        DefaultAzureCredential(**identity).close()  # also imports what a thread could not import after a fork
+        # This also imports all modules that the threads need: a fork during an import in another thread would leave an
+        # import lock locked in the child.
+        DefaultAzureCredential(**identity).close()
     except Exception as err:
-        _cannot_use(context, "azure-identity", "entra", err)
+        _raise_unusable(context, "azure-identity", "entra", err)
 
     def fetch() -> tuple[str, float]:
-        # A new one each time: a kept one would return its own copy of a rejected token, and has locks that a fork could
-        # leave locked.
+        # A new credential each time: the same one would return a rejected token from its cache, and has locks that a
+        # fork could leave locked.
         with DefaultAzureCredential(**identity) as credential:
             token = credential.get_token(scope)
         return token.token, token.expires_on
@@ -280,10 +291,11 @@ def entra_identity(context: CallContext, scope: str, client_id: str | None, key:
 
 
 def google_identity(context: CallContext, audience: str) -> Identity:
-    """The identity of Google Cloud. Connects nowhere.
+    """The identity of Google Cloud. This function makes no connection.
 
     Args:
-        audience: of the ID tokens: the function's URL, or a custom audience.
+        context: for errors.
+        audience: the audience of the ID tokens: the function's URL, or a custom audience.
 
     Raises:
         ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
@@ -293,12 +305,14 @@ def google_identity(context: CallContext, audience: str) -> Identity:
         import requests
         from google.auth.transport.requests import Request
 
-        for late in ("google.auth.compute_engine", "google.oauth2.service_account"):
-            import_module(late)  # which a thread could not import after a fork
+        # google-auth imports these on first use. A fork during an import in another thread would leave an import lock
+        # locked in the child.
+        for name in ("google.auth.compute_engine", "google.oauth2.service_account"):
+            import_module(name)
     except Exception as err:
-        _cannot_use(context, "google-auth", "google", err)
+        _raise_unusable(context, "google-auth", "google", err)
 
-    id_token: Any = google.oauth2.id_token  # without types
+    id_token: Any = google.oauth2.id_token  # it has no type annotations
 
     def fetch() -> tuple[str, float]:
         with requests.Session() as session:
@@ -310,7 +324,7 @@ def google_identity(context: CallContext, audience: str) -> Identity:
     return Identity("google-auth", fetch)
 
 
-def _cannot_use(context: CallContext, library: str, extra: str, err: Exception) -> NoReturn:
+def _raise_unusable(context: CallContext, library: str, extra: str, err: Exception) -> NoReturn:
     if is_interrupt(err):
         raise err
     install = f"pip install 'pip-services4-serverless[{extra}]'"

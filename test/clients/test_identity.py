@@ -411,7 +411,7 @@ def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function
         calls = [pool.submit(failure, client) for _ in range(2)]
         assert asked.wait(5)
         (renewal,) = identity._renewals.values()
-        until(lambda: len(renewal.ended._gates) + len(renewal.ended_async._waits) == 2)  # both calls wait
+        until(lambda: len(renewal.ended._locks) + len(renewal.ended_async._waits) == 2)  # both calls wait
         began = time.monotonic()
         client.close("test")
         errors = [call.result() for call in calls]
