@@ -32,7 +32,7 @@ class DefaultServerlessFactory(Factory):
     ```python
     client = DefaultServerlessFactory().create(
         Descriptor("pip-services", "client", "commandable-lambda", "orders", "1.0"))
-    client.configure(ConfigParams.from_tuples("connection.arn", "orders", "connection.region", "eu-west-1"))
+    client.configure({"connection.arn": "orders", "connection.region": "eu-west-1"})
     ```
     """
 

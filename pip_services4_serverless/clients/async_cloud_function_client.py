@@ -14,6 +14,7 @@ class AsyncCloudFunctionClient(CloudFunction, AsyncHttpFunctionClient):
 
     client = OrdersClient()
     client.configure(ConfigParams.from_tuples(
-        "connection.uri", "https://europe-west1-my-shop.cloudfunctions.net/orders", "credential.auth_token", "TOKEN"))
+        "connection.uri", "https://europe-west1-my-shop.cloudfunctions.net/orders",
+        "credential.auth_token", "TOKEN"))
     ```
     """

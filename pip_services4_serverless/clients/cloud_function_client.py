@@ -25,7 +25,8 @@ class CloudFunctionClient(CloudFunction, HttpFunctionClient):
 
     client = OrdersClient()
     client.configure(ConfigParams.from_tuples(
-        "connection.uri", "https://europe-west1-my-shop.cloudfunctions.net/orders", "credential.auth_token", "TOKEN"))
+        "connection.uri", "https://europe-west1-my-shop.cloudfunctions.net/orders",
+        "credential.auth_token", "TOKEN"))
     client.open("123")
     ```
     """

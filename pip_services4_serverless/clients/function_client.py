@@ -62,7 +62,7 @@ class FunctionClient(ServerlessClient):
         pass
 
     client = OrdersLambdaClient()
-    client.configure(ConfigParams.from_tuples("connection.arn", "orders", "connection.region", "eu-west-1"))
+    client.configure({"connection.arn": "orders", "connection.region": "eu-west-1"})
     ```
     """
 

@@ -41,7 +41,8 @@ class AwsConnectionParams(ServerlessConnectionParams):
     - `identity`: `default` is accepted and changes nothing: boto3's chain already finds the platform's identity
 
     ```python
-    params = AwsConnectionParams.from_tuples("arn", "arn:aws:lambda:eu-west-1:123456789012:function:orders:live")
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:orders:live"
+    params = AwsConnectionParams.from_tuples("arn", arn)
     params.validate()
     assert params.get_region() == "eu-west-1" and params.get_resource() == "orders:live"
     ```

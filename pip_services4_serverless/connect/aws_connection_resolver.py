@@ -15,7 +15,8 @@ class AwsConnectionResolver(ServerlessConnectionResolver[AwsConnectionParams]):
 
     ```python
     resolver = AwsConnectionResolver()
-    resolver.configure(ConfigParams.from_tuples("connection.region", "eu-west-1", "connection.arn", "orders"))
+    resolver.configure(ConfigParams.from_tuples(
+        "connection.region", "eu-west-1", "connection.arn", "orders"))
     assert resolver.resolve("123").get_arn() == "orders"
     ```
     """

@@ -27,7 +27,8 @@ class AzureConnectionParams(ServerlessConnectionParams):
     - `client_id`: the client ID of a user-assigned identity
 
     ```python
-    params = AzureConnectionParams.from_tuples("uri", "https://shop.azurewebsites.net/api/orders?code=K")
+    url = "https://shop.azurewebsites.net/api/orders?code=K"
+    params = AzureConnectionParams.from_tuples("uri", url)
     params.normalize()
     assert params.get_function_uri() == "https://shop.azurewebsites.net/api/orders"
     assert params.get_auth_code() == "K"

@@ -16,7 +16,9 @@ class AzureConnectionResolver(ServerlessConnectionResolver[AzureConnectionParams
     ```python
     resolver = AzureConnectionResolver()
     resolver.configure(ConfigParams.from_tuples(
-        "connection.app_name", "shop", "connection.function_name", "orders", "credential.auth_code", "K"))
+        "connection.app_name", "shop",
+        "connection.function_name", "orders",
+        "credential.auth_code", "K"))
     assert resolver.resolve("123").get_function_uri() == "https://shop.azurewebsites.net/api/orders"
     ```
     """

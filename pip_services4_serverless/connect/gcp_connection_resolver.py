@@ -16,7 +16,9 @@ class GcpConnectionResolver(ServerlessConnectionResolver[GcpConnectionParams]):
     ```python
     resolver = GcpConnectionResolver()
     resolver.configure(ConfigParams.from_tuples(
-        "connection.project_id", "my-shop", "connection.region", "europe-west1", "connection.function", "orders"))
+        "connection.project_id", "my-shop",
+        "connection.region", "europe-west1",
+        "connection.function", "orders"))
     assert resolver.resolve("123").get_uri() == "https://europe-west1-my-shop.cloudfunctions.net/orders"
     ```
     """

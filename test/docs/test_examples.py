@@ -45,6 +45,7 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 FILE = re.compile(r"# (\w+\.\w+)\n")
+CODE_WIDTH = 100  # characters
 PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 
 
@@ -170,6 +171,18 @@ def test_no_block_is_overlooked() -> None:
         text = (ROOT / page).read_text("utf-8")
         fences = re.findall(r"^ *```", text, re.MULTILINE)
         assert len(fences) == 2 * len(blocks(text, page)), page
+
+
+def test_code_fits_into_a_page() -> None:
+    """The column of the site has room for 100 characters. Longer lines scroll, but those of messages and commands."""
+    pages = [path for path in DOCS.rglob("*.md") if "```" in path.read_text("utf-8")]
+    found = [block for path in pages for block in blocks(path.read_text("utf-8"), path.name)]
+    found += [block for modules in MODULES.values() for block in modules]
+    is_code = [block for block in found if block.language in ("python", "yaml", "ini")]
+    assert len(is_code) > 100
+    assert [
+        (block.where, line) for block in is_code for line in block.text.splitlines() if len(line) > CODE_WIDTH
+    ] == []
 
 
 def test_each_public_class_has_an_example() -> None:

@@ -4,7 +4,11 @@
 import json
 
 import azure.functions as func
-from pip_services4_commons.errors import ApplicationException, BadRequestException, NotFoundException
+from pip_services4_commons.errors import (
+    ApplicationException,
+    BadRequestException,
+    NotFoundException,
+)
 
 STOCK = {"tea": 5, "coffee": 3}
 
@@ -17,9 +21,10 @@ def take(trace_id, article, amount):
 
 
 def handler(event, context):
-    if event["cmd"] != "stock.take":
-        raise BadRequestException(event["trace_id"], "NO_ACTION", f"There is no action {event['cmd']}")
-    return take(event["trace_id"], event["article"], event["amount"])
+    trace_id, cmd = event["trace_id"], event["cmd"]
+    if cmd != "stock.take":
+        raise BadRequestException(trace_id, "NO_ACTION", f"There is no action {cmd}")
+    return take(trace_id, event["article"], event["amount"])
 
 
 app = func.FunctionApp()

@@ -18,11 +18,13 @@ def run_shop(config, settings):
 
 
 with AzureFunctionHost(HERE) as azure:
-    run_shop("azure.yml", {"STOCK_URL": azure.function_url("stock"), "STOCK_KEY": azure.function_key("stock")})
+    url, key = azure.function_url("stock"), azure.function_key("stock")
+    run_shop("azure.yml", {"STOCK_URL": url, "STOCK_KEY": key})
 
 with LambdaHost() as aws:
-    settings = {"STOCK_ARN": aws.deploy("stock", HERE, "function_app.handler"), "STOCK_ENDPOINT": aws.endpoint}
-    run_shop("aws.yml", {**settings, "STOCK_ACCESS_ID": "local", "STOCK_ACCESS_KEY": "local"})
+    arn = aws.deploy("stock", HERE, "function_app.handler")
+    keys = {"STOCK_ACCESS_ID": "local", "STOCK_ACCESS_KEY": "local"}
+    run_shop("aws.yml", {"STOCK_ARN": arn, "STOCK_ENDPOINT": aws.endpoint, **keys})
 
 with GoogleFunctionHost() as google:
     url = google.deploy("stock", HERE / "function_app.py", "on_google")

@@ -1,5 +1,5 @@
 # shop.py
-"""A shop whose stock is a serverless function. Only the YAML file says whether it is on Azure, AWS or Google."""
+"""A shop whose stock is a serverless function. Only the YAML file says on which cloud it is."""
 
 import os
 import sys
@@ -38,8 +38,9 @@ class Shop(IReferenceable, IOpenable):
 
     def sell(self, context, article, amount):
         try:
-            left = self._stock.call_command("take", context, {"article": article, "amount": amount})["left"]
-            print(f"Sold {amount} {article}, {left} left")
+            params = {"article": article, "amount": amount}
+            result = self._stock.call_command("take", context, params)
+            print(f"Sold {amount} {article}, {result['left']} left")
         except NotFoundException as err:
             print(f"Not sold: {err}")
 
