@@ -319,7 +319,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """
         check_context(context)
         context = as_context(context)
-        self._logger.trace(context, "Executing %s method", name)
+        self._logger.trace(context, f"Executing {name} method")
         self._counters.increment_one(f"{name}.exec_count")
         counter_timing = self._counters.begin_timing(f"{name}.exec_time")
         # An empty operation: a tracer of pip-services cannot add None to a string.
