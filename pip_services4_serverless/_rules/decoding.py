@@ -11,6 +11,7 @@ from .response import FunctionResponse
 
 __tracebackhide__ = hide_failures
 
+_decoder = json.JSONDecoder()
 _NOT_JSON = (b"NaN", b"Infinity", b"-Infinity")  # `json.loads` accepts them, but they are not valid JSON
 
 
@@ -27,7 +28,7 @@ def decode(response: FunctionResponse, trace_id: str) -> Any:
         if body in _NOT_JSON:
             raise ValueError("NaN and Infinity are not valid JSON")
         try:
-            return json.loads(body.decode())
+            return _decoder.decode(body.decode())
         except ValueError:  # perhaps the body is UTF-16: with bytes, `json.loads` detects the encoding, but is slower
             return json.loads(body)
     except (ValueError, RecursionError) as err:  # UnicodeDecodeError is a ValueError

@@ -16,7 +16,7 @@ from pip_services4_components.context import IContext
 from pip_services4_components.refer import IReferences
 from pip_services4_observability.count import CompositeCounters, ICounters, ICounterTimingCallback
 from pip_services4_observability.log import CompositeLogger, LogLevel
-from pip_services4_observability.trace import CompositeTracer, ITracer
+from pip_services4_observability.trace import CompositeTracer, ITracer, TraceTiming
 
 from .._rules.interrupts import is_interrupt
 
@@ -47,12 +47,18 @@ class ClientCounters(CompositeCounters):
                 _observe(counters.end_timing, name, elapsed)
 
 
+_NO_TRACE = TraceTiming(None, "", "")  # without a tracer, ending it does nothing
+
+
 class ClientTracer(CompositeTracer):
     """The tracers of one client."""
 
     def __init__(self, references: IReferences | None = None) -> None:
         self._TRACERS: list[ITracer] = []
         super().__init__(references)
+
+    def begin_trace(self, context: IContext | None, component: str, operation: str) -> TraceTiming:
+        return super().begin_trace(context, component, operation) if self._TRACERS else _NO_TRACE
 
     def trace(self, context: IContext | None, component: str, operation: str, duration: float) -> None:
         for tracer in self._TRACERS:

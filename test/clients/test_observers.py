@@ -89,6 +89,10 @@ def test_without_references_nothing_is_observed() -> None:
     ClientCounters().increment_one("calls")
     ClientTracer().trace(None, "c", "o", 1)
     ClientTracer().failure(None, "c", "o", ValueError(), 1)
+    timing = ClientTracer().begin_trace(None, "c", "o")
+    timing.end_trace()
+    timing.end_failure(ValueError())
+    assert timing is ClientTracer().begin_trace(None, "c", "o")  # the time is not measured
 
 
 @pytest.mark.defect(36)
