@@ -121,7 +121,7 @@ pythons: environments $(filter test,$(MAKECMDGOALS))
 WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py test/_wire/test_endpoint.py \
 	test/clients/test_aws_signature.py test/clients/test_azure_function_client.py \
 	test/clients/test_cloud_function_client.py test/clients/test_fault_matrix.py test/clients/test_lambda_client.py \
-	test/clients/test_lifetime.py test/clients/test_secrets.py test/clients/test_time.py test/clients/test_wire.py
+	test/clients/test_wire.py
 niquests: $(VENV)/beside-niquests/.installed $(filter test pythons,$(MAKECMDGOALS))
 	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning $(WITH_NIQUESTS)
 

@@ -262,7 +262,7 @@ def test_a_client_opens_with_one_configuration(provider: str) -> None:
     with ThreadPoolExecutor(1) as threads:
         configuring = threads.submit(configure)
         try:
-            while opened < 200 and time.monotonic() < ends_at:
+            while opened < 60 and time.monotonic() < ends_at:
                 client.open("T")
                 state = client._state
                 number = state.transport.url.partition(":9")[0][-1]
