@@ -25,7 +25,7 @@ from .errors import (
 )
 from .payload import encode
 from .response import FunctionResponse
-from .secrets import clear_locals, mask_bytes, mask_error
+from .secrets import MAX_LENGTH, clear_locals, mask_error, mask_error_body
 
 __tracebackhide__ = hide_failures
 
@@ -120,12 +120,16 @@ class Call:
         Returns:
             The seconds to wait before the next attempt, or None if the call has ended.
         """
+        length = len(response.body)
         if response.function_failed or not 200 <= response.status < 300:
-            response = response._replace(body=mask_bytes(response.body, self._secrets))
+            response = response._replace(body=mask_error_body(response.body, self._secrets))
         failure = failure_of_response(response, self.trace_id, self._provider)
         if failure is None:
             self._response, self._failure = response, None
             return None
+        if length > MAX_LENGTH and failure.retry in (Retry.ALWAYS, Retry.NEW_TOKEN):
+            # The whole body might be a pip-services error, which is sent only by a function that ran.
+            failure = failure._replace(retry=Retry.IF_IDEMPOTENT)
         return self._record(failure)
 
     def failed(self, code: str, cause: Exception) -> float | None:

@@ -10,6 +10,9 @@ from typing import Any
 
 from ..connect._connection_params import MASK
 
+# Masking 256 KiB takes up to 0.2 s for each secret, and no timeout limits this time. The rest of an error's body is
+# dropped, and so are longer texts of exceptions.
+MAX_LENGTH = 256 * 1024
 _MIN_LENGTH = 6  # characters; shorter values are not masked, because they occur in ordinary text
 _ANCHOR = 6  # the number of characters to search for; the following ones of a long token are compared one by one
 # A match begins only at the first of several backslashes, so that a body of backslashes does not take long to search.
@@ -58,6 +61,12 @@ def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
     return body
 
 
+def mask_error_body(body: bytes, secrets: Iterable[str]) -> bytes:
+    """The body of an error, masked. Only the beginning of a long body is returned."""
+    masked = mask_bytes(body[:MAX_LENGTH], secrets)
+    return masked if len(body) <= MAX_LENGTH else masked[: len(masked) // 2]  # the end may be a part of a secret
+
+
 def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: BaseException | None) -> None:
     """Masks an exception, its causes and its contexts in place, except for those in `excluded`."""
     secrets = tuple(secret for secret in secrets if len(secret) >= _MIN_LENGTH)
@@ -65,6 +74,8 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: B
     seen = {id(None), *map(id, excluded)}
 
     def mask(value: Any) -> Any:
+        if isinstance(value, str | bytes) and len(value) > MAX_LENGTH:
+            return value[:0]  # the whole response, kept by its decoder; a part of it might end in a part of a key
         if isinstance(value, str):
             return mask_text(value, secrets)
         if isinstance(value, bytes):

@@ -30,7 +30,7 @@ from .._context import CallContext
 from .._rules.interrupts import is_interrupt
 from .._rules.options import Options
 from .._rules.response import CHUNK_SIZE, FunctionResponse, read_body
-from .._rules.secrets import mask_bytes
+from .._rules.secrets import mask_error_body
 from .._tracebacks import hide_failures
 from .._wire.connection_pool import ConnectionPool
 from .._wire.endpoint import Endpoint
@@ -247,7 +247,7 @@ class _HttpSession:
         headers.setdefault("Accept-Encoding", "identity")
         response = self._pool.request(request.method, target, headers, body, timeout)
         if response.status >= 300:  # botocore logs this body, and reads the name of the error from it
-            response.body = mask_bytes(response.body, self._secrets)
+            response.body = mask_error_body(response.body, self._secrets)
         result = AWSResponse(url, response.status, {}, response)
         result.headers = response.headers  # not passed to the constructor, because botocore would copy them
         # botocore compares Content-Length with the length of the body. They differ if the body was decompressed, or if
@@ -300,7 +300,7 @@ def function_response(response: Response, one_way: bool, secrets: AwsSecrets) ->
     if status < 300:
         failed = "x-amz-function-error" in headers
         return FunctionResponse(status, {}, b"" if one_way and not failed else body, function_failed=failed)
-    fields = _error_fields(mask_bytes(body, secrets))
+    fields = _error_fields(mask_error_body(body, secrets))
     name = headers.get("x-amzn-errortype") or fields.get("code") or fields.get("Code") or fields.get("__type") or ""
     name = name.partition(":")[0].rpartition("#")[2]
     message = fields.get("message", fields.get("Message", ""))

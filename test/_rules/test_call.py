@@ -75,6 +75,15 @@ def test_a_rejected_attempt_is_retried_after_a_wait() -> None:
     assert (one.result(), one.code) == (1, "")
 
 
+@pytest.mark.parametrize("idempotent", [False, True])
+def test_a_rejection_with_a_long_body_is_retried_only_if_idempotent(idempotent: bool) -> None:
+    """The client uses only the beginning. The whole body might be the error of a function that ran."""
+    one = call(idempotent=idempotent)
+    one.begin()
+    body = b'{"code": "BUSY", "details": "' + b"x" * (256 << 10) + b'"}'
+    assert (one.received(FunctionResponse(429, {}, body)) is not None) == idempotent
+
+
 def test_the_providers_error_name_decides_on_a_retry() -> None:
     """The status of the response does not matter."""
     one, other = call(), call()

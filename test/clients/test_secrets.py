@@ -326,6 +326,20 @@ def test_a_secret_is_masked_however_it_is_written(secret: str, write: Callable[[
         assert len(shown) < len(whole) - 2
 
 
+@pytest.mark.timing
+@pytest.mark.parametrize("status", [200, 500])
+def test_masking_a_long_response_takes_little_time(provider: str, status: int) -> None:
+    """No timeout limits it, and it would block an event loop. The client uses only the beginning of a longer body."""
+    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+        far_side.default = server.respond(status, b"<p>%41" + AUTH_CODE.encode() + b"&#65;" * 2_400_000)
+        began = time.process_time()
+        error = failure(client)
+        assert time.process_time() - began < 3
+    assert error.status == 500
+    longest = max(len(getattr(error.__cause__, name, "")) for name in ("doc", "object", "args"))
+    assert longest <= 256 * 1024
+
+
 @given(st.text("abAB\\\"'&%+/=0\0 x", max_size=40), st.sampled_from(["ab\\+/=AB", "aaaaaab"]))
 @settings(max_examples=200, deadline=None)
 def test_masking_takes_away_nothing_else(text: str, secret: str) -> None:
