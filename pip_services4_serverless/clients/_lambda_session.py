@@ -286,7 +286,7 @@ def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bo
         headers = metadata.get("HTTPHeaders", {})
         body = message.encode("utf-8", "surrogatepass")  # JSON can contain lone surrogates
         return FunctionResponse(status, headers, body, "" if name.isdigit() else name)
-    status, failed = data.get("StatusCode", 200), bool(data.get("FunctionError"))
+    status, failed = data.get("StatusCode", 200), data.get("FunctionError") is not None
     body, stream = b"", data.get("Payload")
     if stream is not None and (failed or not one_way):
         # botocore checks the length of the body only if the body is read to its end.

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException
 from support import fault_server as server
-from support.clients import BASES, open_client
+from support.clients import BASES, KINDS, Kind, open_client
 from support.fault_server import FaultServer, Step
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -151,3 +151,14 @@ def test_any_function_error_is_an_application_exception(
     with pytest.raises(ApplicationException) as caught:
         clients["lambda"]._call("act", "test")
     assert is_whole(caught.value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind == "lambda"], ids=lambda kind: kind.id)
+@pytest.mark.parametrize("function_error", ["", " ", "Handled"])
+def test_any_value_of_the_header_is_a_function_error(kind: Kind, function_error: str) -> None:
+    """To both kinds of clients: a body that was taken for a result would be a wrong one."""
+    with FaultServer() as far_side, open_client(kind, far_side.url) as client:
+        far_side.default = server.answer(200, {"a": 1}, headers={"X-Amz-Function-Error": function_error})
+        with pytest.raises(ApplicationException) as caught:
+            client._call("act", "test")
+    assert caught.value.code == "FUNCTION_ERROR"
