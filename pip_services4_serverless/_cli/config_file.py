@@ -126,6 +126,8 @@ def read(path: str) -> ConfigParams:
         raise ConfigException(None, "WRONG_CONFIG", f"{path}: {line}not valid YAML: {problem}") from err
     if not isinstance(content, dict | list):
         raise ConfigException(None, "WRONG_CONFIG", f"{path}: the file must be a list or a map of components")
+    if isinstance(content, dict):
+        content = {str(key): value for key, value in content.items()}
     return ConfigParams.from_value(content)
 
 

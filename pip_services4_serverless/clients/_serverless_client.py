@@ -115,6 +115,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """
         if self._defaults is None:  # a subclass may have set its own defaults
             self._defaults = self._options()
+        if isinstance(config, Mapping) and not isinstance(config, ConfigParams):
+            config = {str(key): value for key, value in config.items()}  # pip-services reads no other mapping or key
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         locator = config.get_as_nullable_string("descriptor") or config.get_as_nullable_string("type")
         self._descriptor = locator or self._descriptor

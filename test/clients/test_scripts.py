@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import ChainMap, UserDict
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -98,6 +100,16 @@ def test_a_dict_configures(provider: str, nested: bool) -> None:
             assert client.call("get", params={"a": 1})["a"] == 1
         finally:
             client.close()
+
+
+@pytest.mark.parametrize("kind", [MappingProxyType, UserDict, ChainMap])
+def test_any_mapping_configures(provider: str, kind: Any) -> None:
+    """Also one that is not a `dict`, and one with keys that are not strings, as YAML may have them."""
+    client = CLIENTS[provider]("dummies")
+    client.configure(kind({**config_for(provider, "http://localhost:9", retries=7), 1: "x", None: 2}))
+    client.open()
+    client.close()
+    assert client._retries == 7
 
 
 NO_CONTEXTS: list[Any] = [{"a": 1}, {}, 5, ["x"], b"trace", object()]
