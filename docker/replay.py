@@ -29,7 +29,7 @@ def instructions(path: Path) -> list[tuple[str, str]]:
 
 
 class Replay:
-    """All stages of one Dockerfile, in one folder, so what a stage copies from an earlier one is there already."""
+    """All stages of a Dockerfile. They share a folder, so files that are copied from an earlier stage exist already."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self._instructions = instructions(path)
@@ -42,8 +42,8 @@ class Replay:
         subprocess.run([sys.executable, "-m", "venv", base], check=True, timeout=TIMEOUT)
         self._environment = {"PATH": f"{base}/bin:/usr/bin:/bin", "HOME": str(root), "LANG": "C.UTF-8"}
 
-    def run(self, start: bool) -> None:
-        """Execute all instructions and, if `start`, the command that the image starts."""
+    def run(self) -> None:
+        """Executes all instructions, and then the command that the image starts."""
         last = {}
         for name, argument in self._instructions:
             print(f"  {name} {argument}", flush=True)
@@ -58,8 +58,7 @@ class Replay:
             elif name == "RUN":
                 self._execute(["/bin/sh", "-c", self._move(argument)])
             last[name] = argument
-        if start:
-            self._execute([*json.loads(last.get("ENTRYPOINT", "[]")), *json.loads(last.get("CMD", "[]"))])
+        self._execute([*json.loads(last.get("ENTRYPOINT", "[]")), *json.loads(last.get("CMD", "[]"))])
 
     def _move(self, text: str) -> str:
         return self._moved.sub(lambda match: f"{self._root}{match[0]}", text)
@@ -99,6 +98,6 @@ if __name__ == "__main__":
     for name in sys.argv[1:]:
         path = Path(name)
         with tempfile.TemporaryDirectory(prefix="replay-") as folder:
-            print(f"{path}", flush=True)
-            Replay(path, Path(folder)).run(start=True)
+            print(path, flush=True)
+            Replay(path, Path(folder)).run()
     print("Every command worked.")
