@@ -94,20 +94,20 @@ $(VENV)/.package: $(VENV)/.installed
 # Installs what .ci/run needs, before anything runs in the environment.
 tools: $(VENV)/.docs $(VENV)/.package
 
-# Installs the wheel for every other Python from 3.11 to 3.14 that is found, each in an environment of its own.
+# Installs the wheel for every other Python from 3.11 to 3.14 that is found, each in its own environment.
 OTHERS = $$(.ci/pythons $(BIN)/python 2>/dev/null)
 environments: wheel
 	.ci/pythons $(BIN)/python >/dev/null
 	.ci/package install $(OTHERS)
 
-# On the newest Python, the tests of what depends on the interpreter: sockets, TLS, threads, signals, forks, asyncio, the
-# processes of the hosts. What does not depend on it: the documentation, the benchmark, the Docker images, mocks of other
-# libraries, releases, the fault matrix and the search for secrets.
+# The tests that run on the newest Python, because they depend on the interpreter: sockets, TLS, threads, signals, forks,
+# asyncio and the processes of the hosts. These tests do not depend on it: the documentation, the benchmark, the Docker
+# images, mocks of other libraries, releases, the fault matrix and the search for secrets.
 ON_NEWEST_PYTHON = test/_rules test/_wire test/build test/clients test/connect test/local \
 	test/test_cli.py test/test_context.py test/test_package.py test/tools/test_gevent.py \
 	--ignore=test/clients/test_fault_matrix.py --ignore=test/clients/test_secrets.py
-# On those between the first and the newest, the fast tests, and those of the toolkit's containers, which the newest
-# Python cannot import.
+# The tests that run on each Python between the default one and the newest: the fast tests, and the tests of the toolkit's
+# containers, which the newest Python cannot import.
 ON_PYTHONS_BETWEEN = $(FAST) test/container test/interop
 
 # With `make test pythons niquests` and several jobs, these still run after `test`, and `niquests` last.
@@ -115,7 +115,7 @@ pythons: environments $(filter test,$(MAKECMDGOALS))
 	set -- $(OTHERS); while [ $$# -gt 1 ]; do .ci/package test $$1 -- $(ON_PYTHONS_BETWEEN) || exit; shift; done; \
 		[ $$# -eq 0 ] || .ci/package test $$1 -- $(ON_NEWEST_PYTHON)
 
-# The tests of everything that niquests affects, in an environment of its own, because niquests replaces urllib3 with
+# The tests of everything that niquests affects. They run in their own environment, because niquests replaces urllib3 with
 # urllib3-future. With urllib3-future, botocore does not close the connections that it uses to get the keys of roles.
 # Only the warning about that is ignored.
 WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py test/_wire/test_endpoint.py \
