@@ -18,6 +18,7 @@ from pip_services4_components.config import ConfigParams
 from ._azure_app import App, Function, app_settings, is_true, logger, read_json
 from ._azure_call import FunctionLogs
 from ._azure_front_end import Fault, FrontEnd, Protocol
+from ._listener import listen
 
 _STOP_TIMEOUT = 5.0  # seconds
 
@@ -261,22 +262,6 @@ class AzureFunctionHost:
         return {name: self._given_keys.get(name) or secrets.token_urlsafe(32) for name in names}
 
 
-def _listen(port: int) -> socket.socket:
-    # With this protocol, asyncio disables Nagle's algorithm. Otherwise a response of two packets takes 40 ms more.
-    listener = socket.socket(proto=socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-    except OverflowError as error:
-        listener.close()
-        raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"AzureFunctionHost cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    return listener
-
-
 class _Server(uvicorn.Server):
     """Runs uvicorn in a thread."""
 
@@ -298,7 +283,7 @@ class _Server(uvicorn.Server):
         )
         self._front_end = front_end
         self._app = app
-        self._listener = _listen(port)
+        self._listener = listen("AzureFunctionHost", port)
         self.port: int = self._listener.getsockname()[1]
         self._ready = threading.Event()
         self._stopping = asyncio.Event()

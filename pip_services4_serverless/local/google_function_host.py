@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -26,6 +26,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
 from ._app_modules import AppModules
+from ._listener import listen
 
 _STOP_TIMEOUT = 5.0  # seconds
 _POLL_SECONDS = 0.02  # how often the server checks whether it has to stop
@@ -114,7 +115,7 @@ class GoogleFunctionHost:
         """
         if self._server is None:
             self._stopping.clear()
-            with _listen(self._requested_port) as listener:
+            with listen("GoogleFunctionHost", self._requested_port) as listener:
                 # The server duplicates the descriptor, so the listener can be closed.
                 port, fd = listener.getsockname()[1], listener.fileno()
                 handler = type("_Handler", (_Handler,), {"connections": self._connections})
@@ -381,19 +382,3 @@ def _error_response(status: int, text: str) -> Response:
         return Response(_CLOUD_RUN_BODIES[status], status)
     title = Response(status=status).status.partition(" ")[2].title()
     return Response(_ERROR_PAGE.format(status, title, text), status, mimetype="text/html")
-
-
-@contextlib.contextmanager
-def _listen(port: int) -> Iterator[socket.socket]:
-    """Opens the port here, because werkzeug would end the process if the port is in use."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OverflowError as error:
-            raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
-        except OSError as error:
-            message = f"GoogleFunctionHost cannot listen on 127.0.0.1:{port}: {error.strerror}"
-            raise OSError(error.errno, message) from error
-        listener.listen(128)
-        yield listener

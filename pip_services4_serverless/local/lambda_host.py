@@ -11,7 +11,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pip_services4_components.config import ConfigParams
 
 from . import _lambda_deployment
 from ._lambda_channel import Channel
+from ._listener import listen
 
 _SERVER = str(Path(__file__).with_name("_lambda_server.py"))
 _OLDEST_MINISTACK = (1, 5, 33)  # 1.4 starts a process for each call, and may run its handler twice
@@ -123,7 +123,8 @@ class LambdaHost:
         self._cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
         self._channel = Channel(os.path.join(folder, "channel"), self._receive)
         self._cleanup.callback(self._channel.close)
-        with _listen(self._requested_port) as listener, Path(folder, _SERVER_LOG).open("wb") as output:
+        # The port is opened here, so that a port in use is an error immediately, and requests can wait for ministack.
+        with listen("LambdaHost", self._requested_port) as listener, Path(folder, _SERVER_LOG).open("wb") as output:
             self._port = listener.getsockname()[1]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", _SERVER, str(listener.fileno()), folder, str(os.getpid())],
@@ -381,19 +382,6 @@ def _check_packages() -> None:
     version = metadata.version("ministack")
     if tuple(map(int, re.findall(r"\d+", version)[:3])) < _OLDEST_MINISTACK:
         raise RuntimeError(f"LambdaHost needs ministack {'.'.join(map(str, _OLDEST_MINISTACK))}, not {version}")
-
-
-def _listen(port: int) -> socket.socket:
-    """Opens the port here, so that a port in use is an error immediately, and requests can wait for ministack."""
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"LambdaHost cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    return listener
 
 
 def _end_process(process: subprocess.Popen[bytes]) -> None:
