@@ -74,7 +74,7 @@ def converter(binding: str) -> Any:
 
 @dataclass
 class Function:
-    """One HTTP function: its route and keys, and how it is called."""
+    """One HTTP function: its route, its bindings, and how it is called."""
 
     name: str
     call: Callable[..., Any]

@@ -161,7 +161,7 @@ async def invoke(
 
 
 def thread_limit() -> anyio.CapacityLimiter:
-    """The number of threads for sync functions. It is that of all processes of Azure's worker together."""
+    """The number of threads for sync functions: that of a process of Azure's worker, times the processes."""
     threads = _positive_setting("PYTHON_THREADPOOL_THREAD_COUNT", min(32, (os.cpu_count() or 1) + 4))
     return anyio.CapacityLimiter(threads * _positive_setting("FUNCTIONS_WORKER_PROCESS_COUNT", 1))
 

@@ -27,8 +27,8 @@ class AzureFunctionHost:
     """Serves an Azure Functions app, written with the real `azure-functions` package, over HTTP on 127.0.0.1.
 
     Routes, keys, statuses and headers are those of Azure's front end. Everything runs in this process: sync functions
-    in a thread pool, async functions on the host's event loop. So a test can patch what a function uses. `stop` removes
-    everything: threads, the port, environment variables, `sys.path` entries and the imported modules of the app.
+    in a thread pool, async functions on the host's event loop. So a test can patch what a function uses. After
+    `stop`, no thread, port, environment variable, `sys.path` entry or imported module of the app is left.
 
     ```python
     app = func.FunctionApp()

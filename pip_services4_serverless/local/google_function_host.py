@@ -65,8 +65,8 @@ class _Function:
 class GoogleFunctionHost:
     """Serves Google Cloud Functions written in Python, with Google's `functions-framework`, over HTTP on 127.0.0.1.
 
-    Everything runs in this process, each call in its own thread. So a test can patch what a function uses. `stop`
-    removes everything: the port, threads, `sys.path` entries and the imported modules of the functions.
+    Everything runs in this process, each call in its own thread. So a test can patch what a function uses. After
+    `stop`, no port, thread, `sys.path` entry or imported module of a function is left.
 
     On Google each function has its own instance. Here the functions share the process and its environment, but not
     their modules. The variables `FUNCTION_TARGET` and `FUNCTION_SIGNATURE_TYPE` are not set for them. Functions of

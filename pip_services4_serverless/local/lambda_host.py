@@ -304,7 +304,7 @@ class LambdaHost:
         """How often the handler of a function was started since the function was deployed.
 
         An invocation is counted just before the handler starts, even if the client has given up already. A one-way call
-        that fails is retried twice, as on AWS, after 1 and 2 s, and each attempt is counted. When this method returns,
+        that fails is retried twice, as on AWS, but after 1 and 2 s. Each attempt is counted. When this method returns,
         everything that finished calls have logged is in the log.
 
         Raises:
