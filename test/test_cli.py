@@ -600,7 +600,7 @@ def test_only_client_of_a_file_needs_no_name(
         (
             "connection: {discovery_key: k}",
             (),
-            "the provider of the file itself is not clear: set --provider",
+            "cannot tell whether the unnamed client is for Azure, Google or Lambda: set --provider",
         ),
         ("connection: {discovery_key: k}", ("--provider", "azure"), "connection.discovery_key: 'k' is not found"),
         ("1: x", (), "no client matches; the clients are: none with a connection"),

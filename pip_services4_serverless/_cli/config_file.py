@@ -63,7 +63,7 @@ class _Component(NamedTuple):
         return provider_of(self.config.get_as_string("connection.uri")) if found == "azure" else found
 
     def __str__(self) -> str:
-        return str(self.descriptor or self.name or "the file itself")
+        return str(self.descriptor or self.name or "the unnamed client")
 
 
 def find(path: str, provider: str | None, name: str | None, descriptor: str | None) -> Found:
@@ -98,7 +98,8 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
         raise ConfigException(None, "NO_CLIENT", f"{path}: {problem}; {clients_found}")
     found = provider or matches[0].provider()
     if found is None:
-        raise ConfigException(None, "NO_PROVIDER", f"{path}: the provider of {matches[0]} is not clear: set --provider")
+        message = f"{path}: cannot tell whether {matches[0]} is for Azure, Google or Lambda: set --provider"
+        raise ConfigException(None, "NO_PROVIDER", message)
     return Found(found, matches[0].config, _stores(components))
 
 
