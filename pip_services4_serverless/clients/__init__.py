@@ -1,5 +1,8 @@
-"""Clients that call serverless functions: an abstract base, a client for each provider, their commandable twins; each
-of them blocking and for asyncio."""
+"""Clients that call serverless functions.
+
+For each provider there is a client and a commandable client. All have abstract base classes. Each of these classes
+exists for blocking code and for asyncio.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +50,8 @@ __all__ = [
     "LambdaClient",
 ]
 
-# Imported when they are asked for: the asynchronous ones need asyncio, whose import takes as long as that of all else
-# here, and the types of options are for type checkers.
+# Names that are imported on first use. The asynchronous clients import asyncio, which takes as long as all other
+# imports of this package together. Only type checkers need the types of options.
 _LATE = {
     "AsyncAzureFunctionClient": "async_azure_function_client",
     "AsyncCloudFunctionClient": "async_cloud_function_client",

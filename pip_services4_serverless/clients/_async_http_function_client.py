@@ -66,7 +66,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     ) -> Any:
         """Invokes the function; returns what the action returned.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return await self._execute(cmd, context, args, False, options)
 
@@ -79,7 +79,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     ) -> Any:
         """Calls an action and returns its decoded result.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return await (self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params))
 

@@ -21,7 +21,7 @@ class AzureFunction(HttpClient):
 
     _KEYS = AzureConnectionParams.KEYS
     _MAX_PAYLOAD = 100 * 1024 * 1024  # bytes, the limit of the front end
-    _LONGEST_REQUEST = 230_000  # ms, the idle timeout of the load balancer
+    _MAX_REQUEST_TIME = 230_000  # ms, the idle timeout of the load balancer
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
@@ -30,16 +30,16 @@ class AzureFunction(HttpClient):
 
     @classmethod
     def from_uri(cls, uri: str, auth_code: str | None = None, *, name: str | None = None, **options: Any) -> Self:
-        """A client for scripts: configured, not yet open.
+        """Makes a client without a container or a subclass. The client is configured, but not open.
 
         Args:
             uri: the function's URL; it may contain a key (`?code=`).
             auth_code: the function's key, or None.
             name: the service's name, for commandable clients.
-            options: the options of the configuration, for example `timeout=5000`.
+            options: the options of the configuration, for example `timeout=5000` (ms).
 
         Raises:
-            ConfigException: `WRONG_OPTION`.
+            ConfigException: `WRONG_OPTION`. Other errors of the configuration are raised by `open`.
 
         ```python
         client = AzureFunctionClient.from_uri("http://localhost:7071/api/orders", timeout=5000)

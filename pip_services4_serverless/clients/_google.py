@@ -18,7 +18,7 @@ class CloudFunction(HttpClient):
 
     _KEYS = GcpConnectionParams.KEYS
     _MAX_PAYLOAD = 32 * 1024 * 1024  # bytes, for functions of the second generation
-    _LONGEST_REQUEST = 3_600_000  # ms, for functions of the second generation
+    _MAX_REQUEST_TIME = 3_600_000  # ms, for functions of the second generation
     _timeout = 60000  # ms, the default timeout of a function
 
     def __init__(self, name: str | None = None) -> None:
@@ -28,16 +28,16 @@ class CloudFunction(HttpClient):
 
     @classmethod
     def from_uri(cls, uri: str, auth_token: str | None = None, *, name: str | None = None, **options: Any) -> Self:
-        """A client for scripts: configured, not yet open.
+        """Makes a client without a container or a subclass. The client is configured, but not open.
 
         Args:
             uri: the function's URL.
             auth_token: an ID token for the function, or None.
             name: the service's name, for commandable clients.
-            options: the options of the configuration, for example `timeout=5000`.
+            options: the options of the configuration, for example `timeout=5000` (ms).
 
         Raises:
-            ConfigException: `WRONG_OPTION`.
+            ConfigException: `WRONG_OPTION`. Other errors of the configuration are raised by `open`.
 
         ```python
         client = CloudFunctionClient.from_uri("http://localhost:8080/", timeout=5000)

@@ -162,7 +162,7 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     ) -> Any:
         """Invokes the function; returns what the action returned.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return self._execute(cmd, context, args, False, options)
 
@@ -175,7 +175,7 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     ) -> Any:
         """Calls an action and returns its decoded result.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return self._invoke(cmd, context, params, **options) if options else self._invoke(cmd, context, params)
 

@@ -54,17 +54,19 @@ class LambdaFunction(ServerlessClient):
         name: str | None = None,
         **options: Any,
     ) -> Self:
-        """A client for scripts: configured, not yet open. AWS's credential chain finds the keys.
+        """Makes a client without a container or a subclass. The client is configured, but not open.
+
+        AWS's credential chain finds the keys.
 
         Args:
             arn: the function's ARN, a partial ARN, or its name.
             region: the AWS region, if neither the ARN nor AWS's settings have it.
             endpoint: another endpoint, for example of an emulator.
             name: the service's name, for commandable clients.
-            options: the options of the configuration, for example `timeout=5000`.
+            options: the options of the configuration, for example `timeout=5000` (ms).
 
         Raises:
-            ConfigException: `WRONG_OPTION`.
+            ConfigException: `WRONG_OPTION`. Other errors of the configuration are raised by `open`.
 
         ```python
         client = LambdaClient.from_arn("orders", region="eu-west-1", retries=1)

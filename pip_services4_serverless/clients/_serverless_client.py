@@ -36,18 +36,20 @@ __tracebackhide__ = hide_failures
 
 
 class Opened(NamedTuple):
+    """The state of an open client. It is never changed: each call uses the state that it began with."""
+
     transport: Transport
     options: Options
     policy: CallPolicy
-    policies: Mapping[str, CallPolicy]  # of the commands that have their own, as they are sent
+    policies: Mapping[str, CallPolicy]  # those of single commands, by the command as it is sent
     target: Target
     closing: Any  # a `Closing` or an `AsyncClosing`
 
 
 class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
-    """A client of one serverless function. `FunctionClient` and `AsyncFunctionClient` say how it calls."""
+    """A client of one serverless function. `FunctionClient` and `AsyncFunctionClient` add the calls."""
 
-    # The options, explained in `Options`. A subclass may set other defaults.
+    # The options, which are described in `Options`. A subclass may set other defaults.
     _connect_timeout: int = Options.connect_timeout
     _timeout: int = Options.timeout
     _total_timeout: int = Options.total_timeout
@@ -63,10 +65,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     _CLOSING: ClassVar[type[Any]]  # a `Closing` or an `AsyncClosing`
     _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = CALL_OPTIONS
-    _KEYS: ClassVar[frozenset[str]] = frozenset()  # of the `connection` and `credential` sections
+    _KEYS: ClassVar[frozenset[str]] = frozenset()  # those allowed in the sections `connection` and `credential`
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
-    _LONGEST_REQUEST: ClassVar[int] = 0  # ms after which the provider's front end ends a request; 0 if it does not
+    _MAX_REQUEST_TIME: ClassVar[int] = 0  # ms after which the provider ends a request, or 0 for no limit
 
     def __init__(self, name: str | None = None) -> None:
         self._name = name or ""
@@ -78,8 +80,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._descriptor: Any = None  # set by a factory or a configuration
         self._defaults: Options | None = None
         self._commands: Mapping[str, Mapping[str, int]] = {}  # the options of single commands
-        self._invalid_config: ConfigParams | None = None  # a container's; `open` raises its error
-        self._unknown_settings: tuple[tuple[str, str], ...] = ()  # each with the likely name
+        self._invalid_config: ConfigParams | None = None  # of a container; `open` raises the error
+        self._unknown_settings: tuple[tuple[str, str], ...] = ()  # pairs of an unknown name and the likely name
         self._lifecycle = ProcessLock()
         self._state: Opened | None = None
 
@@ -87,14 +89,14 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     @abstractmethod
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
-        """Prepares to send to `self._connection`. Does not connect yet. Raises `ConfigException`."""
+        """Prepares to send requests to `self._connection`. Does not connect. Raises `ConfigException`."""
 
     @abstractmethod
     def _close_transport(self, transport: Transport) -> None:
-        """Frees what `_open_transport` made. Calls in progress may finish."""
+        """Closes the transport that `_open_transport` has made. Attempts in progress may finish."""
 
     def _transport_for(self, transport: Transport, options: Mapping[str, Any], trace_id: str) -> Transport:
-        """The transport of a call that has its own options."""
+        """The transport for a call that has its own options."""
         return transport
 
     def _payload_limit(self, one_way: bool) -> int:
@@ -104,16 +106,21 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     # --- Lifecycle ---
 
     def configure(self, config: ConfigParams | Mapping[str, Any]) -> None:
-        """Sets the configuration. A second call replaces the first one, from the next `open` on.
+        """Sets the configuration, which the next `open` uses. A second call replaces the first configuration.
 
         Args:
             config: `ConfigParams`, or a dict with the same keys, flat (`connection.uri`) or nested.
 
         Raises:
             ConfigException: `WRONG_OPTION`, naming the key. If the configuration has a `descriptor` or a `type`, as in
-                a container, `open` raises it: containers hide what `configure` raises.
+                a container, `open` raises the exception, because containers hide exceptions of `configure`.
+
+        ```python
+        client = AzureFunctionClient()
+        client.configure({"connection": {"uri": "http://localhost:7071/api/orders"}, "options": {"timeout": 5000}})
+        ```
         """
-        if self._defaults is None:  # a subclass may have set its own defaults
+        if self._defaults is None:  # the first call; a subclass may have set its own defaults before it
             self._defaults = self._options()
         if isinstance(config, Mapping) and not isinstance(config, ConfigParams):
             config = {str(key): value for key, value in config.items()}  # pip-services reads no other mapping or key
@@ -129,21 +136,14 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._invalid_config = config
 
     def _apply(self, config: ConfigParams, defaults: Options) -> None:
-        """Applies the whole configuration, or raises what `configure` raises and applies nothing."""
+        """Applies the whole configuration. If an option is wrong, raises the exception and applies nothing."""
         options, commands = defaults.configured(config), read_commands(config)
-        # One set for both sections: the published packages also put credentials under `connection`.
+        # The same set for both sections, because the published packages also accept credentials under `connection`.
         keys = {*self._KEYS, "discovery_key", "store_key"}
         unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
-        with self._lifecycle.own:  # an `open` in another thread must not see a mixture
-            self._connect_timeout = options.connect_timeout
-            self._timeout = options.timeout
-            self._total_timeout = options.total_timeout
-            self._retries = options.retries
-            self._idempotent = options.idempotent
-            self._max_connections = options.max_connections
-            self._idle_timeout = options.idle_timeout
-            self._tcp_keepalive = options.tcp_keepalive
-            self._prefix_commands = options.prefix_commands
+        with self._lifecycle.own:  # an `open` in another thread must not see a part of the configuration
+            for name in OPTIONS:
+                setattr(self, f"_{name}", getattr(options, name))
             self._commands = commands
             self._unknown_settings = unknown
             self._connection_resolver.configure(config)
@@ -151,10 +151,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     @classmethod
     def _configured(cls, name: str | None, settings: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
-        """A configured client that is not yet open.
+        """Makes a client and configures it.
 
         Raises:
-            ConfigException: `WRONG_OPTION`, naming an unknown option.
+            ConfigException: `WRONG_OPTION`, naming the option.
         """
         for option in options:
             if option not in OPTIONS and option != "commands":
@@ -166,20 +166,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return client
 
     def _options(self) -> Options:
-        return Options(
-            self._connect_timeout,
-            self._timeout,
-            self._total_timeout,
-            self._retries,
-            self._idempotent,
-            self._max_connections,
-            self._idle_timeout,
-            self._tcp_keepalive,
-            self._prefix_commands,
-        )
+        return Options(**{name: getattr(self, f"_{name}") for name in OPTIONS})
 
     def set_references(self, references: IReferences) -> None:
-        """Sets the logger, counters, tracer, discovery services and credential stores."""
+        """Sets the references to loggers, counters, tracers, discovery services and credential stores."""
         self._references = references
         self._logger = ClientLogger(references)
         self._counters = ClientCounters(references)
@@ -200,7 +190,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 key and the component.
         """
         check_context(context)
-        handled = sys.exception()  # the caller's own, which stays as it is
+        handled = sys.exception()  # the exception that the caller is handling; its traceback is not changed
         with self._lifecycle.own:
             if self._state is not None:
                 return
@@ -227,17 +217,17 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             self._logger.warn(as_context(context), "%s ignores unknown settings: %s", type(self).__name__, shown)
         timeouts = {f"{COMMANDS}{cmd}.timeout": each.get("timeout", 0) for cmd, each in commands.items()}
         for key, timeout in {"options.timeout": options.timeout, **timeouts}.items():
-            if 0 < self._LONGEST_REQUEST < timeout:
+            if 0 < self._MAX_REQUEST_TIME < timeout:
                 message = "%s of %s is %d ms, but the provider ends each request after %d ms"
                 self._logger.warn(
-                    as_context(context), message, key, type(self).__name__, timeout, self._LONGEST_REQUEST
+                    as_context(context), message, key, type(self).__name__, timeout, self._MAX_REQUEST_TIME
                 )
         self._logger.debug(as_context(context), "Opened %s to call %s", type(self).__name__, self._address())
 
     def close(self, context: CallContext = None) -> None:
-        """Closes the connections and ends waits between attempts. Attempts in progress may finish.
+        """Closes the idle connections. Attempts in progress may finish, but are not retried.
 
-        Closing a closed client does nothing.
+        A call that waits for a retry raises `NOT_OPENED`. Closing a closed client does nothing.
 
         Raises:
             BadRequestException: `WRONG_CONTEXT`.
@@ -260,8 +250,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     def _name_component(self, err: Exception, context: CallContext) -> None:
         """Adds the client to the message and the details of an error of `open`."""
-        never = "" if self._defaults else ", which was never configured"
-        where = f"opening {self._component()}{never}"
+        suffix = "" if self._defaults else ", which was never configured"
+        where = f"opening {self._component()}{suffix}"
         if not isinstance(err, ApplicationException):
             err.add_note(f"While {where}")
             return
@@ -284,9 +274,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return details
 
     def _locator(self) -> Any:
-        """The locator of this client in the references, or its descriptor, or None."""
+        """The locator of this client in the references, or else its descriptor, or None."""
         if self._references is not None:
-            with suppress(NotImplementedError):  # a user's own references may have no lists
+            with suppress(NotImplementedError):  # a user's own class of references may not implement these methods
                 locators, components = self._references.get_all_locators(), self._references.get_all()
                 for locator, component in zip(locators, components, strict=False):
                     if component is self:
@@ -304,7 +294,17 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     # --- Instrumentation ---
 
     def _instrument(self, context: CallContext, name: str) -> InstrumentTiming:
-        """Counts, times and traces a call under `name`. End the returned timing, with the error if there is one.
+        """Counts, times and traces a call.
+
+        Args:
+            context: the context of the call.
+            name: the name of the counters and of the trace.
+
+        Returns:
+            A timing. End it after the call: `end_timing()`, or `end_timing(error)` if the call failed.
+
+        Raises:
+            BadRequestException: `WRONG_CONTEXT`.
 
         ```python
         class OrdersClient(AzureFunctionClient):
@@ -324,7 +324,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         self._logger.trace(context, f"Executing {name} method")
         self._counters.increment_one(f"{name}.exec_count")
         counter_timing = self._counters.begin_timing(f"{name}.exec_time")
-        # An empty operation: a tracer of pip-services cannot add None to a string.
+        # The operation is an empty string, because a tracer of pip-services fails if it is None.
         trace_timing = self._tracer.begin_trace(context, name, "")
         return InstrumentTiming(context, name, "exec", self._logger, self._counters, counter_timing, trace_timing)
 
@@ -338,7 +338,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         one_way: bool,
         options: Mapping[str, Any] | None,
     ) -> tuple[Opened, Call]:
-        """A new call, and the state of the client to make it with.
+        """Begins a call. Returns it with the state of the client that it uses.
 
         Raises:
             ApplicationException: `WRONG_CONTEXT`, `NO_COMMAND`, `NOT_OPENED`, `WRONG_OPTION`, or what `Call` raises.
@@ -359,7 +359,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return opened, Call(cmd, trace_id, params, opened.policy, self._PROVIDER, limit, secrets, opened.target)
 
     def _opened_for(self, opened: Opened, cmd: str, trace_id: str, options: Mapping[str, Any]) -> Opened:
-        """The state of the client, with the policy and transport for this command and these options.
+        """The state of the client with the policy and the transport for this command and these options.
 
         Raises:
             BadRequestException: `WRONG_OPTION`.

@@ -17,7 +17,9 @@ __tracebackhide__ = hide_failures
 
 
 class AsyncCommandableFunctionClient(Commands, AsyncFunctionClient):
-    """The asynchronous twin of `CommandableFunctionClient`.
+    """Calls the commands of a service by name from asyncio, counted and traced.
+
+    It is the base of all asynchronous commandable clients, and is used and configured like `CommandableFunctionClient`.
 
     ```python
     class OrdersCalls(AsyncCommandableFunctionClient):
@@ -41,10 +43,10 @@ class AsyncCommandableFunctionClient(Commands, AsyncFunctionClient):
     ) -> Any:
         """Calls a command of the service and returns its result. It is counted, timed and traced as `name.cmd`.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
-        command, sent = self._names_of(cmd)
-        timing = self._instrument(context, command)
+        name, sent = self._command_names(cmd)
+        timing = self._instrument(context, name)
         try:
             result = await (
                 self._call(sent, context, params, **options) if options else self._call(sent, context, params)

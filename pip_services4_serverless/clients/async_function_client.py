@@ -25,13 +25,15 @@ __tracebackhide__ = hide_failures
 
 
 class AsyncFunctionClient(ServerlessClient):
-    """The asynchronous twin of `FunctionClient`, with the same configuration, references, retries and errors.
+    """Calls the actions of one serverless function from asyncio. The base of all asynchronous clients.
 
-    `configure`, `set_references`, `open`, `close` and `is_open` are not asynchronous: containers and factories use both
-    kinds of clients in the same way. `open` may block, for example in AWS's credential chain; `async with` opens the
-    client in a thread.
+    Configuration, references, retries and errors are those of `FunctionClient`.
 
-    Several event loops may call the same client, also at the same time. Cancelling a call closes its connection.
+    `configure`, `set_references`, `open`, `close` and `is_open` are not asynchronous, so containers and factories use
+    both kinds of clients in the same way. `open` may block, for example in AWS's credential chain. `async with` opens
+    the client in a thread.
+
+    Several event loops may use the same client, also at the same time. Cancelling a call closes its connection.
 
     ```python
     class OrdersClient(AsyncAzureFunctionClient):
@@ -50,15 +52,16 @@ class AsyncFunctionClient(ServerlessClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
-        """Makes one attempt with further `headers` within `timeout` seconds, and returns the whole response.
+        """Makes one attempt with additional `headers` within `timeout` seconds, and returns the whole response.
 
-        Raises one of `transport.errors` if there is no whole response.
+        Raises one of the exceptions in `transport.errors` if there is no whole response.
         """
 
     def _attempt_headers(self, context: CallContext) -> Mapping[str, str]:
-        """Further headers of an attempt. Override it, for example for tracing; it is called for each attempt.
+        """Additional headers for an attempt. You can override this method, for example for tracing.
 
-        The client's own headers, such as those with its key, cannot be set.
+        It is called before each attempt. If it returns a header that the client sets itself, such as the one with the
+        key, the call raises `BadRequestException` with the code `WRONG_HEADER`.
 
         ```python
         class TracedClient(AsyncAzureFunctionClient):
@@ -75,7 +78,15 @@ class AsyncFunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action and returns its decoded result. Like `_call`, for code outside of the client."""
+        """Calls an action and returns its decoded result.
+
+        The arguments and errors are those of `FunctionClient.call`.
+
+        ```python
+        async def get_order(client: AsyncAzureFunctionClient, order_id: str) -> dict:
+            return await client.call("get_order", "trace-1", {"order_id": order_id}, timeout=5000)
+        ```
+        """
         return await (self._call(cmd, context, params, **options) if options else self._call(cmd, context, params))
 
     @abstractmethod
@@ -86,9 +97,9 @@ class AsyncFunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action and returns its decoded result.
+        """The same as `call`, for the methods of a subclass.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
 
     async def __aenter__(self) -> Self:
@@ -112,8 +123,7 @@ class AsyncFunctionClient(ServerlessClient):
     ) -> Any:
         """Calls an action, retries it if that is safe or allowed, and returns its decoded result.
 
-        Raises:
-            ApplicationException: see `_call`.
+        Raises the exceptions of `call`.
         """
         opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := await self._attempt(opened.transport, call, context, one_way)) is not None:
@@ -123,14 +133,14 @@ class AsyncFunctionClient(ServerlessClient):
         return call.result()
 
     async def _attempt(self, transport: Transport, call: Call, context: CallContext, one_way: bool) -> float | None:
-        """Makes one attempt. Returns the seconds to wait before the next one, or None when the call has ended."""
+        """Makes one attempt. Returns the seconds to wait before the next one, or None if the call has ended."""
         timeout = call.begin()
         if timeout is None:
             return None
         headers = self._attempt_headers(as_context(context))
         for name in headers:
             if name.lower() in transport.own_headers:
-                message = f"_attempt_headers of {type(self).__name__} may not set {name}: it is the client's own"
+                message = f"_attempt_headers of {type(self).__name__} may not set {name}, which the client sets itself"
                 raise call_error("WRONG_HEADER", call.trace_id, message)
         try:
             response = await self._send(transport, call.payload, one_way, timeout, headers)

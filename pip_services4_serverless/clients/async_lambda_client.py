@@ -116,7 +116,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     ) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return await self._execute(cmd, context, args, self._is_one_way(invocation_type, context), options)
 
@@ -129,7 +129,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     ) -> Any:
         """Calls an action and returns its decoded result.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         if options:
             return await self._invoke("RequestResponse", cmd, context, params, **options)
@@ -144,7 +144,7 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     ) -> None:
         """Queues an action: Lambda runs it later. Returns None as soon as Lambda has accepted the call.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         if options:
             await self._invoke("Event", cmd, context, params, **options)

@@ -7,13 +7,13 @@ from ._http_function_client import HttpFunctionClient
 class AzureFunctionClient(AzureFunction, HttpFunctionClient):
     """Calls an Azure Function over HTTP. `cmd` names the action.
 
-    Configuration parameters, besides the options of `FunctionClient`:
+    Configuration parameters, in addition to the options of `FunctionClient`:
 
-    - `connection.uri`: the function's URL; a key pasted as `?code=` goes into the header
-    - `connection.protocol`, `.app_name`, `.function_name`: else composed to
+    - `connection.uri`: the function's URL; a key in it (`?code=`) is sent in the header
+    - `connection.protocol`, `.app_name`, `.function_name`: if `uri` is missing, the URL is
       `protocol://app_name.azurewebsites.net/api/function_name`
     - `connection.discovery_key`: look the connection up in a discovery service
-    - `credential.auth_code`: the key; empty or absent sends none
+    - `credential.auth_code`: the key, sent as `x-functions-key`; if it is missing or empty, no key is sent
     - `credential.identity`, `.scope`, `.client_id`: `default` sends a token of the platform's identity
     - `credential.store_key`: look the credential up in a credential store
 

@@ -13,9 +13,9 @@ class CallOptions(TypedDict, total=False):
     - `retries`: maximum number of retries
     - `idempotent`: true allows a retry even if the function may have run already
 
-    A wrong option raises `BadRequestException` with the code `WRONG_OPTION` before anything is sent.
+    If an option is wrong, the call raises `BadRequestException` with the code `WRONG_OPTION`, and nothing is sent.
 
-    A subclass uses the type to pass the options on:
+    Use this type in a subclass that passes the options on:
 
     ```python
     from typing import Unpack

@@ -7,14 +7,14 @@ from ._http_function_client import HttpFunctionClient
 class CloudFunctionClient(CloudFunction, HttpFunctionClient):
     """Calls a Google Cloud Function over HTTP. `cmd` names the action.
 
-    Configuration parameters, besides the options of `FunctionClient`:
+    Configuration parameters, in addition to the options of `FunctionClient`:
 
     - `connection.uri`: the function's URL
-    - `connection.protocol`, `.project_id`, `.region`, `.function`: else composed to
+    - `connection.protocol`, `.project_id`, `.region`, `.function`: if `uri` is missing, the URL is
       `protocol://region-project_id.cloudfunctions.net/function`
     - `connection.discovery_key`: look the connection up in a discovery service
-    - `credential.auth_token`: an ID token, sent as `Authorization: Bearer`; empty or absent sends none. Google's tokens
-      end after an hour
+    - `credential.auth_token`: an ID token, sent as `Authorization: Bearer`; if it is missing or empty, no token is
+      sent. Google's tokens expire after an hour
     - `credential.identity`, `.audience`: `default` sends an ID token of the platform's identity instead
     - `credential.store_key`: look the credential up in a credential store
 

@@ -17,24 +17,28 @@ __tracebackhide__ = hide_failures
 
 
 class Commands(ServerlessClient):
-    def _names_of(self, cmd: str) -> tuple[str, str]:
-        """The name under which a command is counted, and the command that is sent."""
+    """What the blocking and the asynchronous commandable clients share."""
+
+    def _command_names(self, cmd: str) -> tuple[str, str]:
+        """The name of a command for counters and traces, and the command that is sent."""
         if isinstance(cmd, str):
-            cmd = str.__str__(cmd)  # formatted, a member of a `(str, Enum)` is not its value
-        command = f"{self._name}.{cmd}" if self._name and cmd else str(self._name or cmd or "")
+            cmd = str.__str__(cmd)  # an f-string would write the name of a `(str, Enum)` member, and not its value
+        full_name = f"{self._name}.{cmd}" if self._name and cmd else str(self._name or cmd or "")
         opened = self._state
-        # The call itself checks the command, and whether the client is open.
-        prefixes = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
-        return command, command if prefixes else cmd
+        # An invalid command is passed on: the call checks it, and whether the client is open.
+        is_prefixed = opened is not None and opened.options.prefix_commands and isinstance(cmd, str) and bool(cmd)
+        return full_name, full_name if is_prefixed else cmd
 
 
 class CommandableFunctionClient(Commands, FunctionClient):
     """Calls the commands of a service by name, counted and traced. The base of all providers' commandable clients.
 
-    Calls that are the same on all providers are written once, in a class on this base; type checkers then know
-    `call_command` and the rest. In a class's bases it stands before a provider's client.
+    You can write the methods of a service once, in a subclass of this class, and use them with the client of each
+    provider. List the subclass before the provider's client.
 
-    Configuration parameter `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone.
+    Configuration parameters, in addition to those of `FunctionClient`:
+
+    - `options.prefix_commands`: send `name.cmd` (true), or `cmd` alone, for services that register bare names
 
     ```python
     class OrdersCalls(CommandableFunctionClient):
@@ -58,10 +62,10 @@ class CommandableFunctionClient(Commands, FunctionClient):
     ) -> Any:
         """Calls a command of the service and returns its result. It is counted, timed and traced as `name.cmd`.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
-        command, sent = self._names_of(cmd)
-        timing = self._instrument(context, command)
+        name, sent = self._command_names(cmd)
+        timing = self._instrument(context, name)
         try:
             result = self._call(sent, context, params, **options) if options else self._call(sent, context, params)
         except BaseException as err:

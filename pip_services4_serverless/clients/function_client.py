@@ -25,10 +25,10 @@ __tracebackhide__ = hide_failures
 class FunctionClient(ServerlessClient):
     """Calls the actions of one serverless function. The base of all blocking clients.
 
-    It implements what they share: lifecycle, references, payload, retries, decoding, errors and instrumentation. A
-    provider's client opens a transport, makes single attempts, and closes the transport.
+    It implements what they share: lifecycle, references, payload, retries, decoding, errors and instrumentation. The
+    client of a provider opens a transport, makes single attempts, and closes the transport.
 
-    Configuration parameters, besides the provider's `connection` and `credential`:
+    Configuration parameters, in addition to the provider's `connection` and `credential`:
 
     - `options.connect_timeout`: time to connect, in ms (10000)
     - `options.timeout`: time for one attempt, in ms (Azure 10000, Google and Lambda 60000)
@@ -37,7 +37,7 @@ class FunctionClient(ServerlessClient):
     - `options.idempotent`: true allows a retry even if the function may have run already (false)
     - `options.max_connections`: connections that are kept open for reuse (64)
     - `options.idle_timeout`: time after which an idle connection is no longer reused, in ms (60000)
-    - `options.tcp_keepalive`: time without data before and between TCP keep-alive probes, in ms; 0 sends none (45000)
+    - `options.tcp_keepalive`: time without traffic before each TCP keep-alive probe, in ms; 0 sends none (45000)
     - `options.commands.<cmd>.*`: `timeout`, `total_timeout`, `retries` and `idempotent` of one command
     - `dependencies.*`: references of a subclass, as in all pip-services components
 
@@ -46,9 +46,9 @@ class FunctionClient(ServerlessClient):
     - `*:logger:*:*:1.0`, `*:counters:*:*:1.0`, `*:tracer:*:*:1.0`: (optional) log, count and trace the calls
     - `*:discovery:*:*:1.0`, `*:credential-store:*:*:1.0`: (optional) look up the connection and the credential
 
-    A context is an `IContext`, a trace id as a plain `str`, or None.
+    A context is an `IContext`, a trace id as a `str`, or None.
 
-    Methods that are the same for all providers are written once:
+    You can write the methods of a service once, and use them with the client of each provider:
 
     ```python
     class OrdersCalls(FunctionClient):
@@ -72,7 +72,7 @@ class FunctionClient(ServerlessClient):
     def _send(self, transport: Transport, payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
         """Makes one attempt within `timeout` seconds, and returns the whole response.
 
-        Raises one of `transport.errors` if there is no whole response.
+        Raises one of the exceptions in `transport.errors` if there is no whole response.
         """
 
     def call(
@@ -82,8 +82,31 @@ class FunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action and returns its decoded result. Like `_call`, for code outside of the client."""
-        # Options are passed only if there are any: a subclass may override `_call` without them.
+        """Calls an action, waits for its result and returns it, decoded from JSON.
+
+        Args:
+            cmd: the name of the action, not empty.
+            context: an `IContext`, a trace id as a `str`, or None. If it has no trace id, a new one is generated.
+            params: the action's parameters by name. The values are JSON values, dates, decimals, UUIDs, bytes, sets,
+                enums, dataclasses, or objects with `to_json` or `to_dict`.
+            options: options of this call, which override the configuration: see `CallOptions`, and
+                `LambdaCallOptions` for Lambda.
+
+        Returns:
+            The decoded JSON. A response with the content type `text/plain` that is not valid JSON is returned as a
+            `str`. An empty response is None.
+
+        Raises:
+            ApplicationException: the call failed. The page "Errors" of the documentation lists classes and codes. If
+                no whole response arrived, it is a `ConnectionException`. An error of a pip-services function is
+                restored.
+
+        ```python
+        def get_order(client: AzureFunctionClient, order_id: str) -> dict:
+            return client.call("get_order", "trace-1", {"order_id": order_id}, timeout=5000)
+        ```
+        """
+        # Options are passed only if there are any, because a subclass may override `_call` without them.
         return self._call(cmd, context, params, **options) if options else self._call(cmd, context, params)
 
     @abstractmethod
@@ -94,19 +117,9 @@ class FunctionClient(ServerlessClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Any:
-        """Calls an action, waits for its result and returns it, decoded.
+        """The same as `call`, for the methods of a subclass.
 
-        Args:
-            cmd: the name of the action, not empty.
-            context: an `IContext`, a trace id as a `str`, or None. Without a trace id, a new one is generated.
-            params: the action's parameters by name: JSON values, dates, decimals, UUIDs, bytes, enums, dataclasses or
-                objects with `to_json` or `to_dict`.
-            options: options of this call, which override the configuration: see `CallOptions`, and
-                `LambdaCallOptions` for Lambda.
-
-        Raises:
-            ApplicationException: the page "Errors" of the documentation lists classes and codes. Without a whole
-                response it is a `ConnectionException`. An error of a pip-services function is restored.
+        The arguments and errors are those of `call`.
 
         ```python
         class OrdersClient(AzureFunctionClient):
@@ -136,8 +149,7 @@ class FunctionClient(ServerlessClient):
     ) -> Any:
         """Calls an action, retries it if that is safe or allowed, and returns its decoded result.
 
-        Raises:
-            ApplicationException: see `_call`.
+        Raises the exceptions of `call`.
         """
         opened, call = self._begin_call(cmd, context, params, one_way, options)
         while (wait := self._attempt(opened.transport, call, one_way)) is not None:
@@ -147,7 +159,7 @@ class FunctionClient(ServerlessClient):
         return call.result()
 
     def _attempt(self, transport: Transport, call: Call, one_way: bool) -> float | None:
-        """Makes one attempt. Returns the seconds to wait before the next one, or None when the call has ended."""
+        """Makes one attempt. Returns the seconds to wait before the next one, or None if the call has ended."""
         timeout = call.begin()
         if timeout is None:
             return None

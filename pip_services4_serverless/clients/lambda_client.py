@@ -29,11 +29,11 @@ class _Handle(NamedTuple):
 class LambdaClient(LambdaFunction, FunctionClient):
     """Calls an AWS Lambda function. `cmd` names the action.
 
-    Configuration parameters, besides the options of `FunctionClient`:
+    Configuration parameters, in addition to the options of `FunctionClient`:
 
     - `connection.arn`: the function's ARN (with alias or version), a partial ARN, or its name
-    - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`:
-      the parts of the ARN, if `arn` is not set
+    - `connection.region`, `.partition`, `.service`, `.account`, `.resource_type`, `.resource`: the parts of the ARN, if
+      `arn` is missing
     - `connection.uri` or `.endpoint`: another endpoint, for example of an emulator, or a VPC endpoint
     - `connection.discovery_key`: look the connection up in a discovery service
     - `credential.access_id`, `.access_key`, `.session_token`: AWS keys; if they are missing, boto3's credential chain
@@ -102,7 +102,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
     ) -> Any:
         """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         return self._execute(cmd, context, args, self._is_one_way(invocation_type, context), options)
 
@@ -115,7 +115,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
     ) -> Any:
         """Calls an action and returns its decoded result.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         if options:
             return self._invoke("RequestResponse", cmd, context, params, **options)
@@ -130,7 +130,7 @@ class LambdaClient(LambdaFunction, FunctionClient):
     ) -> None:
         """Queues an action: Lambda runs it later. Returns None as soon as Lambda has accepted the call.
 
-        Arguments and errors are those of `FunctionClient._call`.
+        The arguments and errors are those of `FunctionClient.call`.
         """
         if options:
             self._invoke("Event", cmd, context, params, **options)
