@@ -158,7 +158,7 @@ def test_any_function_error_is_an_application_exception(
 def test_any_value_of_the_header_is_a_function_error(kind: Kind, function_error: str) -> None:
     """To both kinds of clients: a body that was taken for a result would be a wrong one."""
     with FaultServer() as far_side, open_client(kind, far_side.url) as client:
-        far_side.default = server.answer(200, {"a": 1}, headers={"X-Amz-Function-Error": function_error})
+        far_side.default = server.respond(200, {"a": 1}, headers={"X-Amz-Function-Error": function_error})
         with pytest.raises(ApplicationException) as caught:
             client._call("act", "test")
     assert caught.value.code == "FUNCTION_ERROR"
