@@ -227,7 +227,7 @@ class ResponseReader:
         if has_body and length and int(length) > self._limit:
             raise ResponseTooLargeError(f"The response body is larger than {self._limit} bytes")
         # No other coding was requested. llhttp would read the chunks as a body that ends with the connection.
-        if coding and coding.rstrip(" ") != "chunked":
+        if coding is not None and coding.rstrip(" ") != "chunked":
             raise ConnectionLostError("The response's Transfer-Encoding is not supported")
         is_framed = bool(length or coding)
         self._ends_with_connection = has_body and not is_framed
