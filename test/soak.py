@@ -152,7 +152,7 @@ def cancel(provider: str, calls: int, seconds: float) -> bool:
 def many_clients(provider: str) -> None:
     """Prints the cost of a client that is open and idle."""
     with ExitStack() as clients:
-        clients.enter_context(open_client(provider, "http://127.0.0.1:9"))  # makes what all clients share
+        clients.enter_context(open_client(provider, "http://127.0.0.1:9"))  # creates what all clients share
         gc.collect()
         before, started = memory(), monotonic()
         for number in range(CLIENTS):

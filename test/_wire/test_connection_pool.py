@@ -166,7 +166,7 @@ def test_a_connection_that_cannot_be_used_again_is_closed(step: Step) -> None:
             with suppress(WireError):
                 call(pool, 0.2)
             kept = len(pool._idle)
-            if step.name == "broken_gzip":  # its response was whole
+            if step.name == "broken_gzip":  # its response was complete
                 assert kept <= 1
             else:
                 assert kept == 0

@@ -23,7 +23,7 @@ CELLS = ((100, 1, 25, 20), (10_000, 1, 10, 8), (1_000_000, 1, 16, 12), (100, 4, 
 # Tasks of one event loop, and seconds to measure for each provider. All calls have 100 bytes.
 TASKS = ((1, 8), (64, 12))
 BURST_CALLS = 1000
-_SAMPLE = 0.03  # seconds of a sample, which is long compared with starting and stopping the clock
+_SAMPLE = 0.03  # seconds of a sample, long compared with the time to read the clock
 
 
 class Timed(NamedTuple):
