@@ -34,4 +34,5 @@ def as_context(context: CallContext) -> IContext | None:
 def trace_id_of(context: CallContext) -> str:
     """The context's trace id as a string. It is empty if the context has no trace id."""
     trace_id = context if isinstance(context, str) else ContextResolver.get_trace_id(context)
-    return str.__str__(trace_id) if isinstance(trace_id, str) else str(trace_id)  # of a `(str, Enum)` its value
+    # `str` would return the name of a `(str, Enum)` member, and not its value.
+    return str.__str__(trace_id) if isinstance(trace_id, str) else str(trace_id)

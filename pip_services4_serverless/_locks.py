@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager
 
 
 class ProcessLock:
-    """A reentrant lock of which each process has its own.
+    """A reentrant lock. After a fork, the child has another lock than its parent.
 
-    At a fork, a thread that does not exist in the child may hold the parent's lock. The child would wait for ever.
+    During a fork, the lock may be held by a thread that the child does not have. The child would wait for it forever.
     """
 
     __slots__ = ("_by_process",)
@@ -20,6 +20,6 @@ class ProcessLock:
 
     @property
     def own(self) -> AbstractContextManager[bool]:
-        """The lock of this process. An interrupt cannot leave it locked, because its `__enter__` is not Python code."""
+        """The lock of this process. An interrupt cannot leave it locked, because its `__enter__` is written in C."""
         process = os.getpid()
         return self._by_process.get(process) or self._by_process.setdefault(process, threading.RLock())

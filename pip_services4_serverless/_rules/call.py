@@ -128,7 +128,7 @@ class Call:
             self._response, self._failure = response, None
             return None
         if length > MAX_LENGTH and failure.retry in (Retry.ALWAYS, Retry.NEW_TOKEN):
-            # The whole body might be a pip-services error, which is sent only by a function that ran.
+            # Only a part of the body was examined. The whole body may be a pip-services error: then the function ran.
             failure = failure._replace(retry=Retry.IF_IDEMPOTENT)
         return self._record(failure)
 
@@ -146,8 +146,8 @@ class Call:
             return None  # there was no time to send anything, so the call ends with the previous failure
         return self._record(failure)
 
-    def broken_off(self, err: BaseException) -> None:
-        """Takes an exception that is not the attempt's failure and is raised as it is, for example a cancellation."""
+    def aborted(self, err: BaseException) -> None:
+        """Reports an exception that is not a failure and is raised unchanged, for example a cancellation."""
         clear_locals(err, self._handled)
 
     def _message(self, code: str, cause: Exception) -> str:

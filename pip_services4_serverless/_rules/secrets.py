@@ -10,8 +10,8 @@ from typing import Any
 
 from ..connect._connection_params import MASK
 
-# Masking 256 KiB takes up to 0.2 s for each secret, and no timeout limits this time. The rest of an error's body is
-# dropped, and so are longer texts of exceptions.
+# Bytes or characters. Masking this much takes up to 0.2 s for each secret, and no timeout limits this time. The rest of
+# an error body is dropped, and so is a longer text in an exception.
 MAX_LENGTH = 256 * 1024
 _MIN_LENGTH = 6  # characters; shorter values are not masked, because they occur in ordinary text
 _ANCHOR = 6  # the number of characters to search for; the following ones of a long token are compared one by one
@@ -62,9 +62,10 @@ def mask_bytes(body: bytes, secrets: Iterable[str]) -> bytes:
 
 
 def mask_error_body(body: bytes, secrets: Iterable[str]) -> bytes:
-    """The body of an error, masked. Only the beginning of a long body is returned."""
+    """Masks the body of an error response. Only the beginning of a long body is returned."""
     masked = mask_bytes(body[:MAX_LENGTH], secrets)
-    return masked if len(body) <= MAX_LENGTH else masked[: len(masked) // 2]  # the end may be a part of a secret
+    # If the body was shortened, its end may be a part of a secret, which is not recognized.
+    return masked if len(body) <= MAX_LENGTH else masked[: len(masked) // 2]
 
 
 def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: BaseException | None) -> None:
@@ -75,7 +76,7 @@ def mask_error(error: BaseException | None, secrets: Iterable[str], *excluded: B
 
     def mask(value: Any) -> Any:
         if isinstance(value, str | bytes) and len(value) > MAX_LENGTH:
-            return value[:0]  # the whole response, kept by its decoder; a part of it might end in a part of a key
+            return value[:0]  # usually a whole response; if it were shortened, it could end with a part of a secret
         if isinstance(value, str):
             return mask_text(value, secrets)
         if isinstance(value, bytes):

@@ -52,7 +52,7 @@ class _Handle(NamedTuple):
     identity: Identity | None  # its token is sent with each attempt; a static key is in the headers of each request
 
     def __repr__(self) -> str:
-        return f"_Handle({self.session!r})"  # a proxy in the settings may have a password
+        return f"_Handle({self.session!r})"  # without the settings: the URL of a proxy may contain a password
 
 
 class HttpClient(ServerlessClient):

@@ -43,13 +43,13 @@ from ._transport import pool_limits
 
 __tracebackhide__ = hide_failures
 
-_FORK_PATIENCE = 10  # seconds that a fork waits for another thread that creates a client
+_FORK_TIMEOUT = 10  # seconds that a fork waits for another thread that creates a client
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 _client_lock = threading.RLock()  # botocore's `create_client` is not thread-safe
 
 
 def _after_fork_in_parent() -> None:
-    with suppress(RuntimeError):  # the fork did not get the lock within its patience
+    with suppress(RuntimeError):  # the timeout ended before the fork got the lock
         _client_lock.release()
 
 
@@ -59,10 +59,10 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # botocore creates a TLS context for each client. A lock of OpenSSL that another thread holds during a fork stays
-    # locked in the child, which would then hang when it creates its first context.
+    # A fork waits until no other thread creates a client, because botocore creates a TLS context for each client. If
+    # another thread held a lock of OpenSSL, it would stay locked in the child, whose first TLS context would hang.
     os.register_at_fork(
-        before=partial(_client_lock.acquire, timeout=_FORK_PATIENCE),
+        before=partial(_client_lock.acquire, timeout=_FORK_TIMEOUT),
         after_in_parent=_after_fork_in_parent,
         after_in_child=_after_fork_in_child,
     )

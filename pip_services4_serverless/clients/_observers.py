@@ -1,7 +1,7 @@
 """The composite logger, counters and tracer of pip-services, without their bugs.
 
-- An exception from a referenced component would hide the result of a call that was executed, and the caller might
-  repeat the call. Python's log gets the exception instead.
+- An exception from a referenced component would replace the result of a call that was executed, and the caller might
+  repeat the call. Here it is logged with Python's `logging` instead.
 - `CompositeCounters` and `CompositeTracer` store the referenced components in a class attribute. All clients in a
   process would therefore share them, and count and trace each call several times.
 - Some tracers, such as `LogTracer`, inherit an empty `failure`. A failed call would therefore not be traced.
@@ -27,7 +27,7 @@ class ClientLogger(CompositeLogger):
     def _write(
         self, level: LogLevel, context: IContext | None, error: BaseException | None, message: str | None
     ) -> None:
-        _observe(super()._write, level, context, error, message)
+        _notify(super()._write, level, context, error, message)
 
 
 class ClientCounters(CompositeCounters):
@@ -39,15 +39,15 @@ class ClientCounters(CompositeCounters):
 
     def increment_one(self, name: str) -> None:
         for counters in self._counters:
-            _observe(counters.increment_one, name)
+            _notify(counters.increment_one, name)
 
     def end_timing(self, name: str, elapsed: float) -> None:
         for counters in self._counters:
             if isinstance(counters, ICounterTimingCallback):
-                _observe(counters.end_timing, name, elapsed)
+                _notify(counters.end_timing, name, elapsed)
 
 
-_NO_TRACE = TraceTiming(None, "", "")  # without a tracer, ending it does nothing
+_NO_TRACE = TraceTiming(None, "", "")  # it has no tracer, so ending it does nothing
 
 
 class ClientTracer(CompositeTracer):
@@ -62,25 +62,26 @@ class ClientTracer(CompositeTracer):
 
     def trace(self, context: IContext | None, component: str, operation: str, duration: float) -> None:
         for tracer in self._TRACERS:
-            _observe(tracer.trace, context, component, operation, duration)
+            _notify(tracer.trace, context, component, operation, duration)
 
     def failure(
         self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
     ) -> None:
         for tracer in self._TRACERS:
             if getattr(type(tracer), "failure", None) is ITracer.failure:
-                _observe(tracer.trace, context, component, operation, duration)
+                _notify(tracer.trace, context, component, operation, duration)
             else:
-                _observe(tracer.failure, context, component, operation, error, duration)
+                _notify(tracer.failure, context, component, operation, error, duration)
 
 
-def _observe(tell: Callable[..., Any], *args: Any) -> None:
+def _notify(method: Callable[..., Any], *args: Any) -> None:
+    """Calls a method of a logger, counters or a tracer. Logs an exception, unless it is an interrupt."""
     try:
-        tell(*args)
+        method(*args)
     except Exception as err:
         if is_interrupt(err):
             raise
-        import logging  # late: few clients need it
+        import logging  # imported late: it is rarely needed
 
         logger = logging.getLogger("pip_services4_serverless")
         logger.warning("A logger, counters or a tracer failed: %s: %s", type(err).__name__, err, exc_info=True)

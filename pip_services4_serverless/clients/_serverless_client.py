@@ -117,13 +117,16 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
         ```python
         client = AzureFunctionClient()
-        client.configure({"connection": {"uri": "http://localhost:7071/api/orders"}, "options": {"timeout": 5000}})
+        client.configure({
+            "connection": {"uri": "http://localhost:7071/api/orders"},
+            "options": {"timeout": 5000},
+        })
         ```
         """
         if self._defaults is None:  # the first call; a subclass may have set its own defaults before it
             self._defaults = self._options()
         if isinstance(config, Mapping) and not isinstance(config, ConfigParams):
-            config = {str(key): value for key, value in config.items()}  # pip-services reads no other mapping or key
+            config = {str(key): value for key, value in config.items()}  # pip-services needs a dict with string keys
         config = config if isinstance(config, ConfigParams) else ConfigParams.from_value(config)
         locator = config.get_as_nullable_string("descriptor") or config.get_as_nullable_string("type")
         self._descriptor = locator or self._descriptor

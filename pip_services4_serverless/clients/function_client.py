@@ -168,7 +168,7 @@ class FunctionClient(ServerlessClient):
         except BaseException as err:
             failure = classify(err, transport.errors) if isinstance(err, Exception) else None
             if failure is None:
-                call.broken_off(err)
+                call.aborted(err)
                 raise
             return call.failed(*failure)
         return call.received(response)
