@@ -45,11 +45,11 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
 
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, pool_limits(options))
-        own = dict(request.headers)
-        own.pop("Content-Length", None)
-        handle = _AsyncHandle(pool, session.target, own, identity)
+        headers = dict(request.headers)
+        headers.pop("Content-Length", None)
+        handle = _AsyncHandle(pool, session.target, headers, identity)
         session.close()
-        names = {name.lower() for name in own} | RESERVED_HEADERS
+        names = {name.lower() for name in headers} | RESERVED_HEADERS
         if identity:
             names |= {"authorization"}
         secrets = identity.secrets if identity else mask_key_in_logs(key)
@@ -86,10 +86,11 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
-        pool, target, own, identity = transport.handle
+        pool, target, own_headers, identity = transport.handle
         if identity is not None:
             headers = dict(headers)
             timeout = await identity.authorize_async(headers, timeout)
-        response = await pool.request("POST", target, {**own, **headers} if headers else own, payload, timeout)
+        all_headers = {**own_headers, **headers} if headers else own_headers
+        response = await pool.request("POST", target, all_headers, payload, timeout)
         result = FunctionResponse(response.status, response.headers, response.body)
         return result if identity is None else identity.check_token(result, headers["Authorization"])

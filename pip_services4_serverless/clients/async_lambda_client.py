@@ -85,11 +85,11 @@ class AsyncLambdaClient(LambdaFunction, AsyncFunctionClient):
     async def _send(
         self, transport: Transport, payload: bytes, one_way: bool, timeout: float, headers: Mapping[str, str]
     ) -> FunctionResponse:
-        _, pool, target, url, signer, interpret, own = transport.handle
+        _, pool, target, url, signer, interpret, call_headers = transport.handle
         deadline = asyncio.get_running_loop().time() + timeout
         secrets = signer.secrets
         keys = await _renew_keys(secrets, deadline) if secrets.need_renewal() else secrets.get_keys()
-        signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **own, **headers}
+        signed = {"X-Amz-Invocation-Type": "Event" if one_way else "RequestResponse", **call_headers, **headers}
         signer.sign("POST", url, signed, payload, keys)
         left = deadline - asyncio.get_running_loop().time()
         response = await pool.request("POST", target, {**_HEADERS, **signed}, payload, left)

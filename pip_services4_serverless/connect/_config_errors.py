@@ -22,7 +22,7 @@ CONFIG_ERRORS: Mapping[str, str] = {
     "NO_ACCESS_ID": "`access_key` is set without `access_id`",
     "NO_ACCESS_KEY": "`access_id` or `session_token` is set without `access_key`",
     "WRONG_ACCESS_KEY": "an AWS key contains white space, a line break or a character outside ASCII",
-    "WRONG_IDENTITY": "`identity` is not `default`, lacks `scope` (Azure), or is set beside `auth_token` (Google)",
+    "WRONG_IDENTITY": "`identity` is not `default`, lacks `scope` (Azure), or is set with `auth_token` (Google)",
     "NO_CREDENTIALS": "a store key was not found, AWS's chain found no keys, or an extra for `identity` is missing",
 }
 _PAGE = "docs/troubleshooting.md"  # has an anchor for each code

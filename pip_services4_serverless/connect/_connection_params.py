@@ -71,6 +71,12 @@ class ServerlessConnectionParams(ConfigParams):
         """Sets `default` to use the platform's identity, or None."""
         self.put("identity", value)
 
+    def _validate_protocol(self, context: CallContext) -> None:
+        protocol = self._first("protocol")
+        if protocol is not None and protocol not in ("http", "https"):
+            message = f"must be http or https, not {protocol[:20]!r}"
+            raise config_error(context, "WRONG_PROTOCOL", "connection.protocol", message)
+
     def _validate_identity(
         self, context: CallContext, required: str | None = None, forbidden: str | None = None
     ) -> None:

@@ -100,7 +100,7 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
         """Returns the first section without a key, or the first section whose key is found, merged with the result.
 
         Args:
-            context: goes to the components and into errors.
+            context: passed to the components, and used in errors.
             sections: the configured `connection` or `credential` sections.
             setting: the name of the key, the code of the error, and the type of the components to search.
             find: searches a component for a key.

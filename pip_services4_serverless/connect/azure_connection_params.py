@@ -100,10 +100,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
             ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`. The
                 message names the key.
         """
-        protocol = self.get_protocol()
-        if protocol is not None and protocol not in ("http", "https"):
-            message = f"must be http or https, not {protocol[:20]!r}"
-            raise config_error(context, "WRONG_PROTOCOL", "connection.protocol", message)
+        self._validate_protocol(context)
         uri = self.get_function_uri()
         if uri is not None:
             check_url(context, "connection.uri", uri)

@@ -122,25 +122,27 @@ class GcpConnectionParams(ServerlessConnectionParams):
             ConfigException: `NO_CONNECTION`, `WRONG_PROTOCOL`, `WRONG_URI`, `WRONG_AUTH_CODE` or `WRONG_IDENTITY`. The
                 message names the key.
         """
-        protocol, uri = self.get_protocol(), self.get_uri()
-        if protocol is not None and protocol not in ("http", "https"):
-            message = f"must be http or https, not {protocol[:20]!r}"
-            raise config_error(context, "WRONG_PROTOCOL", "connection.protocol", message)
+        self._validate_protocol(context)
+        uri = self.get_uri()
         if uri is not None:
             check_url(context, "connection.uri", uri)
+        else:
+            self._validate_names(context)
+        check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
+        self._validate_identity(context, forbidden="auth_token")
+
+    def _validate_names(self, context: CallContext) -> None:
         names = {key: self._first(key) for key in ("project_id", "region", "function")}
-        if uri is None and not any(names.values()):
-            raise config_error(context, "NO_CONNECTION", "connection.uri", f"is missing, and so are {', '.join(names)}")
-        for key, name in names.items() if uri is None else ():
+        if not any(names.values()):
+            message = "is missing; set it or project_id, region and function"
+            raise config_error(context, "NO_CONNECTION", "connection.uri", message)
+        for key, name in names.items():
             if name is None:
-                raise config_error(
-                    context, "NO_CONNECTION", f"connection.{key}", "is missing; set it or connection.uri"
-                )
+                message = "is missing; set it or connection.uri"
+                raise config_error(context, "NO_CONNECTION", f"connection.{key}", message)
             if not _NAME.match(name):
                 message = f"{name[:80]!r} cannot be part of the function's URL"
                 raise config_error(context, "WRONG_URI", f"connection.{key}", message)
-        check_secret(context, "WRONG_AUTH_CODE", "credential.auth_token", self.get_auth_token())
-        self._validate_identity(context, forbidden="auth_token")
 
     def normalize(self, context: CallContext = None) -> None:
         """Checks the parameters. Sets the URL from its parts, or the parts from the URL.
