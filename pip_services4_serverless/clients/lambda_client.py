@@ -100,9 +100,16 @@ class LambdaClient(LambdaFunction, FunctionClient):
         args: Mapping[str, Any] | None,
         **options: Unpack[LambdaCallOptions],
     ) -> Any:
-        """Invokes the function: `RequestResponse` returns what the action returned, `Event` returns None.
+        """Invokes the function.
 
-        The arguments and errors are those of `FunctionClient.call`.
+        The arguments and errors are those of `FunctionClient.call`, except for these:
+
+        Args:
+            invocation_type: `RequestResponse` waits for the result and returns it. `Event` returns None as soon as
+                Lambda has accepted the call.
+
+        Raises:
+            BadRequestException: `WRONG_INVOCATION_TYPE`: it is another type.
         """
         return self._execute(cmd, context, args, self._is_one_way(invocation_type, context), options)
 
@@ -128,9 +135,14 @@ class LambdaClient(LambdaFunction, FunctionClient):
         params: Mapping[str, Any] | None = None,
         **options: Unpack[LambdaCallOptions],
     ) -> None:
-        """Queues an action: Lambda runs it later. Returns None as soon as Lambda has accepted the call.
+        """Queues an action, which Lambda runs later. Returns as soon as Lambda has accepted the call.
 
-        The arguments and errors are those of `FunctionClient.call`.
+        The result of the action is not returned. The arguments and errors are those of `FunctionClient.call`.
+
+        ```python
+        def send_report(client: LambdaClient, month: str) -> None:
+            client.call_one_way("send_report", "trace-1", {"month": month})
+        ```
         """
         if options:
             self._invoke("Event", cmd, context, params, **options)
