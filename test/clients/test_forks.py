@@ -1,4 +1,4 @@
-"""A fork at whatever moment leaves the child a client that calls. `make soak` is the long form."""
+"""Forks at random moments: the client of the child still works. `make soak` runs the long form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from pip_services4_serverless.clients import LambdaClient
 FORKS = 20
 
 
-def test_forks_under_load(provider: str) -> None:
-    """Each child's call is answered, once, while threads of the parent call on; theirs are, too."""
+def test_calls_succeed_in_a_child_forked_during_calls(provider: str) -> None:
+    """The call of each child is executed once. The calls in threads of the parent succeed too."""
     with load_server(failing=0) as server:
         seen = fork_under_load(provider, server.url, FORKS, 60)
         executed = server.executed()
@@ -38,22 +38,22 @@ def test_forks_under_load(provider: str) -> None:
     assert seen.calls > 0
 
 
-def test_forks_while_clients_open(provider: str) -> None:
-    """A child opens a client of its own, although a thread that it does not have was opening one."""
+def test_a_child_forked_during_open_can_open_a_client(provider: str) -> None:
+    """A thread of the parent, which the child does not have, was just opening a client."""
     with load_server(failing=0) as server:
         seen = fork_under_load(provider, server.url, FORKS, 60, under="open")
     assert (seen.children, seen.failed, seen.hung, seen.wrong) == (FORKS, 0, 0, 0)
 
 
-def child_of_fork(act: Callable[[], object]) -> int:
-    """The exit status of a child that does this; minus the number of `SIGALRM` if it hangs."""
+def fork_and_run(act: Callable[[], object]) -> int:
+    """The exit status of a forked child that calls `act`. If the child hangs, SIGALRM ends it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         child = os.fork()
     if child == 0:
         status = 1
         try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, whatever it waits for
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, even if it waits for a lock
             signal.alarm(5)
             act()
             status = 0
@@ -62,23 +62,23 @@ def child_of_fork(act: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-class SlowOnce(MemoryDiscovery):
-    """Its first lookup takes until `go`."""
+class SlowDiscovery(MemoryDiscovery):
+    """Its first lookup waits for `go`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked, self.go = threading.Event(), threading.Event()
+        self.started, self.go = threading.Event(), threading.Event()
 
     def resolve_one(self, context: object, key: str) -> ConnectionParams:
-        if not self.asked.is_set():
-            self.asked.set()
+        if not self.started.is_set():
+            self.started.set()
             assert self.go.wait(30)
         return ConnectionParams.from_tuples("uri", "http://127.0.0.1:9", "arn", "dummies", "region", "eu-west-1")
 
 
-def test_fork_while_a_thread_opens_the_same_client(provider: str) -> None:
-    """The child opens and closes the client, although a thread that it does not have was opening it."""
-    discovery = SlowOnce()
+def test_a_forked_child_can_open_a_client_that_a_thread_was_opening(provider: str) -> None:
+    """The child does not have that thread of the parent."""
+    discovery = SlowDiscovery()
     client = CLIENTS[provider]("dummies")
     config = config_for(provider, "http://127.0.0.1:9")
     for key in ("connection.uri", "connection.arn"):
@@ -95,9 +95,9 @@ def test_fork_while_a_thread_opens_the_same_client(provider: str) -> None:
 
     opening = threading.Thread(target=client.open, args=("parent",))
     opening.start()
-    assert discovery.asked.wait(30)
+    assert discovery.started.wait(30)
     try:
-        assert child_of_fork(reopen) == 0
+        assert fork_and_run(reopen) == 0
     finally:
         discovery.go.set()
         opening.join(30)
@@ -105,25 +105,25 @@ def test_fork_while_a_thread_opens_the_same_client(provider: str) -> None:
     client.close("parent")
 
 
-def test_fork_waits_for_a_thread_that_opens_a_lambda_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Otherwise a lock of OpenSSL, which botocore uses to make a client, may stay locked in the child for ever."""
-    asked, given = tmp_path / "asked", tmp_path / "given"
+def test_a_fork_waits_until_a_lambda_client_is_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """botocore uses a lock of OpenSSL to create a client. Without waiting, it could stay locked in the child."""
+    started, finished = tmp_path / "started", tmp_path / "finished"
     keys = '{"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "key"}'
     program, settings = tmp_path / "keys.sh", tmp_path / "config"
-    program.write_text(f"touch {asked}; sleep 0.3; touch {given}; echo '{keys}'")
+    program.write_text(f"touch {started}; sleep 0.3; touch {finished}; echo '{keys}'")
     settings.write_text(f"[default]\ncredential_process = sh {program}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
 
     def reopen() -> None:
-        assert given.exists()
+        assert finished.exists()
         client.open("child")
 
     client = LambdaClient.from_arn("dummies", "eu-west-1", "http://127.0.0.1:9")
     opening = threading.Thread(target=client.open)
     opening.start()
-    while not asked.exists():
+    while not started.exists():
         time.sleep(0.01)
-    assert child_of_fork(reopen) == 0
+    assert fork_and_run(reopen) == 0
     opening.join(30)
     client.close()
 
@@ -139,25 +139,25 @@ client = CLIENTS[AsyncKind(provider)]("dummies").client
 client.configure(config_for(provider, url, timeout=3000))
 client.open("test")
 
-def ask(number):
-    call = client._call("ask", "test", {"number": number})
+def call(number):
+    coroutine = client._call("ask", "test", {"number": number})
     if runs == "runs":
-        answer = asyncio.run_coroutine_threadsafe(call, loop).result(10)
+        result = asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
     else:
-        answer = loop.run_until_complete(call)
-    assert answer["number"] == number
+        result = loop.run_until_complete(coroutine)
+    assert result["number"] == number
 
 if runs == "runs":
     threading.Thread(target=loop.run_forever, daemon=True).start()
-ask(1)
+call(1)
 child = os.fork()
 if child == 0:
     signal.alarm(60)
     client.close("test") if how == "close" else globals().pop("client")
     os.write(1, b"child\\n")
-    sys.stdin.read()  # its descriptors are open as long as it lives
+    sys.stdin.read()  # until the process ends, its descriptors stay open
     os._exit(0)
-ask(2)
+call(2)
 os.write(1, b"parent\\n")
 client.close("test")
 os.waitpid(child, 0)
@@ -166,11 +166,11 @@ os.waitpid(child, 0)
 
 @pytest.mark.parametrize(("how", "runs"), [("close", "runs"), ("close", "does not run"), ("forget", "does not run")])
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_closing_an_asynchronous_client_in_a_child(loop: str, how: str, runs: str) -> None:
-    """It closes the child's copies of the connections. The parent's loop watches its own as before."""
-    with FaultServer() as far_side:
+def test_closing_an_async_client_in_a_child_leaves_the_parents_connections_open(loop: str, how: str, runs: str) -> None:
+    """The child closes its copies of the connections. The parent's loop still watches its own."""
+    with FaultServer() as server:
         with subprocess.Popen(
-            [sys.executable, "-c", CLOSE_IN_THE_CHILD, "azure", far_side.url, loop, how, runs],
+            [sys.executable, "-c", CLOSE_IN_THE_CHILD, "azure", server.url, loop, how, runs],
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -178,7 +178,7 @@ def test_closing_an_asynchronous_client_in_a_child(loop: str, how: str, runs: st
         ) as program:
             assert program.stdout
             assert {program.stdout.readline() for _ in range(2)} == {"child\n", "parent\n"}
-            far_side.wait_for(closed=1)  # though the child lives on
+            server.wait_for(closed=1)  # while the child still runs
             program.communicate("", 20)
         assert program.returncode == 0
-        assert (far_side.executions, far_side.connections) == (2, 1)
+        assert (server.executions, server.connections) == (2, 1)

@@ -1,4 +1,4 @@
-"""Opening, closing and forking while calls are made."""
+"""Opening, closing and forking a client while calls are made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from pip_services4_commons.errors import ApplicationException, InvalidStateException
-from support import fault_server as server
+from support import fault_server as fault
 from support.clients import CLIENTS, config_for, every_base, open_client
 from support.fault_server import FaultServer, Step
 from support.load import Resources
@@ -23,19 +23,19 @@ provider = every_base
 
 
 class Gate:
-    """A step that reads and executes a request, and answers when it is opened."""
+    """A step that executes a request, and sends the response when `opened` is set."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
         self.step = Step("gate", self._act)
 
-    def _act(self, connection: server.Connection) -> None:
+    def _act(self, connection: fault.Connection) -> None:
         assert self.opened.wait(30)
-        server.respond(body=b"1").act(connection)
+        fault.respond(body=b"1").act(connection)
 
 
 def outcome(call: Callable[[], Any]) -> object:
-    """What a call returned, or its error's code; anything but an `ApplicationException` goes through."""
+    """The result of a call, or the code of its `ApplicationException`. Other exceptions are not caught."""
     try:
         return call()
     except ApplicationException as error:
@@ -43,32 +43,32 @@ def outcome(call: Callable[[], Any]) -> object:
 
 
 @pytest.mark.timing
-def test_calls_in_flight_end_with_their_result(provider: str) -> None:
-    """`close` does not take away an answer that is on its way, and does not wait for it."""
+def test_close_does_not_interrupt_calls_in_flight(provider: str) -> None:
+    """`close` does not wait for them, and each returns its result."""
     gate = Gate()
-    with FaultServer() as far_side, ThreadPoolExecutor(8) as threads:
-        far_side.default = gate.step
-        with open_client(provider, far_side.url) as client:
+    with FaultServer() as server, ThreadPoolExecutor(8) as threads:
+        server.default = gate.step
+        with open_client(provider, server.url) as client:
             calls = [threads.submit(client._call, "act", "test") for _ in range(8)]
-            far_side.wait_for(executions=8)
+            server.wait_for(executions=8)
             started = time.monotonic()
         assert time.monotonic() - started < 1
         gate.opened.set()
         assert [call.result(30) for call in calls] == [1] * 8
-        far_side.wait_for(closed=8)  # given back to a closed pool
-        assert far_side.executions == 8
+        server.wait_for(closed=8)  # because their pool is closed
+        assert server.executions == 8
 
 
 @pytest.mark.timing
-@pytest.mark.parametrize("answer", [server.respond(429, headers={"Retry-After": "19"}), server.reset_after_read()])
-def test_close_ends_a_wait_for_the_next_attempt(provider: str, answer: Step) -> None:
-    """A call that waits to be sent again is told `NOT_OPENED`, at once, and is not sent again."""
-    waits = answer.name == "respond"
-    with FaultServer() as far_side, ThreadPoolExecutor(1) as threads:
-        far_side.default = answer
-        with open_client(provider, far_side.url, idempotent=True, retries=1000) as client:
+@pytest.mark.parametrize("step", [fault.respond(429, headers={"Retry-After": "19"}), fault.reset_after_read()])
+def test_close_ends_a_wait_for_the_next_attempt(provider: str, step: Step) -> None:
+    """A call that waits for its next attempt raises `NOT_OPENED` immediately. There is no further attempt."""
+    waits = step.name == "respond"
+    with FaultServer() as server, ThreadPoolExecutor(1) as threads:
+        server.default = step
+        with open_client(provider, server.url, idempotent=True, retries=1000) as client:
             call: Future[Any] = threads.submit(client._call, "act", "test")
-            far_side.wait_for(executions=1 if waits else 3)
+            server.wait_for(executions=1 if waits else 3)
             if waits:
                 wait_until(lambda: is_waiting(threads))
             started = time.monotonic()
@@ -79,7 +79,7 @@ def test_close_ends_a_wait_for_the_next_attempt(provider: str, answer: Step) -> 
 
 
 def is_waiting(threads: ThreadPoolExecutor) -> bool:
-    """Whether the pool's one thread is in an `Event.wait`: nothing else tells of a wait for the next attempt."""
+    """Whether the pool's only thread is in `Event.wait`. A wait for the next attempt has no other visible sign."""
     (thread,) = threads._threads
     frame = sys._current_frames()[thread.ident or 0]
     return frame.f_code.co_name == "wait"
@@ -92,12 +92,12 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0)  # lets the other thread run
 
 
-def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -> None:
-    """Whenever `close` comes, a call has its answer or is told that the client is closed, and nothing else."""
+def test_calls_during_close_return_or_raise_not_opened(provider: str) -> None:
+    """At whatever moment `close` runs, a call returns its result or raises `NOT_OPENED`."""
     before = Resources()
-    with FaultServer() as far_side, ThreadPoolExecutor(4) as threads:
+    with FaultServer() as server, ThreadPoolExecutor(4) as threads:
         client = CLIENTS[provider]("dummies")
-        client.configure(config_for(provider, far_side.url))
+        client.configure(config_for(provider, server.url))
         stop = threading.Event()
         seen: set[object] = set()
 
@@ -109,7 +109,7 @@ def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -
         try:
             for rounds in range(1, 11):
                 client.open("test")
-                far_side.wait_for(executions=rounds * 5)
+                server.wait_for(executions=rounds * 5)
                 client.close("test")
         finally:
             stop.set()
@@ -119,12 +119,12 @@ def test_calls_beside_close_end_with_their_result_or_not_opened(provider: str) -
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
-def test_open_and_close_from_many_threads(provider: str) -> None:
-    """No error, no hang, and no more open than one client's worth; closed, it holds nothing."""
+def test_many_threads_can_open_and_close_a_client(provider: str) -> None:
+    """Nothing raises or hangs. When the client is closed, it holds no threads, sockets or descriptors."""
     before = Resources()
-    with FaultServer() as far_side, ThreadPoolExecutor(16) as threads:
+    with FaultServer() as server, ThreadPoolExecutor(16) as threads:
         client = CLIENTS[provider]("dummies")
-        client.configure(config_for(provider, far_side.url))
+        client.configure(config_for(provider, server.url))
         start = threading.Barrier(16)
 
         def work(number: int) -> list[object]:
@@ -143,39 +143,39 @@ def test_open_and_close_from_many_threads(provider: str) -> None:
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
-def test_open_twice_and_close_twice_are_fine(provider: str) -> None:
-    """The second does nothing: one session, one connection."""
-    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+def test_opening_or_closing_twice_does_nothing_more(provider: str) -> None:
+    """There is one session and one connection."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
         client._call("act", "test")
         client.open("test")
         client._call("act", "test")
-        assert far_side.connections == 1
+        assert server.connections == 1
         client.close("test")
         client.close("test")
-        far_side.wait_for(closed=1)
+        server.wait_for(closed=1)
 
 
-def test_close_frees_connections_at_once(provider: str) -> None:
-    """Without the help of the garbage collector, also after calls that failed."""
+def test_close_closes_the_connections_without_the_garbage_collector(provider: str) -> None:
+    """This is also true after failed calls."""
     before = Resources()
     gc.disable()
     try:
-        with FaultServer() as far_side:
-            with open_client(provider, far_side.url, retries=0, timeout=500) as client:
-                far_side.script(server.respond(500), server.truncated(), server.silent(), server.reset_after_read())
+        with FaultServer() as server:
+            with open_client(provider, server.url, retries=0, timeout=500) as client:
+                server.script(fault.respond(500), fault.truncated(), fault.silent(), fault.reset_after_read())
                 codes = [outcome(lambda: client._call("act", "test")) for _ in range(4)]
                 assert codes == ["CALL_FAILED", "NO_RESPONSE", "CALL_TIMEOUT", "NO_RESPONSE"]
                 client._call("act", "test")
-            far_side.wait_for(closed=far_side.connections)
+            server.wait_for(closed=server.connections)
     finally:
         gc.enable()
     assert Resources().more_than(before) == {"threads": 0, "sockets": 0, "descriptors": 0}
 
 
-def test_a_failed_call_leaves_no_cycle(provider: str) -> None:
-    """An error that its caller is done with frees the call's frames and payload: nothing waits for the collector."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        far_side.default = server.respond(400)
+def test_a_failed_call_leaves_no_reference_cycle(provider: str) -> None:
+    """Without the garbage collector, the call's frames and payload are freed as soon as its error is."""
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        server.default = fault.respond(400)
         outcome(lambda: client._call("act", "test"))
         gc.collect()
         gc.disable()
@@ -186,7 +186,7 @@ def test_a_failed_call_leaves_no_cycle(provider: str) -> None:
             except ApplicationException as err:
                 error = err
             assert error
-            assert Marker.alive == 1  # the traceback shows it
+            assert Marker.alive == 1  # the traceback refers to it
             del error
             assert Marker.alive == 0
         finally:
@@ -194,7 +194,7 @@ def test_a_failed_call_leaves_no_cycle(provider: str) -> None:
 
 
 class Marker:
-    """Serialises, and counts how many of it there are."""
+    """A serializable object that counts its instances."""
 
     alive = 0
 
@@ -222,25 +222,25 @@ with open_client(sys.argv[1], sys.argv[2]) as client:
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert client._call("parent", "test", {"who": "parent again"})["who"] == "parent again"
+    assert client._call("parent", "test", {"who": "parent afterwards"})["who"] == "parent afterwards"
 """
 
 
-def test_a_client_opened_before_fork_works_in_the_child_on_its_own_connection(provider: str) -> None:
-    """The child makes a connection of its own and closes it; the parent's is as it was."""
-    with FaultServer() as far_side:
+def test_a_forked_child_uses_its_own_connection(provider: str) -> None:
+    """The child opens and closes its own connection. The connection of the parent still works."""
+    with FaultServer() as server:
         subprocess.run(
-            [sys.executable, "-W", "error", "-c", FORK, provider, far_side.url],
+            [sys.executable, "-W", "error", "-c", FORK, provider, server.url],
             check=True,
             timeout=60,
             env={"PYTHONPATH": str(Path(__file__).parents[1]), "AWS_EC2_METADATA_DISABLED": "true"},
         )
-        seen = [(request.json()["who"], request.connection) for request in far_side.requests]
-    assert seen == [("parent", 1), ("child", 2), ("child", 2), ("parent again", 1)]
+        seen = [(request.json()["who"], request.connection) for request in server.requests]
+    assert seen == [("parent", 1), ("child", 2), ("child", 2), ("parent afterwards", 1)]
 
 
-def test_a_client_opens_with_one_configuration(provider: str) -> None:
-    """Never with one's address and another's key, or timeout, while another thread configures it."""
+def test_open_never_mixes_two_configurations(provider: str) -> None:
+    """Another thread configures the client, and `open` takes address, key and timeout of one configuration."""
     configs = []
     for number in range(2):
         config = config_for(provider, f"http://127.0.0.{number + 1}:9", timeout=1000 + number)
