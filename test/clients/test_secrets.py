@@ -1,4 +1,4 @@
-"""No secret leaves but in the request itself, and nobody comes between a client and its far side."""
+"""Secrets are sent in the request and appear nowhere else. No redirect, proxy or other host gets them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, ConfigException
 from pip_services4_components.config import ConfigParams
-from support import fault_server as server
+from support import fault_server as fault
 from support.clients import (
     ACCESS_KEY,
     AUTH_CODE,
@@ -55,8 +55,8 @@ def environment(**variables: str) -> Iterator[None]:
         yield
 
 
-def test_the_watch_sees_a_leak(watch: Watch) -> None:
-    """What the tests above search is what is written: one secret in each place is found in each."""
+def test_the_watch_finds_a_secret(watch: Watch) -> None:
+    """It finds one in each place that the other tests search."""
     logging.getLogger("botocore.anything").debug("%s", AUTH_CODE)
     watch.info(None, "%s", URL_KEY)
     watch.increment_one(ACCESS_KEY)
@@ -74,8 +74,8 @@ def test_the_watch_sees_a_leak(watch: Watch) -> None:
 SECRETS = {"azure": (AUTH_CODE,), "google": (AUTH_TOKEN,), "lambda": (ACCESS_KEY, SESSION_TOKEN)}
 
 
-def without_others(text: str, provider: str) -> str:
-    """A text without the secrets of other providers, which are no secrets of this one's client."""
+def without_other_secrets(text: str, provider: str) -> str:
+    """The text without the secrets of other providers, which the client of this provider does not know."""
     for other in SECRETS.keys() - {provider}:
         for secret in SECRETS[other]:
             text = text.replace(secret, "")
@@ -95,61 +95,61 @@ def without_others(text: str, provider: str) -> str:
         ("lambda", "function"),
     ],
 )
-def test_a_far_side_that_repeats_the_key_is_not_quoted(provider: str, watch: Watch, status: int, body: str) -> None:
-    """Error pages that show the request's headers are masked before anything is made of them."""
+def test_secrets_in_an_error_response_are_masked(provider: str, watch: Watch, status: int, body: str) -> None:
+    """Error pages that show the request's headers are masked before an error is made of them."""
 
-    def echo_headers(request: server.Request) -> Any:
-        told = f"{AUTH_CODE} {AUTH_TOKEN} {ACCESS_KEY} " + request.head.decode()
+    def echo_headers(request: fault.Request) -> Any:
+        text = f"{AUTH_CODE} {AUTH_TOKEN} {ACCESS_KEY} " + request.head.decode()
         if body == "text":
-            return status, {}, told.encode()
+            return status, {}, text.encode()
         if body == "toolkit":
-            return status, {}, {"code": told, "message": told, "details": {"headers": told}, "stack_trace": told}
-        return 200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": told, "errorMessage": told, "trace": [told]}
+            return status, {}, {"code": text, "message": text, "details": {"headers": text}, "stack_trace": text}
+        return 200, {"X-Amz-Function-Error": "Unhandled"}, {"errorType": text, "errorMessage": text, "trace": [text]}
 
-    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        far_side.default = server.echo(echo_headers)
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        server.default = fault.echo(echo_headers)
         watch.note(failure(client))
-        assert [text for text in watch.leaks() if MARK in without_others(text, provider)] == []
+        assert [text for text in watch.leaks() if MARK in without_other_secrets(text, provider)] == []
 
 
 HTML = "<p>The request had {}"
 
 
-def repeat(told: str, how: str) -> Step:
-    """An answer that repeats what it was told, outside of an error's body or in a body of another encoding."""
-    header = told.encode()
+def response_with(secret: str, place: str) -> Step:
+    """A response that contains the secret in this place."""
+    header = secret.encode()
     steps: dict[str, Callable[[], Step]] = {
-        "status line": lambda: server.bad_status_line(b"HTTP/" + header),
-        "reason": lambda: server.raw(b"HTTP/1.1 500 " + header + b"\r\nContent-Length: 0\r\n\r\n"),
-        "chunk size": lambda: server.raw(
+        "status line": lambda: fault.bad_status_line(b"HTTP/" + header),
+        "reason": lambda: fault.raw(b"HTTP/1.1 500 " + header + b"\r\nContent-Length: 0\r\n\r\n"),
+        "chunk size": lambda: fault.raw(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + header + b"\r\n{}\r\n", then="close"
         ),
-        "content type": lambda: server.respond(200, b"<p>", content_type=told),
-        "content type of an error": lambda: server.respond(500, b"<p>", content_type=told),
-        "error's name": lambda: server.respond(500, b"", headers={"x-amzn-errortype": told}),
-        "any header": lambda: server.respond(500, b"", headers={"X-Echo": told}),
-        "garbage headers": lambda: server.garbage_headers(header + b" no colon here"),
-        "redirect": lambda: server.respond(302, b"", headers={"Location": f"http://127.0.0.1:9/?{told}"}),
-        "retry after": lambda: server.respond(400, b"", headers={"Retry-After": told}),
-        "page": lambda: server.respond(200, HTML.format(told).encode()),
-        "page at the cut": lambda: server.respond(500, b"x" * 195 + header),
-        "percent": lambda: server.respond(500, "".join(f"%{byte:02X}" for byte in header).encode()),
-        "bad gzip": lambda: server.respond(200, header, headers={"Content-Encoding": "gzip"}),
+        "content type": lambda: fault.respond(200, b"<p>", content_type=secret),
+        "content type of an error": lambda: fault.respond(500, b"<p>", content_type=secret),
+        "error's name": lambda: fault.respond(500, b"", headers={"x-amzn-errortype": secret}),
+        "any header": lambda: fault.respond(500, b"", headers={"X-Echo": secret}),
+        "garbage headers": lambda: fault.garbage_headers(header + b" no colon here"),
+        "redirect": lambda: fault.respond(302, b"", headers={"Location": f"http://127.0.0.1:9/?{secret}"}),
+        "retry after": lambda: fault.respond(400, b"", headers={"Retry-After": secret}),
+        "page": lambda: fault.respond(200, HTML.format(secret).encode()),
+        "page at the cut": lambda: fault.respond(500, b"x" * 195 + header),
+        "percent": lambda: fault.respond(500, "".join(f"%{byte:02X}" for byte in header).encode()),
+        "bad gzip": lambda: fault.respond(200, header, headers={"Content-Encoding": "gzip"}),
         **{
-            f"{kind} in {encoding}": partial(server.respond, status, HTML.format(told).encode(encoding))
+            f"{kind} in {encoding}": partial(fault.respond, status, HTML.format(secret).encode(encoding))
             for kind, status in (("page", 200), ("error", 500))
             for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")
         },
-        "error as JSON in utf-16": lambda: server.respond(
-            500, json.dumps({"message": told, told: [told]}).encode("utf-16")
+        "error as JSON in utf-16": lambda: fault.respond(
+            500, json.dumps({"message": secret, secret: [secret]}).encode("utf-16")
         ),
-        "function's error in utf-16": lambda: server.respond(
+        "function's error in utf-16": lambda: fault.respond(
             200,
-            json.dumps({"errorMessage": told, "errorType": told}).encode("utf-16"),
+            json.dumps({"errorMessage": secret, "errorType": secret}).encode("utf-16"),
             headers={"X-Amz-Function-Error": "Unhandled"},
         ),
     }
-    return steps[how]()
+    return steps[place]()
 
 
 PLACES = (
@@ -161,35 +161,35 @@ PLACES = (
 )
 
 
-@pytest.mark.parametrize("how", PLACES)
-def test_a_key_is_masked_wherever_the_far_side_repeats_it(provider: str, watch: Watch, how: str) -> None:
-    """In the error, in all that stands behind it, and in the libraries' logs."""
-    for told in SECRETS[provider]:
-        with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
+@pytest.mark.parametrize("place", PLACES)
+def test_a_key_is_masked_wherever_a_response_contains_it(provider: str, watch: Watch, place: str) -> None:
+    """It is masked in the error, in its causes, and in the logs of the libraries."""
+    for secret in SECRETS[provider]:
+        with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
             client.set_references(watch.references())
-            far_side.default = repeat(told, how)
+            server.default = response_with(secret, place)
             try:
                 client._call("act", "test")
             except ApplicationException as error:
                 watch.note(error)
-            assert far_side.executions == 1
+            assert server.executions == 1
     watch.leaks()
     plain = [text.replace("\0", "").replace("\\x00", "").replace("\\\\x00", "") for text in watch.seen]
     assert [text for text in plain if MARK in text or "".join(f"%{ord(c):02X}" for c in MARK) in text] == []
 
 
-def test_a_key_that_is_cut_is_masked_whole(provider: str) -> None:
-    """Not the half of it that is left at the end of a long text."""
+def test_a_key_that_would_be_truncated_is_masked(provider: str) -> None:
+    """No part of it is left at the end of a long text."""
     for length in range(440, 500, 7):
-        with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-            far_side.default = server.bad_status_line(b"HTTP/" + b"x" * length + SECRETS[provider][0].encode())
+        with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+            server.default = fault.bad_status_line(b"HTTP/" + b"x" * length + SECRETS[provider][0].encode())
             error = failure(client)
         assert SECRETS[provider][0][:10] not in str(error.to_json())
 
 
-def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
-    """Where a debugger, a traceback with locals or a crash report prints it."""
-    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+def test_no_repr_of_an_open_client_shows_a_key(provider: str) -> None:
+    """A debugger, a traceback with local variables, or a crash report would print it."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
         client._call("act", "test")
         state = client._state
         assert state
@@ -206,8 +206,8 @@ def test_what_an_open_client_holds_shows_no_key(provider: str) -> None:
     assert [text for text in shown if MARK in text] == []
 
 
-def locals_below(error: BaseException) -> Iterator[str]:
-    """The local variables of this package and of the libraries below it, on the way of an error and those behind it."""
+def locals_of_libraries(error: BaseException) -> Iterator[str]:
+    """The local variables of this package and of its libraries in the tracebacks of an error and its causes."""
     waiting: list[BaseException | None] = [error]
     while waiting:
         item = waiting.pop()
@@ -219,29 +219,29 @@ def locals_below(error: BaseException) -> Iterator[str]:
 
 
 def test_local_variables_show_no_key(provider: str) -> None:
-    """Where a crash report has them: of a call that ends without a response, they would have the whole request."""
+    """Crash reports contain local variables. If a call ends without a response, those could contain the request."""
     steps = (
-        server.respond(500),
-        server.silent(),
-        server.bad_status_line(),
-        server.reset_after_read(),
-        server.reset_while_reading(),
+        fault.respond(500),
+        fault.silent(),
+        fault.bad_status_line(),
+        fault.reset_after_read(),
+        fault.reset_while_reading(),
     )
-    with FaultServer() as far_side, open_client(provider, far_side.url, timeout=200, retries=0) as client:
+    with FaultServer() as server, open_client(provider, server.url, timeout=200, retries=0) as client:
         for step in steps:
-            far_side.default = step
-            shown = list(locals_below(failure(client, params={"text": "x" * 200_000})))
+            server.default = step
+            shown = list(locals_of_libraries(failure(client, params={"text": "x" * 200_000})))
             assert shown
             assert [text for text in shown if MARK in text or "AKID" in text] == []
 
 
-def test_local_variables_of_a_call_that_is_broken_off_show_no_key(provider: str) -> None:
-    """An interrupt or a cancellation leaves the call as it is, with the frames that had the whole request."""
+def test_local_variables_of_an_interrupted_call_show_no_key(provider: str) -> None:
+    """An interrupt or a cancellation keeps the frames that had the request."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    def act(connection: server.Connection) -> None:
+    def act(connection: fault.Connection) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
         connection.hold()
 
@@ -251,16 +251,16 @@ def test_local_variables_of_a_call_that_is_broken_off_show_no_key(provider: str)
 
     before = signal.signal(signal.SIGUSR1, interrupt)
     try:
-        with FaultServer() as far_side, open_client(provider, far_side.url) as client:
+        with FaultServer() as server, open_client(provider, server.url) as client:
             if provider.is_async:  # type: ignore[attr-defined]
-                far_side.default = server.silent()
+                server.default = fault.silent()
                 with pytest.raises(TimeoutError) as caught:
                     asyncio.run(cancelled())
             else:
-                far_side.default = Step("interrupt", act)
+                server.default = Step("interrupt", act)
                 with pytest.raises(KeyboardInterrupt) as caught:  # type: ignore[assignment]
                     client.call("get")
-            shown = list(locals_below(caught.value))
+            shown = list(locals_of_libraries(caught.value))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert shown
@@ -268,31 +268,31 @@ def test_local_variables_of_a_call_that_is_broken_off_show_no_key(provider: str)
 
 
 def test_local_variables_of_a_failed_open_show_no_key(provider: str) -> None:
-    """The keys have been read when the certificates turn out to be missing."""
+    """The client has read the keys before it finds that the CA bundle is missing."""
     client = CLIENTS[provider]("dummies")
     client.configure(config_for(provider, "https://127.0.0.1:9"))
     with environment(REQUESTS_CA_BUNDLE="/nowhere/ca.pem"), pytest.raises(ConfigException) as caught:
         client.open("T")
-    shown = list(locals_below(caught.value))
+    shown = list(locals_of_libraries(caught.value))
     assert shown
     assert [text for text in shown if MARK in text] == []
 
 
-def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
-    """A call that fails while another error is handled has it behind it; it may hold the caller's own settings."""
+def test_an_exception_of_the_caller_is_not_masked(provider: str) -> None:
+    """The exception that the caller is handling becomes the context of the error. It may hold the caller's settings."""
     settings = {"key": SECRETS[provider][0]}
-    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        for step in (server.respond(500), server.bad_status_line(), server.respond(200, b"<p>")):
-            far_side.default = step
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        for step in (fault.respond(500), fault.bad_status_line(), fault.respond(200, b"<p>")):
+            server.default = step
             handled = LookupError(settings)
-            behind: list[BaseException | None] = []
+            chain: list[BaseException | None] = []
             try:
                 raise handled
             except LookupError:
-                behind.append(failure(client))
-            while behind[-1]:
-                behind.append(behind[-1].__context__)
-            assert handled in behind
+                chain.append(failure(client))
+            while chain[-1]:
+                chain.append(chain[-1].__context__)
+            assert handled in chain
             assert handled.args == ({"key": SECRETS[provider][0]},)
 
 
@@ -316,8 +316,8 @@ def test_an_exception_of_the_caller_is_left_alone(provider: str) -> None:
         lambda text: json.dumps(text).encode("utf-16").decode("latin-1"),
     ],
 )
-def test_a_secret_is_masked_however_it_is_written(secret: str, write: Callable[[str], str]) -> None:
-    """As text and as bytes, and nothing beside it."""
+def test_a_secret_is_masked_in_every_encoding(secret: str, write: Callable[[str], str]) -> None:
+    """It is masked in text and in bytes, and the text around it is kept."""
     whole = f"before {write(secret)} after {write(secret[:-1])} end"
     for shown in (mask_text(whole, [secret]), mask_bytes(whole.encode("latin-1"), [secret]).decode("latin-1")):
         assert shown.startswith("before ")
@@ -342,8 +342,8 @@ def test_masking_a_long_response_takes_little_time(provider: str, status: int) -
 
 @given(st.text("abAB\\\"'&%+/=0\0 x", max_size=40), st.sampled_from(["ab\\+/=AB", "aaaaaab"]))
 @settings(max_examples=200, deadline=None)
-def test_masking_takes_away_nothing_else(text: str, secret: str) -> None:
-    """A text without the secret stays; with it, all but the secret does; twice is once."""
+def test_masking_changes_nothing_else(text: str, secret: str) -> None:
+    """Masking keeps a text without the secret, and masking twice changes nothing more."""
     shown = mask_text(f"{text}{secret}{text}", [secret])
     assert secret not in shown
     assert mask_text(shown, [secret]) == shown
@@ -352,8 +352,8 @@ def test_masking_takes_away_nothing_else(text: str, secret: str) -> None:
         assert shown == f"{text}***{text}"
 
 
-def test_all_parts_of_an_error_are_masked() -> None:
-    """Also what JSON nested deeper than Python's stack, and what exceptions written in C keep for themselves."""
+def test_every_part_of_an_error_is_masked() -> None:
+    """This includes deeply nested JSON, and the attributes of exceptions that are written in C."""
     deep: Any = [AUTH_CODE]
     for _ in range(50_000):
         deep = [deep]
@@ -374,15 +374,15 @@ def test_all_parts_of_an_error_are_masked() -> None:
 
     watch = Watch()
     watch.note(error)
-    behind: BaseException | None = error
-    while behind:
-        watch.seen.append(repr([getattr(behind, name, "") for name in ("object", "doc", "strerror", "filename")]))
-        behind = behind.__cause__ or behind.__context__
+    cause: BaseException | None = error
+    while cause:
+        watch.seen.append(repr([getattr(cause, name, "") for name in ("object", "doc", "strerror", "filename")]))
+        cause = cause.__cause__ or cause.__context__
     assert watch.leaks() == []
 
 
-def test_a_log_call_that_is_wrong_raises_nothing(watch: Watch) -> None:
-    """In the library that makes it, and so in the call; its text is masked."""
+def test_a_wrong_log_call_does_not_raise(watch: Watch) -> None:
+    """A wrong log call of a library must not end the client's call. Its text is masked."""
     secrets = Secrets(AUTH_CODE)
     mask_in_logs(secrets)
     logger = logging.getLogger("urllib3.connectionpool")
@@ -392,9 +392,9 @@ def test_a_log_call_that_is_wrong_raises_nothing(watch: Watch) -> None:
     assert watch.leaks() == []
 
 
-def test_logs_are_masked_as_long_as_a_client_is_held(watch: Watch) -> None:
-    """And not after: what was let go is no secret of this process any more."""
-    secrets = Secrets("LetGo-hunter2-F")
+def test_logs_are_masked_while_a_client_exists(watch: Watch) -> None:
+    """They are not masked after that, because the process no longer holds the secret."""
+    secrets = Secrets("Freed-hunter2-F")
     mask_in_logs(secrets)
     mask_in_logs(Secrets())
     logging.getLogger("botocore.parsers").debug("Response headers: %r", {"X-Echo": secrets[0]})
@@ -405,17 +405,17 @@ def test_logs_are_masked_as_long_as_a_client_is_held(watch: Watch) -> None:
     assert watch.leaks() == []
     del secrets
     gc.collect()
-    logging.getLogger("botocore.parsers").debug("LetGo-hunter2-F")
+    logging.getLogger("botocore.parsers").debug("Freed-hunter2-F")
     assert len(watch.leaks()) == 2  # the message, and the record
 
 
 def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
-    """Neither when the proxy works, nor when it refuses or is not there."""
-    with Proxy() as proxy, Proxy(credentials="Basic none") as strict, FaultServer() as far_side:
+    """It is not shown when the proxy works, when it rejects the client, or when there is none."""
+    with Proxy() as proxy, Proxy(credentials="Basic none") as strict, FaultServer() as server:
         for port in (proxy.port, strict.port):
             with (
                 environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
-                open_client(provider, far_side.url, retries=0) as client,
+                open_client(provider, server.url, retries=0) as client,
             ):
                 client.set_references(watch.references())
                 try:
@@ -424,7 +424,7 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
                     watch.note(error)
         assert PROXY_BASIC in proxy.received.decode()
     with (
-        server.refused_port() as port,
+        fault.refused_port() as port,
         environment(http_proxy=f"http://{PROXY_USER}@127.0.0.1:{port}"),
         open_client(provider, "http://127.0.0.1:9", retries=0) as client,
     ):
@@ -433,14 +433,14 @@ def test_a_proxys_password_is_not_shown(provider: str, watch: Watch) -> None:
         assert refused.message.startswith(f"Could not connect to 127.0.0.1 through the proxy 127.0.0.1:{port}: [")
         watch.note(refused)
     assert watch.leaks() == []
-    assert [text for text in locals_below(refused) if MARK in text] == []
+    assert [text for text in locals_of_libraries(refused) if MARK in text] == []
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:99999", "", "[::1", "127.0.0.1:port"])
-def test_a_wrong_proxys_password_is_not_shown(provider: str, watch: Watch, address: str) -> None:
-    """Opening refuses it."""
+def test_the_password_in_a_wrong_proxy_url_is_not_shown(provider: str, watch: Watch, address: str) -> None:
+    """`open` raises an error for such a URL."""
     client = CLIENTS[provider]("dummies")
-    client.configure(config_for(provider, "http://far.invalid"))
+    client.configure(config_for(provider, "http://host.invalid"))
     client.set_references(watch.references())
     with environment(http_proxy=f"http://{PROXY_USER}@{address}"), pytest.raises(ConfigException) as caught:
         client.open("test")
@@ -466,8 +466,8 @@ def test_a_wrong_proxys_password_is_not_shown(provider: str, watch: Watch, addre
         ("https://shop.invalid", 0),
     ],
 )
-def test_a_key_over_plain_http_is_warned_of_once(provider: str, watch: Watch, url: str, warnings: int) -> None:
-    """One warning for each `open`, unless the host is this machine; it shows no key."""
+def test_a_key_over_plain_http_logs_one_warning(provider: str, watch: Watch, url: str, warnings: int) -> None:
+    """Each `open` logs one, unless the host is this machine. It shows no key."""
     client = CLIENTS[provider]("dummies")
     client.set_references(watch.references())
     client.configure(config_for(provider, url))
@@ -478,8 +478,8 @@ def test_a_key_over_plain_http_is_warned_of_once(provider: str, watch: Watch, ur
     assert watch.leaks() == []
 
 
-def test_without_a_key_plain_http_is_nothing_to_warn_of(watch: Watch) -> None:
-    """An anonymous function has nothing that could be read on the way but its data."""
+def test_plain_http_without_a_key_logs_no_warning(watch: Watch) -> None:
+    """A call of an anonymous function contains no secret."""
     client = CLIENTS["azure"]("dummies")
     client.set_references(watch.references())
     client.configure(ConfigParams.from_tuples("connection.uri", "http://10.0.0.1/api/f"))
@@ -488,16 +488,16 @@ def test_without_a_key_plain_http_is_nothing_to_warn_of(watch: Watch) -> None:
     assert watch.warnings == 0
 
 
-BREAK = "x\r\nX-Evil: 1\r\n\r\n"
+LINE_BREAK = "x\r\nX-Evil: 1\r\n\r\n"
 
 
 @pytest.mark.parametrize("key", ["auth_code", "access_id", "access_key", "session_token"])
-def test_a_line_break_in_a_key_is_refused(key: str) -> None:
-    """It would be a header of somebody else's making."""
+def test_a_line_break_in_a_key_is_rejected(key: str) -> None:
+    """The text after it would become another header."""
     provider = "azure" if key == "auth_code" else "lambda"
     client = CLIENTS[provider]("dummies")
     config = config_for(provider, "http://127.0.0.1:9")
-    config.put(f"credential.{key}", BREAK + MARK)
+    config.put(f"credential.{key}", LINE_BREAK + MARK)
     client.configure(config)
     with pytest.raises(ConfigException) as caught:
         client.open("test")
@@ -505,27 +505,27 @@ def test_a_line_break_in_a_key_is_refused(key: str) -> None:
     assert MARK not in str(caught.value)
 
 
-def test_a_line_break_in_a_command_or_trace_id_makes_no_header(provider: str) -> None:
-    """Both travel in the body alone."""
-    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
-        client._call(BREAK, BREAK, {BREAK: BREAK})
-        (request,) = far_side.requests
+def test_a_line_break_in_a_command_or_trace_id_adds_no_header(provider: str) -> None:
+    """Both are sent only in the body."""
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        client._call(LINE_BREAK, LINE_BREAK, {LINE_BREAK: LINE_BREAK})
+        (request,) = server.requests
     assert request.headers["X-Evil"] is None
-    assert (request.json()["cmd"], request.json()["trace_id"]) == (BREAK, BREAK)
+    assert (request.json()["cmd"], request.json()["trace_id"]) == (LINE_BREAK, LINE_BREAK)
 
 
-def test_netrc_adds_and_replaces_nothing(provider: str, tmp_path: Path) -> None:
-    """What stands there for the host is not sent."""
+def test_netrc_does_not_change_the_request(provider: str, tmp_path: Path) -> None:
+    """Its entries for the host are not sent."""
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1\nlogin somebody\npassword else\ndefault login a password b\n")
     netrc.chmod(0o600)
     with (
         environment(NETRC=str(netrc), HOME=str(tmp_path)),
-        FaultServer() as far_side,
-        open_client(provider, far_side.url) as client,
+        FaultServer() as server,
+        open_client(provider, server.url) as client,
     ):
         client._call("act", "test")
-        (request,) = far_side.requests
+        (request,) = server.requests
     sent = request.headers["Authorization"]
     if provider == "azure":
         assert (sent, request.headers["x-functions-key"]) == (None, AUTH_CODE)
@@ -534,13 +534,13 @@ def test_netrc_adds_and_replaces_nothing(provider: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["another host", "itself"])
-def test_a_redirect_takes_the_key_nowhere(provider: str, to: str) -> None:
-    """Not followed: the other host is not even connected to, and a loop is not entered."""
-    with FaultServer() as far_side, FaultServer() as other, open_client(provider, far_side.url) as client:
+def test_a_redirect_is_not_followed(provider: str, to: str) -> None:
+    """The client does not connect to the other host, and does not repeat the request."""
+    with FaultServer() as server, FaultServer() as other, open_client(provider, server.url) as client:
         location = other.url.replace("127.0.0.1", "localhost") if to == "another host" else "/api/dummies"
-        far_side.default = server.respond(307, headers={"Location": location})
+        server.default = fault.respond(307, headers={"Location": location})
         assert failure(client).code == "UNEXPECTED_REDIRECT"
-        assert (other.connections, far_side.executions) == (0, 1)
+        assert (other.connections, server.executions) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -548,61 +548,61 @@ def test_a_redirect_takes_the_key_nowhere(provider: str, to: str) -> None:
     [
         ("azure", "http_proxy"),
         ("azure", "HTTPS_PROXY"),
-        ("azure", "all_proxy"),  # botocore knows none
+        ("azure", "all_proxy"),  # botocore does not support it
         ("lambda", "http_proxy"),
         ("lambda", "HTTPS_PROXY"),
     ],
 )
 def test_proxies_of_the_environment_are_used(provider: str, variable: str) -> None:
-    """http is forwarded, https is tunnelled, and through a tunnel the proxy sees no secret."""
+    """The proxy forwards http and tunnels https. In a tunnel, it sees no secret."""
     tls = "good" if variable == "HTTPS_PROXY" else None
-    with FaultServer(tls) as far_side, Proxy() as proxy:
+    with FaultServer(tls) as server, Proxy() as proxy:
         variables = {variable: f"http://127.0.0.1:{proxy.port}"}
-        if far_side.ca_bundle:
-            variables["REQUESTS_CA_BUNDLE"] = far_side.ca_bundle
-        with environment(**variables), open_client(provider, far_side.url) as client:
+        if server.ca_bundle:
+            variables["REQUESTS_CA_BUNDLE"] = server.ca_bundle
+        with environment(**variables), open_client(provider, server.url) as client:
             for _ in range(2):
                 assert client._call("act", "test", {"a": 1})["a"] == 1
-        assert far_side.executions == 2
-        assert far_side.connections == 1
-        (asked,) = proxy.request_lines
-        assert asked.startswith(f"CONNECT 127.0.0.1:{far_side.port}" if tls else f"POST {far_side.url}/")
+        assert server.executions == 2
+        assert server.connections == 1
+        (first_line,) = proxy.request_lines
+        assert first_line.startswith(f"CONNECT 127.0.0.1:{server.port}" if tls else f"POST {server.url}/")
         assert (MARK.encode() in proxy.received) is not bool(tls)
 
 
-def test_a_proxy_needs_no_scheme(provider: str) -> None:
-    """As with curl, requests and boto3."""
+def test_a_proxy_url_needs_no_scheme(provider: str) -> None:
+    """The same is true of curl, requests and boto3."""
     with (
-        FaultServer() as far_side,
+        FaultServer() as server,
         Proxy() as proxy,
         environment(http_proxy=f"127.0.0.1:{proxy.port}"),
-        open_client(provider, far_side.url) as client,
+        open_client(provider, server.url) as client,
     ):
         client._call("act", "test")
-        assert (len(proxy.request_lines), far_side.executions) == (1, 1)
+        assert (len(proxy.request_lines), server.executions) == (1, 1)
 
 
-def test_no_proxy_is_honoured(provider: str) -> None:
-    """A host that is named there is called directly."""
+def test_a_host_in_no_proxy_is_called_directly(provider: str) -> None:
+    """The proxy gets no request."""
     with (
-        FaultServer() as far_side,
+        FaultServer() as server,
         Proxy() as proxy,
         environment(http_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="127.0.0.1"),
-        open_client(provider, far_side.url) as client,
+        open_client(provider, server.url) as client,
     ):
         client._call("act", "test")
-        assert (proxy.request_lines, far_side.executions) == ([], 1)
+        assert (proxy.request_lines, server.executions) == ([], 1)
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("tunnel", ["refused", "silent", "garbage"])
-def test_a_tunnel_that_is_not_made_is_a_connection_that_is_not_made(provider: str, tunnel: str) -> None:
-    """Nothing was sent to the far side: `CANNOT_CONNECT`, again, and in the time for connecting."""
-    step = {"refused": rejected(407), "silent": server.silent(), "garbage": server.bad_status_line()}[tunnel]
+def test_a_failed_tunnel_is_a_failed_connection(provider: str, tunnel: str) -> None:
+    """The server received nothing, so `CANNOT_CONNECT` is retried. `connect_timeout` limits the attempt."""
+    step = {"refused": rejected(407), "silent": fault.silent(), "garbage": fault.bad_status_line()}[tunnel]
     with FaultServer() as proxy, environment(HTTPS_PROXY=proxy.url):
         proxy.default = step
-        patience = 200 if tunnel == "silent" else 5000
-        options: dict[str, Any] = {"retries": 1, "connect_timeout": patience, "timeout": 10_000}
+        connect_timeout = 200 if tunnel == "silent" else 5000
+        options: dict[str, Any] = {"retries": 1, "connect_timeout": connect_timeout, "timeout": 10_000}
         with open_client(provider, "https://127.0.0.1:9", **options) as client:
             started = time.monotonic()
             error = failure(client)
@@ -617,18 +617,18 @@ BUNDLES += [("lambda", "AWS_CA_BUNDLE"), ("lambda", "REQUESTS_CA_BUNDLE")]
 
 @pytest.mark.parametrize(("provider", "variable"), BUNDLES)
 def test_a_ca_bundle_of_the_environment_is_trusted(provider: str, variable: str) -> None:
-    """A far side with a certificate of one's own authority is called."""
+    """A server whose certificate is from a private authority is called."""
     with (
-        FaultServer("good") as far_side,
-        environment(**{variable: far_side.ca_bundle or ""}),
-        open_client(provider, far_side.url) as client,
+        FaultServer("good") as server,
+        environment(**{variable: server.ca_bundle or ""}),
+        open_client(provider, server.url) as client,
     ):
         assert client._call("act", "test", {"a": 1})["a"] == 1
 
 
 @pytest.mark.parametrize(("provider", "variable"), BUNDLES)
-def test_a_ca_bundle_that_is_missing_is_told_at_open(provider: str, variable: str, tmp_path: Path) -> None:
-    """And not taken for none."""
+def test_open_raises_for_a_missing_ca_bundle(provider: str, variable: str, tmp_path: Path) -> None:
+    """A missing file is not treated as an empty variable."""
     client = CLIENTS[provider]("dummies")
     client.configure(config_for(provider, "https://127.0.0.1:9"))
     with environment(**{variable: str(tmp_path / "none.pem")}), pytest.raises(ConfigException, match=r"none\.pem"):
@@ -636,12 +636,12 @@ def test_a_ca_bundle_that_is_missing_is_told_at_open(provider: str, variable: st
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE"])
-def test_an_empty_variable_means_the_default_authorities(provider: str, variable: str) -> None:
-    """A client opens with it, and trusts no others."""
+def test_an_empty_variable_selects_the_default_authorities(provider: str, variable: str) -> None:
+    """A client opens with an empty variable, and does not trust a private authority."""
     with (
-        FaultServer("unknown_ca") as far_side,
+        FaultServer("unknown_ca") as server,
         environment(**{variable: ""}),
-        open_client(provider, far_side.url, retries=0) as client,
+        open_client(provider, server.url, retries=0) as client,
     ):
         assert failure(client).code == "CANNOT_CONNECT"
 
@@ -659,13 +659,13 @@ def test_an_empty_variable_means_the_default_authorities(provider: str, variable
     ids=str,
 )
 @pytest.mark.parametrize("tls", ["unknown_ca", "expired", "wrong_host"])
-def test_no_variable_turns_verification_off(provider: str, variables: dict[str, str], tls: str) -> None:
-    """A far side that cannot prove who it is gets nothing, whatever the environment says."""
-    with FaultServer(tls) as far_side, environment(**variables):
+def test_no_variable_disables_verification(provider: str, variables: dict[str, str], tls: str) -> None:
+    """A server without a valid certificate receives no request, whatever the environment variables are."""
+    with FaultServer(tls) as server, environment(**variables):
         try:
-            with open_client(provider, far_side.url, retries=0) as client:
+            with open_client(provider, server.url, retries=0) as client:
                 assert failure(client).code == "CANNOT_CONNECT"
         except ConfigException as error:
             assert "CA bundle" in str(error) or "CA certificate bundle" in str(error)  # noqa: PT017
-        far_side.wait_for(closed=far_side.connections)
-        assert far_side.executions == 0
+        server.wait_for(closed=server.connections)
+        assert server.executions == 0
