@@ -1,4 +1,4 @@
-"""A failed `open` says which component it was, and shows what a container's configuration was refused for."""
+"""An error of `open` names the component, and says which setting of the container's configuration is wrong."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def class_of(provider: str, client: Any) -> str:
     return type(getattr(client, "client", client)).__name__
 
 
-def error_of_open(client: Any) -> ConfigException:
+def open_error(client: Any) -> ConfigException:
     with pytest.raises(ConfigException) as caught:
         client.open("T")
     assert not client.is_open()
     return caught.value
 
 
-def wrong(provider: str, **more: Any) -> ConfigParams:
+def wrong_config(provider: str, **more: Any) -> ConfigParams:
     """A container's configuration with a wrong option."""
     config = config_for(provider, URL, timeout="5s")
     return config.override(ConfigParams.from_tuples(*(part for pair in more.items() for part in pair)))
 
 
-def test_a_containers_wrong_option_is_told_by_open(provider: str) -> None:
-    """A container says of what `configure` raises that it cannot locate a reference."""
+def test_open_raises_for_a_wrong_option_in_a_containers_configuration(provider: str) -> None:
+    """If `configure` raised, the container would say that it cannot locate a reference."""
     client = CLIENTS[provider]("orders")
-    client.configure(wrong(provider, descriptor=str(ORDERS)))
+    client.configure(wrong_config(provider, descriptor=str(ORDERS)))
     for _ in range(2):  # the same each time
-        error = error_of_open(client)
+        error = open_error(client)
         assert (error.code, error.trace_id) == ("WRONG_OPTION", "T")
         assert error.message == (
             "options.timeout: must be a whole number from 1 to 2147483647, not '5s' "
@@ -57,19 +57,19 @@ def test_a_containers_wrong_option_is_told_by_open(provider: str) -> None:
         }
 
 
-def test_a_containers_component_by_type(provider: str) -> None:
-    """Instead of a descriptor it has a class."""
+def test_the_error_shows_the_type_of_a_component(provider: str) -> None:
+    """A component of a container has a class if it has no descriptor."""
     client = CLIENTS[provider]("orders")
-    client.configure(wrong(provider, type="shop.Orders"))
-    assert error_of_open(client).details["descriptor"] == "shop.Orders"
+    client.configure(wrong_config(provider, type="shop.Orders"))
+    assert open_error(client).details["descriptor"] == "shop.Orders"
 
 
-def test_a_scripts_wrong_option_is_told_by_configure(provider: str) -> None:
-    """Where its owner looks; what was configured before stays."""
+def test_configure_raises_for_a_wrong_option_in_a_script(provider: str) -> None:
+    """A script sees the error where it configures. The previous configuration stays."""
     client = CLIENTS[provider]("orders")
     client.configure(config_for(provider, URL))
     with pytest.raises(ConfigException) as caught:
-        client.configure(wrong(provider))
+        client.configure(wrong_config(provider))
     assert caught.value.message == (
         "options.timeout: must be a whole number from 1 to 2147483647, not '5s' "
         "(see docs/troubleshooting.md#wrong_option)"
@@ -78,14 +78,14 @@ def test_a_scripts_wrong_option_is_told_by_configure(provider: str) -> None:
     client.close("T")
 
 
-def test_configuring_it_right_opens_it(provider: str) -> None:
-    """The wrong configuration is forgotten, and nothing of it was taken."""
+def test_a_correct_configuration_replaces_the_wrong_one(provider: str) -> None:
+    """The client opens, and has no option of the wrong configuration."""
     client = CLIENTS[provider]("orders")
     with FaultServer() as server:
-        config = wrong(provider, descriptor=str(ORDERS))
+        config = wrong_config(provider, descriptor=str(ORDERS))
         config.put("options.prefix_commands", False)
         client.configure(config)
-        error_of_open(client)
+        open_error(client)
         client.configure(config_for(provider, server.url))
         client.open("T")
         assert client.call_command("get", "T")["cmd"] == "orders.get"
@@ -95,51 +95,51 @@ def test_configuring_it_right_opens_it(provider: str) -> None:
 @pytest.mark.parametrize(
     ("name", "shown"), [("orders", " orders"), ("", ""), (None, "")], ids=["name", "empty", "none"]
 )
-def test_without_a_descriptor_the_name_is_shown(provider: str, name: str | None, shown: str) -> None:
-    """Of the service, if there is one."""
+def test_the_error_shows_the_name_if_there_is_no_descriptor(provider: str, name: str | None, shown: str) -> None:
+    """It is the name of the service, if the client has one."""
     client = CLIENTS[provider](name)
     client.configure({"connection.discovery_key": "nowhere"})
-    error = error_of_open(client)
+    error = open_error(client)
     assert error.message.startswith("connection.discovery_key: 'nowhere' is not found")
     assert error.message.endswith(f" (opening {class_of(provider, client)}{shown})")
     assert error.details.get("name") == (name or None)
     assert "descriptor" not in error.details
 
 
-def test_its_descriptor_comes_from_the_references(provider: str) -> None:
-    """Where no factory and no configuration says it: by the component itself."""
+def test_the_descriptor_is_found_in_the_references(provider: str) -> None:
+    """The component itself is searched there if neither a factory nor the configuration has its descriptor."""
     client, other = CLIENTS[provider]("orders"), CLIENTS[provider]("orders")
     component = getattr(client, "client", client)
     references = References.from_tuples("logger", "log", "other", getattr(other, "client", other), ORDERS, component)
     client.set_references(references)
     client.configure({"connection.discovery_key": "nowhere"})
-    assert error_of_open(client).details["descriptor"] == str(ORDERS)
+    assert open_error(client).details["descriptor"] == str(ORDERS)
 
 
-def test_references_without_the_client(provider: str) -> None:
-    """Its name is shown."""
+def test_the_error_shows_the_name_if_the_references_lack_the_client(provider: str) -> None:
+    """The name is the only thing that is known then."""
     client = CLIENTS[provider]("orders")
     client.set_references(references_to())
     client.configure({"connection.discovery_key": "nowhere"})
-    assert error_of_open(client).details["name"] == "orders"
+    assert open_error(client).details["name"] == "orders"
 
 
-def test_references_of_ones_own(provider: str) -> None:
-    """They may leave the lists out that nobody else asks for."""
+def test_custom_references_need_no_lists(provider: str) -> None:
+    """A custom class of references need not implement the lists, which nothing else uses."""
 
-    class Own(References):
+    class CustomReferences(References):
         def get_all_locators(self) -> list[Any]:
             raise NotImplementedError
 
     client = CLIENTS[provider]("orders")
-    client.set_references(Own())
-    assert error_of_open(client).code == "NO_CONNECTION"
+    client.set_references(CustomReferences())
+    assert open_error(client).code == "NO_CONNECTION"
 
 
-def test_never_configured(provider: str) -> None:
-    """As a container makes a client for a descriptor that its configuration does not have."""
+def test_the_error_says_that_the_client_was_never_configured(provider: str) -> None:
+    """A container makes a client for a descriptor that is not in its configuration."""
     client = CLIENTS[provider]("orders")
-    error = error_of_open(client)
+    error = open_error(client)
     component = f"{class_of(provider, client)} orders"
     assert error.code == "NO_CONNECTION"
     assert error.message.endswith(f" (opening {component}, which was never configured)")
@@ -154,37 +154,37 @@ KINDS = ("commandable-azurefunc", "commandable-lambda", "async-commandable-azure
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_factorys_clients_know_their_descriptor(kind: str) -> None:
-    """It is what they were asked for by."""
+    """It is the descriptor that the factory was asked for."""
     descriptor = Descriptor("pip-services", "client", kind, "orders", "1.0")
-    error = error_of_open(DefaultServerlessFactory().create(descriptor))
+    error = open_error(DefaultServerlessFactory().create(descriptor))
     assert error.details["descriptor"] == str(descriptor)
 
 
-def test_a_factory_of_ones_own() -> None:
-    """On ours, its clients know their descriptor, and its other components are left as they are."""
+def test_a_custom_factory_adds_the_descriptor() -> None:
+    """Its clients know their descriptor if it extends this package's factory. Its other components are not changed."""
 
-    class OwnFactory(DefaultServerlessFactory):
+    class CustomFactory(DefaultServerlessFactory):
         def __init__(self) -> None:
             super().__init__()
             self.register_as_type(ORDERS, CommandableLambdaClient)
             self.register_as_type("references", References)
 
-    factory = OwnFactory()
-    assert error_of_open(factory.create(ORDERS)).details["descriptor"] == str(ORDERS)
+    factory = CustomFactory()
+    assert open_error(factory.create(ORDERS)).details["descriptor"] == str(ORDERS)
     assert type(factory.create("references")) is References
 
 
-def test_the_configurations_descriptor_is_the_more_exact(provider: str) -> None:
-    """A factory may have been asked by a pattern."""
+def test_the_descriptor_of_the_configuration_is_preferred(provider: str) -> None:
+    """The factory may have been asked for a pattern."""
     factory = Factory()
     factory.register(ORDERS, lambda _: CLIENTS[provider]("orders"))
     client = factory.create(Descriptor("*", "client", "*", "orders", "1.0"))
-    client.configure(wrong(provider, descriptor=str(ORDERS)))
-    assert error_of_open(client).details["descriptor"] == str(ORDERS)
+    client.configure(wrong_config(provider, descriptor=str(ORDERS)))
+    assert open_error(client).details["descriptor"] == str(ORDERS)
 
 
 class FailingResolver:
-    """A resolver of an owner's own, which raises what it likes."""
+    """A custom resolver that raises its own exception."""
 
     def configure(self, config: ConfigParams) -> None:
         pass
@@ -194,24 +194,24 @@ class FailingResolver:
 
 
 @pytest.fixture
-def failing() -> LambdaClient:
+def client_with_failing_resolver() -> LambdaClient:
     client = LambdaClient("orders")
     client._connection_resolver = FailingResolver()
     client.configure({})
     return client
 
 
-def test_another_exception_gets_a_note(failing: LambdaClient) -> None:
-    """It stays what it is."""
+def test_another_exception_gets_a_note(client_with_failing_resolver: LambdaClient) -> None:
+    """Its type and message do not change."""
     with pytest.raises(LookupError, match="no such tenant") as caught:
-        failing.open("T")
+        client_with_failing_resolver.open("T")
     assert caught.value.__notes__ == ["While opening LambdaClient orders"]
 
 
-def test_a_wrong_key_of_a_connection_names_the_component() -> None:
-    """As all that `open` refuses."""
+def test_an_error_of_the_connection_names_the_component() -> None:
+    """It does so like all errors of `open`."""
     client = CommandableAzureFunctionClient("orders")
     client.configure({"connection.uri": "ftp://127.0.0.1/api"})
-    error = error_of_open(client)
+    error = open_error(client)
     assert error.message.startswith("connection.uri: ")
     assert error.message.endswith(" (opening CommandableAzureFunctionClient orders)")
