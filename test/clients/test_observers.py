@@ -1,4 +1,4 @@
-"""pip-services' composite counters and tracer, kept to one client each."""
+"""This package's counters and tracer, which belong to one client, unlike those of pip-services."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from pip_services4_serverless.clients._observers import ClientCounters, ClientTr
 
 
 class MemoryCounters(CachedCounters):
-    """Counters that stay in memory."""
+    """Counters that are kept in memory."""
 
     def _save(self, counters: list[Counter]) -> None:
-        """There is nowhere to save them to."""
+        """There is nothing to save."""
 
     def count(self, name: str) -> int:
         return int(self.get(name, CounterType.Increment).count or 0)
 
 
-class HalfTracer(ITracer):
-    """Knows success alone, as pip-services' `LogTracer`."""
+class SuccessTracer(ITracer):
+    """Traces only successful calls, like pip-services' `LogTracer`."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
@@ -33,8 +33,8 @@ class HalfTracer(ITracer):
         self.seen.append(("trace", component, operation, duration))
 
 
-class WholeTracer(HalfTracer):
-    """Knows failures too."""
+class FailureTracer(SuccessTracer):
+    """Traces failed calls too."""
 
     def failure(
         self, context: IContext | None, component: str, operation: str, error: Exception, duration: float
@@ -53,7 +53,7 @@ def references(*components: Any) -> References:
 
 @pytest.mark.defect(36)
 def test_two_clients_count_a_call_once() -> None:
-    """Their counters are their own, though the component behind them is one."""
+    """Each client has its own counters, although they share the component."""
     component = MemoryCounters()
     first, second = ClientCounters(references(component)), ClientCounters(references(component))
 
@@ -65,18 +65,18 @@ def test_two_clients_count_a_call_once() -> None:
 
 
 @pytest.mark.defect(36)
-def test_the_class_of_the_toolkit_is_left_alone() -> None:
-    """Other components of the process do not count this client's calls."""
+def test_the_classes_of_pip_services_are_not_changed() -> None:
+    """Other components of the process do not count the calls of this client."""
     before = list(CompositeCounters._counters), list(CompositeTracer._TRACERS)
 
     ClientCounters(references(MemoryCounters()))
-    ClientTracer(references(WholeTracer()))
+    ClientTracer(references(FailureTracer()))
 
     assert (CompositeCounters._counters, CompositeTracer._TRACERS) == before
 
 
-def test_counters_reach_all_that_are_referenced() -> None:
-    """They stay composite."""
+def test_all_referenced_counters_are_incremented() -> None:
+    """They are composite counters."""
     components = MemoryCounters(), MemoryCounters()
 
     ClientCounters(references(*components)).increment("bytes", 5)
@@ -84,8 +84,8 @@ def test_counters_reach_all_that_are_referenced() -> None:
     assert [component.count("bytes") for component in components] == [5, 5]
 
 
-def test_without_references_nothing_is_observed() -> None:
-    """And nothing fails."""
+def test_observers_without_references_do_nothing() -> None:
+    """They do not raise."""
     ClientCounters().increment_one("calls")
     ClientTracer().trace(None, "c", "o", 1)
     ClientTracer().failure(None, "c", "o", ValueError(), 1)
@@ -97,8 +97,8 @@ def test_without_references_nothing_is_observed() -> None:
 
 @pytest.mark.defect(36)
 def test_two_clients_trace_a_call_once() -> None:
-    """As they count it."""
-    tracer = WholeTracer()
+    """Each client has its own tracer, although they share the component."""
+    tracer = FailureTracer()
     first, _second = ClientTracer(references(tracer)), ClientTracer(references(tracer))
 
     first.begin_trace(None, "orders", "get").end_trace()
@@ -106,20 +106,20 @@ def test_two_clients_trace_a_call_once() -> None:
     assert [entry[:3] for entry in tracer.seen] == [("trace", "orders", "get")]
 
 
-def test_a_failure_is_traced_as_one() -> None:
-    """With the error."""
-    tracer, error = WholeTracer(), ValueError("no")
+def test_a_failed_call_is_traced_as_a_failure() -> None:
+    """The trace has the error."""
+    tracer, error = FailureTracer(), ValueError("no")
 
     ClientTracer(references(tracer)).failure(None, "orders", "get", error, 12)
 
     assert tracer.seen == [("failure", "orders", "get", error, 12)]
 
 
-def test_a_tracer_without_failures_gets_a_trace() -> None:
-    """It inherits an empty method, as pip-services' `LogTracer` does: a failed call would leave no trace."""
+def test_a_tracer_without_failure_traces_a_failed_call() -> None:
+    """It inherits an empty `failure` method. Without this rule, a failed call would not be traced."""
     assert LogTracer.failure is ITracer.failure
-    half = HalfTracer()
+    tracer = SuccessTracer()
 
-    ClientTracer(references(half)).failure(None, "orders", "get", ValueError("no"), 12)
+    ClientTracer(references(tracer)).failure(None, "orders", "get", ValueError("no"), 12)
 
-    assert half.seen == [("trace", "orders", "get", 12)]
+    assert tracer.seen == [("trace", "orders", "get", 12)]

@@ -1,4 +1,4 @@
-"""Clients in a script: imported from the package, made in one line, opened and closed by `with`."""
+"""Clients in a script: imported from the package, created in one line, opened and closed by `with`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from pip_services4_serverless.clients import AsyncLambdaClient
 provider = every_kind
 
 
-def test_the_clients_are_importable_from_the_package() -> None:
-    """All of them, and nothing is imported before it is asked for."""
+def test_clients_can_be_imported_from_the_package() -> None:
+    """Importing the package alone imports none of them."""
     from pip_services4_serverless import clients
 
     assert package.__all__ == clients.__all__
@@ -35,8 +35,8 @@ def test_the_clients_are_importable_from_the_package() -> None:
     assert done.stdout == "False\n"
 
 
-def test_an_azure_function_in_five_lines() -> None:
-    """With its key, which is not in the URL that is called."""
+def test_a_script_calls_an_azure_function() -> None:
+    """The key of its URL is sent in the header."""
     with FaultServer() as server:
         with AzureFunctionClient.from_uri(f"{server.url}/api/f?code={AUTH_CODE}", timeout=5000) as client:
             assert client.call("greet", params={"name": "Ada"})["name"] == "Ada"
@@ -45,8 +45,8 @@ def test_an_azure_function_in_five_lines() -> None:
         assert (request.path, request.headers["x-functions-key"]) == ("/api/f", AUTH_CODE)
 
 
-def test_a_lambda_function_in_five_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the keys of AWS's own chain."""
+def test_a_script_calls_a_lambda_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's credential chain finds the keys."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
     with FaultServer() as server, LambdaClient.from_arn(ARN, endpoint=server.url) as client:
@@ -55,16 +55,16 @@ def test_a_lambda_function_in_five_lines(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (client._retries, client.is_open()) == (0, False)
 
 
-def test_a_commandable_client_has_its_name() -> None:
-    """By keyword, as the connection comes first."""
+def test_a_commandable_client_is_created_with_a_name() -> None:
+    """The name is a keyword argument, because the connection comes first."""
     with FaultServer() as server:
         with CommandableAzureFunctionClient.from_uri(f"{server.url}/api/f", AUTH_CODE, name="orders") as client:
             client.call_command("get", None)
         assert server.requests[0].json()["cmd"] == "orders.get"
 
 
-def test_an_option_that_does_not_exist_is_refused() -> None:
-    """Where it is written, with those that exist."""
+def test_an_unknown_option_is_rejected() -> None:
+    """The error names the option, and lists those that exist."""
     with pytest.raises(ConfigException) as caught:
         AzureFunctionClient.from_uri("http://localhost/f", timout=5000)
     assert caught.value.code == "WRONG_OPTION"
@@ -72,29 +72,29 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
     assert "total_timeout" in caught.value.message
 
 
-def test_a_subclass_is_configured_as_ever() -> None:
-    """By a `ConfigParams`, whose methods its own `configure` may use."""
+def test_a_subclass_is_configured_with_config_params() -> None:
+    """Its own `configure` can use the methods of `ConfigParams`."""
 
-    class OwnClient(AzureFunctionClient):
+    class CustomClient(AzureFunctionClient):
         def configure(self, config: Any) -> None:
             self.page = config.get_as_integer("options.timeout")
             super().configure(config)
 
-    client = OwnClient.from_uri("http://localhost:9/f", timeout=5000, commands={"get": {"retries": 0}})
+    client = CustomClient.from_uri("http://localhost:9/f", timeout=5000, commands={"get": {"retries": 0}})
     assert client.page == 5000
 
 
 @pytest.mark.parametrize("nested", [True, False])
-def test_a_dict_configures(provider: str, nested: bool) -> None:
-    """Flat or nested, as YAML gives it."""
+def test_a_dict_configures_a_client(provider: str, nested: bool) -> None:
+    """It may be flat, or nested as in YAML."""
     with FaultServer() as server:
         flat = dict(config_for(provider, server.url, retries=0))
-        deep: dict[str, Any] = {}
+        tree: dict[str, Any] = {}
         for key, value in flat.items():
             section, _, name = key.partition(".")
-            deep.setdefault(section, {})[name] = value
+            tree.setdefault(section, {})[name] = value
         client = CLIENTS[provider]("dummies")
-        client.configure(deep if nested else flat)
+        client.configure(tree if nested else flat)
         client.open()
         try:
             assert client.call("get", params={"a": 1})["a"] == 1
@@ -116,10 +116,10 @@ NO_CONTEXTS: list[Any] = [{"a": 1}, {}, 5, ["x"], b"trace", object()]
 
 
 @pytest.mark.parametrize("wrong", NO_CONTEXTS, ids=lambda wrong: type(wrong).__name__)
-def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str, wrong: Any) -> None:
-    """A dict above all: the context was forgotten, and the parameters stand in its place."""
+def test_a_wrong_context_is_rejected_before_the_request(provider: str, wrong: Any) -> None:
+    """Above all a dict: the context was forgotten, and the parameters are in its place."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        entries: list[Any] = [
+        calls: list[Any] = [
             lambda: client.call("get", wrong),
             lambda: client._call("get", wrong),
             lambda: client.call_command("get", wrong),
@@ -128,13 +128,13 @@ def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str,
             lambda: client.close(wrong),
         ]
         if provider == "lambda":
-            entries.append(lambda: client.call_one_way("get", wrong))
-            entries.append(lambda: client._invoke("Event", "get", wrong, None))
+            calls.append(lambda: client.call_one_way("get", wrong))
+            calls.append(lambda: client._invoke("Event", "get", wrong, None))
         else:
-            entries.append(lambda: client._invoke("get", wrong, None))
-        for entry in entries:
+            calls.append(lambda: client._invoke("get", wrong, None))
+        for call in calls:
             with pytest.raises(BadRequestException) as caught:
-                entry()
+                call()
             assert (caught.value.code, caught.value.status) == ("WRONG_CONTEXT", 400)
             assert type(wrong).__name__ in caught.value.message
             assert ("before the parameters" in caught.value.message) is isinstance(wrong, dict)
@@ -143,8 +143,8 @@ def test_what_is_not_a_context_is_refused_before_anything_is_sent(provider: str,
 
 
 @pytest.mark.parametrize("context", [None, "", "trace", Context.from_trace_id("trace")])
-def test_a_context_is_taken(provider: str, context: Any) -> None:
-    """An `IContext`, a trace id, or none."""
+def test_a_context_may_be_an_object_a_trace_id_or_none(provider: str, context: Any) -> None:
+    """An `IContext` is the object."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         assert isinstance(client, BlockingFacade) or client.is_open()
         client.call("get", context)
