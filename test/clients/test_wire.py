@@ -1,4 +1,4 @@
-"""What both providers' clients must show of the wire below them; test/_wire has every case of it."""
+"""How the clients use the wire. test/_wire has all cases of the wire itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TLS = pytest.mark.parametrize("tls", [None, "good"], ids=["plain", "tls"])
 
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The trusted authority, in a file that the environment names."""
+    """A file with the trusted authority, which the environment names."""
     path = tmp_path / "bundle.pem"
     authority().cert_pem.write_to_path(path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
@@ -42,7 +42,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def outcome(client: FunctionClient) -> Any:
-    """The value of a call, or the code of its error."""
+    """The result of a call, or the code of its error."""
     try:
         return client._call("act", "test")
     except ApplicationException as err:
@@ -54,8 +54,8 @@ def outcome(client: FunctionClient) -> Any:
 
 @TLS
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-def test_no_prefix_of_a_response_is_a_result(provider: str, sample: Sample, tls: str | None, bundle: str) -> None:
-    """Cut anywhere in its head, or in its body, the response is lost; test/_wire cuts at every byte."""
+def test_a_truncated_response_is_lost(provider: str, sample: Sample, tls: str | None, bundle: str) -> None:
+    """It may be truncated in its head or in its body. test/_wire truncates it at every byte."""
     with FaultServer(tls, keep=0) as server, open_client(provider, server.url, retries=0) as client:
         for end in (*range(0, sample.head, 11 if tls else 5), *range(sample.head, len(sample.data), 4)):
             if end < len(sample.data):
@@ -63,8 +63,8 @@ def test_no_prefix_of_a_response_is_a_result(provider: str, sample: Sample, tls:
                 assert outcome(client) == "NO_RESPONSE", end
 
 
-def test_of_a_function_error_no_prefix_is_a_result() -> None:
-    """Lambda says in a header that the function failed: cut before it, the response is lost."""
+def test_a_truncated_function_error_is_lost() -> None:
+    """It may be truncated before the header that says that the function failed."""
     head, body = fault.response_bytes(
         body={"errorMessage": "No"}, headers={"X-Amz-Function-Error": "Unhandled", "X-Last": "1"}
     )
@@ -76,8 +76,8 @@ def test_of_a_function_error_no_prefix_is_a_result() -> None:
         assert outcome(client) == "FUNCTION_ERROR"
 
 
-def test_of_an_error_the_status_counts_from_its_whole_head_on(provider: str) -> None:
-    """Not before: then nobody knows."""
+def test_an_error_with_a_complete_head_keeps_its_status(provider: str) -> None:
+    """If the head is truncated, the response is lost."""
     head, body = fault.response_bytes(404, {"message": "No"}, headers={"x-amzn-errortype": "ResourceNotFoundException"})
     with FaultServer(keep=0) as server, open_client(provider, server.url, retries=0) as client:
         for end in range(len(head) + len(body)):
@@ -85,31 +85,31 @@ def test_of_an_error_the_status_counts_from_its_whole_head_on(provider: str) -> 
             assert outcome(client) == ("NOT_FOUND" if end >= len(head) else "NO_RESPONSE"), end
 
 
-# --- Bytes behind a response ---
+# --- Bytes after a response ---
 
 
 @TLS
-def test_bytes_behind_a_response_answer_no_other_call(provider: str, tls: str | None, bundle: str) -> None:
-    """Wherever the response ends in the reader's buffer; whatever is behind it."""
+def test_bytes_after_a_response_are_not_the_next_response(provider: str, tls: str | None, bundle: str) -> None:
+    """It does not matter what they are, nor where the response ends in the reader's buffer."""
     second = b"".join(fault.response_bytes(body=b'"of another"'))
     with FaultServer(tls, keep=0) as server, open_client(provider, server.url, retries=0) as client:
         for size in (100, 16 * 1024, 64 * 1024):
             for offset in (-len(second), -1, 0, 1):
-                for behind in (second, b"\r\n"):
+                for rest in (second, b"\r\n"):
                     length = size + offset - len(fault.response_bytes(body=b"", length=size)[0]) - 2
                     first = b"".join(fault.response_bytes(body=b'"%b"' % (b"x" * max(length, 1))))
-                    step, is_sent = fault.send_and_signal(first + behind)
+                    step, is_sent = fault.send_and_signal(first + rest)
                     server.script(step, fault.respond(body=b'"mine"'))
                     assert set(outcome(client)) == {"x"}
-                    assert is_sent.wait(30)  # what comes later than the next request cannot be told from its response
+                    assert is_sent.wait(30)  # bytes after the next request would be its response
                     assert outcome(client) == "mine"
 
 
-# --- Where the call is made ---
+# --- Calls in an except block ---
 
 
-def test_a_call_in_an_except_block_ends_with_its_own_error(provider: str) -> None:
-    """Not with the exception that is handled there."""
+def test_a_call_in_an_except_block_raises_its_own_error(provider: str) -> None:
+    """It does not raise the exception that is being handled."""
     with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
         server.default = fault.respond(length=10**10)
         try:
@@ -118,12 +118,12 @@ def test_a_call_in_an_except_block_ends_with_its_own_error(provider: str) -> Non
             assert failure(client).code == "RESPONSE_TOO_LARGE"
 
 
-# --- Early refusals ---
+# --- Early rejections ---
 
 
 @TLS
-def test_an_early_refusal_is_seen_and_the_request_not_sent_again(provider: str, tls: str | None, bundle: str) -> None:
-    """413 and the end of the connection, eight of eight; an idempotent client makes one attempt each."""
+def test_an_early_rejection_is_read_and_not_retried(provider: str, tls: str | None, bundle: str) -> None:
+    """The server sends 413 and closes, before it has read the request. The client makes one attempt each time."""
 
     def act(connection: fault.Connection) -> None:
         connection.send(b"".join(fault.response_bytes(413)))
@@ -131,7 +131,7 @@ def test_an_early_refusal_is_seen_and_the_request_not_sent_again(provider: str, 
 
     params = {"text": "x" * 5_900_000}  # more than the buffers of a connection hold
     with FaultServer(tls) as server, open_client(provider, server.url, idempotent=True) as client:
-        server.default = Step("refuses", act, at="head")
+        server.default = Step("rejects", act, at="head")
         for number in range(1, 9):
             assert failure(client, params=params).code == "PAYLOAD_TOO_LARGE"
             assert (server.connections, server.executions) == (number, 0)
@@ -149,10 +149,10 @@ def reads_slowly(connection: fault.Connection) -> None:
 @pytest.mark.timing
 @pytest.mark.parametrize("bound", ["timeout", "total_timeout"])
 @pytest.mark.parametrize("where", ["handshake", "tunnel", "request", "response"])
-def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
+def test_each_timeout_ends_a_slow_attempt(
     provider: str, where: str, bound: str, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Connecting counts for both: with a longer `connect_timeout` it ends at them, and is an error of connecting."""
+    """The server is slow in one phase. Connecting ends at these timeouts too, and raises `CANNOT_CONNECT`."""
     params = {"text": "x" * 5_900_000} if where == "request" else {}
     with ExitStack() as resources:
         server = resources.enter_context(FaultServer({"handshake": "drip", "tunnel": "good"}.get(where)))
@@ -163,7 +163,7 @@ def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
         client = resources.enter_context(open_client(provider, server.url, **options))
         started = time.monotonic()
         code = failure(client, params=params).code
-        assert 0.39 <= time.monotonic() - started < 2  # and not 10
+        assert 0.39 <= time.monotonic() - started < 2  # not 10, the other timeout
         assert code == ("CANNOT_CONNECT" if where in ("handshake", "tunnel") else "CALL_TIMEOUT")
 
 
@@ -172,10 +172,10 @@ def test_whatever_drips_ends_at_the_attempts_bound_as_at_the_calls(
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE"])
-def test_certificates_are_checked_against_the_bundle_that_the_environment_names(
+def test_certificates_are_verified_with_the_bundle_of_the_environment(
     provider: str, variable: str, kind: str, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file or a folder; AWS's own variable is for Lambda."""
+    """It may be a file or a folder. AWS's own variable is only for Lambda."""
     path = bundle
     if kind == "folder":
         command = ["openssl", "x509", "-hash", "-noout", "-in", bundle]
@@ -194,8 +194,8 @@ def test_certificates_are_checked_against_the_bundle_that_the_environment_names(
         assert (outcome(client), server.executions) == ("CANNOT_CONNECT", 0)
 
 
-def test_a_bundle_that_is_replaced_or_removed_while_the_client_is_open(provider: str, bundle: str) -> None:
-    """Replaced, it counts from the next connection on; removed, calls go on with what was read."""
+def test_a_bundle_can_be_replaced_or_removed_while_the_client_is_open(provider: str, bundle: str) -> None:
+    """The next connection uses a new bundle. If the bundle is removed, the client uses what it has read."""
     trusted = Path(bundle).read_bytes()
     options: dict[str, Any] = {"retries": 0, "idle_timeout": 1}  # each call makes a connection
     with FaultServer("good") as server, open_client(provider, server.url, **options) as client:
@@ -211,11 +211,11 @@ def test_a_bundle_that_is_replaced_or_removed_while_the_client_is_open(provider:
         assert (server.connections, server.executions) == (4, 3)
 
 
-def test_a_bundle_that_is_removed_before_the_first_call_sends_nothing(
+def test_a_bundle_removed_before_the_first_call_prevents_connecting(
     provider: str, bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is an error of connecting, which any call may repeat."""
-    other = tmp_path / "never read.pem"
+    """Nothing is sent, so the error is one of connecting."""
+    other = tmp_path / "removed.pem"
     other.write_bytes(Path(bundle).read_bytes())
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
     with FaultServer("good") as server, open_client(provider, server.url, retries=0) as client:
@@ -223,8 +223,8 @@ def test_a_bundle_that_is_removed_before_the_first_call_sends_nothing(
         assert (outcome(client), server.executions) == ("CANNOT_CONNECT", 0)
 
 
-def test_a_bundle_that_is_not_there_is_refused_at_open(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first call."""
+def test_open_raises_for_a_missing_bundle(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the path of the bundle."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
     with pytest.raises(ConfigException) as caught, open_client(provider, "https://127.0.0.1:9"):
         pass
@@ -246,10 +246,10 @@ def proxied(monkeypatch: pytest.MonkeyPatch, target: str | None, **of: Any) -> I
 
 @pytest.mark.parametrize("target", [None, "good"], ids=["http target", "https target"])
 @pytest.mark.parametrize("kind", [None, "good"], ids=["http proxy", "https proxy"])
-def test_calls_go_through_the_environments_proxy(
+def test_calls_use_the_proxy_of_the_environment(
     provider: str, target: str | None, kind: str | None, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With its authorization, over one connection, with large bodies both ways."""
+    """They send its credentials, and share one connection. Requests and responses may be large."""
     params = {"text": "x" * 3_000_000}
     with (
         proxied(monkeypatch, target, tls=kind, credentials="Basic dXNlcjpwYXNz") as (server, proxy),
@@ -264,7 +264,7 @@ def test_calls_go_through_the_environments_proxy(
 def test_an_https_proxy_is_verified_with_the_targets_authorities(
     provider: str, target: str | None, bundle: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that they do not know is told nothing."""
+    """A proxy with an unknown certificate receives nothing."""
     with (
         proxied(monkeypatch, target, tls="unknown_ca") as (server, proxy),
         open_client(provider, server.url, retries=0) as client,
@@ -273,8 +273,8 @@ def test_an_https_proxy_is_verified_with_the_targets_authorities(
         assert (proxy.received, server.connections) == (b"", 0)
 
 
-def test_no_proxy_leads_past_it(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As everywhere."""
+def test_a_host_in_no_proxy_is_called_directly(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy receives no request."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with proxied(monkeypatch, None) as (server, proxy), open_client(provider, server.url) as client:
         assert client._call("act", "test")
@@ -283,10 +283,10 @@ def test_no_proxy_leads_past_it(provider: str, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4"])
 @pytest.mark.parametrize("target", ["http", "https"])
-def test_a_socks_proxy_is_refused_at_open(
+def test_open_raises_for_a_socks_proxy(
     provider: str, scheme: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a message that says so and shows no password."""
+    """The message says SOCKS, and does not show the password."""
     monkeypatch.setenv(f"{target}_proxy", f"{scheme}://user:hunter2@127.0.0.1:1080")
     with (
         pytest.raises(ConfigException, match="SOCKS") as caught,
@@ -301,10 +301,10 @@ def test_a_socks_proxy_is_refused_at_open(
 
 @pytest.mark.parametrize(("option", "seconds"), [(None, 45), (2500, 3), (0, None)])
 @TLS
-def test_keepalive_is_set_as_the_option_says(
+def test_the_option_sets_tcp_keepalive(
     provider: str, option: int | None, seconds: int | None, tls: str | None, bundle: str
 ) -> None:
-    """On by default; in milliseconds; 0 sends none."""
+    """It is in milliseconds. Keep-alive is on by default, and 0 turns it off."""
     options: dict[str, Any] = {} if option is None else {"tcp_keepalive": option}
     with FaultServer(tls) as server, open_client(provider, server.url, **options) as client:
         client._call("act", "test")
@@ -325,10 +325,10 @@ def test_keepalive_is_set_as_the_option_says(
         ("", 3000, 3),
     ],
 )
-def test_awss_own_keepalive_setting_is_honoured(
+def test_the_aws_setting_can_turn_keepalive_on_or_off(
     setting: str, option: int | None, seconds: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`tcp_keepalive` in AWS's config file decides whether, our option how often."""
+    """`tcp_keepalive` is in AWS's config file. The option of this package sets the interval."""
     config = tmp_path / "config"
     config.write_text("[default]\nregion = eu-west-1\n" + (f"tcp_keepalive = {setting}\n" if setting else ""))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -356,11 +356,11 @@ def opened(client: FunctionClient) -> Iterator[None]:
         client.close("test")
 
 
-# --- What other tools leave of the standard library ---
+# --- Patched standard library ---
 
 
-def test_calls_work_where_select_has_no_poll(provider: str) -> None:
-    """As after eventlet's patch, also when it comes before everything else."""
+def test_calls_work_if_select_has_no_poll(provider: str) -> None:
+    """eventlet removes it, possibly before everything else is imported."""
     program = (
         "import select; del select.poll\n"
         "from support.fault_server import FaultServer\n"
