@@ -1,4 +1,4 @@
-"""Our signature is botocore's own, to the byte, and that of AWS's test suite."""
+"""The client's signature is the same as botocore's, byte by byte, and as that of AWS's test suite."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def by_botocore(request: AWSRequest, credentials: Credentials) -> None:
     botocore.auth.SigV4Auth(credentials.get_frozen_credentials(), "lambda", "eu-west-1").add_auth(request)
 
 
-def by_us(request: AWSRequest, credentials: Credentials) -> None:
+def by_signer(request: AWSRequest, credentials: Credentials) -> None:
     signer = Signer("eu-west-1", AwsSecrets(credentials))
-    for _ in range(2):  # the second time from what was kept
+    for _ in range(2):  # the second time uses what the signer cached
         signer.add_signature(request, credentials.get_frozen_credentials(), "eu-west-1", "lambda", NOW)
 
 
@@ -56,8 +56,8 @@ def by_us(request: AWSRequest, credentials: Credentials) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"{}", b"", '{"größe": 1}'.encode() * 1000])
-def test_it_equals_botocores(url: str, token: str | None, body: bytes) -> None:
-    """For every path, host, token and body, with headers to fold, to skip and to replace."""
+def test_the_signature_is_the_same_as_botocores(url: str, token: str | None, body: bytes) -> None:
+    """For each path, host, token and body, with headers to fold, to skip and to replace."""
 
     def request() -> AWSRequest:
         headers = {
@@ -70,10 +70,10 @@ def test_it_equals_botocores(url: str, token: str | None, body: bytes) -> None:
         }
         return AWSRequest("POST", url, headers=headers, data=body)
 
-    assert signed(by_us, request(), token) == signed(by_botocore, request(), token)
+    assert signed(by_signer, request(), token) == signed(by_botocore, request(), token)
 
 
-# The clock that is set is the same for all examples.
+# All examples use the same fixed clock.
 MANY = settings(
     max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -95,7 +95,7 @@ queries = st.lists(st.tuples(segments, segments), max_size=4).map(
 hosts = st.sampled_from(
     ["lambda.eu-west-1.amazonaws.com", "localhost", "127.0.0.1", "[::1]", "EXAMPLE.com", "vpce-0.x"]
 )
-REPEATED_HOST = [("Host", "a"), ("Host", "b")]  # what a random request found: it was signed otherwise
+REPEATED_HOST = [("Host", "a"), ("Host", "b")]  # found by a random request: its signature was different
 ports = st.sampled_from(["", ":80", ":443", ":9000"])
 
 
@@ -112,7 +112,7 @@ ports = st.sampled_from(["", ":80", ":443", ":9000"])
     token=st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=40),
 )
 @example("POST", "https", "localhost", "", [], "", REPEATED_HOST, b"", None)
-def test_any_request_is_signed_as_botocore_signs_it(
+def test_random_requests_have_the_same_signature_as_botocores(
     method: str,
     scheme: str,
     host: str,
@@ -123,20 +123,20 @@ def test_any_request_is_signed_as_botocore_signs_it(
     body: bytes,
     token: str | None,
 ) -> None:
-    """Whatever its method, path, query, headers and body."""
+    """The method, path, query, headers and body are random."""
     url = f"{scheme}://{host}{port}/{'/'.join(path)}" + (f"?{query}" if query else "")
 
     def request() -> AWSRequest:
         made = AWSRequest(method, url, data=body)
         for name, value in headers:
-            made.headers.add_header(name, value)  # and not in place of the one before
+            made.headers.add_header(name, value)  # which keeps earlier headers of that name
         return made
 
-    assert signed(by_us, request(), token) == signed(by_botocore, request(), token)
+    assert signed(by_signer, request(), token) == signed(by_botocore, request(), token)
 
 
 @pytest.mark.parametrize(
-    "unusual",
+    "arguments",
     [
         {"params": {"Qualifier": "live"}, "data": b"{}"},
         {"data": "a string"},
@@ -144,10 +144,10 @@ def test_any_request_is_signed_as_botocore_signs_it(
         {"data": b"{}", "headers": {"Date": "Sat, 21 Nov 2026 23:59:59 GMT"}},
     ],
 )
-def test_the_unusual_is_left_to_botocore(unusual: dict[str, Any]) -> None:
-    """Query parameters, a body that is no bytes, and headers that change how to sign."""
-    ours, theirs = AWSRequest("POST", LAMBDA + INVOKE, **unusual), AWSRequest("POST", LAMBDA + INVOKE, **unusual)
-    assert signed(by_us, ours, SESSION_TOKEN) == signed(by_botocore, theirs, SESSION_TOKEN)
+def test_unusual_requests_are_signed_by_botocore(arguments: dict[str, Any]) -> None:
+    """They have query parameters, a body that is not bytes, or headers that change the signature."""
+    ours, theirs = AWSRequest("POST", LAMBDA + INVOKE, **arguments), AWSRequest("POST", LAMBDA + INVOKE, **arguments)
+    assert signed(by_signer, ours, SESSION_TOKEN) == signed(by_botocore, theirs, SESSION_TOKEN)
 
 
 AT = "20150830T123600Z"
@@ -173,7 +173,7 @@ class Vector(NamedTuple):
 FORM = "application/x-www-form-urlencoded"
 UNRESERVED = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 MY_HEADER = "host;my-header1;x-amz-date"
-# The suite's own names. What it holds of folded headers and of unescaped targets does not come to a signer of ours.
+# The names are those of the suite. Its folded headers and unescaped targets never reach this signer.
 SUITE = {
     "post-vanilla": Vector("5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"),
     "post-header-key-case": Vector(
@@ -274,8 +274,8 @@ SUITE = {
 
 
 @pytest.mark.parametrize("name", SUITE)
-def test_the_signatures_of_awss_test_suite(name: str) -> None:
-    """With the suite's keys, time, region and service."""
+def test_the_signature_is_that_of_awss_test_suite(name: str) -> None:
+    """With the keys, time, region and service of the suite."""
     vector = SUITE[name]
     request = AWSRequest(vector.method, f"https://example.amazonaws.com{vector.target}", data=vector.body)
     for header, value in vector.headers:
@@ -292,7 +292,7 @@ def test_the_signatures_of_awss_test_suite(name: str) -> None:
 
 
 def test_a_call_is_signed_once() -> None:
-    """On the wire there is one signature, with the token among the signed headers."""
+    """Its one signature includes the session token."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         client._call("get", "t1")
         headers = server.requests[0].headers
@@ -302,8 +302,8 @@ def test_a_call_is_signed_once() -> None:
     assert headers["x-amz-security-token"] == SESSION_TOKEN
 
 
-def test_a_presigned_url_is_botocores_business() -> None:
-    """Only the signing of calls is taken over."""
+def test_botocore_signs_presigned_urls() -> None:
+    """This package's signer signs only calls."""
     with open_client("lambda", "http://127.0.0.1:1") as client:
         url = client._lambda.generate_presigned_url("invoke", {"FunctionName": "dummies"})
     assert "X-Amz-Signature=" in url
