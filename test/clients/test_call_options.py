@@ -1,4 +1,4 @@
-"""Options of one call and of one command: which of them counts, and what is refused."""
+"""Options of one call and of one command: which of them takes effect, and what is rejected."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ from pip_services4_serverless.clients import (
 )
 
 provider = every_kind
-Enter = Callable[..., Any]
+Call = Callable[..., Any]
 
 
-def entries(provider: str, client: Any) -> dict[str, Enter]:
-    """All methods that make a call, as `enter(**options)`."""
-    found: dict[str, Enter] = {
+def ways_to_call(provider: str, client: Any) -> dict[str, Call]:
+    """All methods that make a call, as functions of the options."""
+    found: dict[str, Call] = {
         "call": lambda **options: client.call("get", "T", {}, **options),
         "_call": lambda **options: client._call("get", "T", {}, **options),
         "call_command": lambda **options: client.call_command("get", "T", {}, **options),
@@ -75,7 +75,7 @@ def entries(provider: str, client: Any) -> dict[str, Enter]:
 
 
 def attempts_of(server: FaultServer, call: Callable[[], Any]) -> int:
-    """How often a function whose response is lost was executed for one call."""
+    """How often one call executes a function whose response is lost."""
     before = server.executions
     server.default = close_after_read()
     with pytest.raises(ConnectionException):
@@ -86,16 +86,16 @@ def attempts_of(server: FaultServer, call: Callable[[], Any]) -> int:
 # --- Keywords of a call ---
 
 
-def test_an_action_is_idempotent_by_keyword(provider: str) -> None:
-    """Of every method; the next call without it is not."""
+def test_idempotent_can_be_set_for_a_call(provider: str) -> None:
+    """Every method has the keyword. The next call without it is not idempotent."""
     with FaultServer() as server, open_client(provider, server.url, retries=2) as client:
-        for name, enter in entries(provider, client).items():
-            assert attempts_of(server, partial(enter, idempotent=True)) == 3, name
-            assert attempts_of(server, enter) == 1, name
+        for name, call_with in ways_to_call(provider, client).items():
+            assert attempts_of(server, partial(call_with, idempotent=True)) == 3, name
+            assert attempts_of(server, call_with) == 1, name
 
 
-def test_retries_by_keyword(provider: str) -> None:
-    """More or fewer than configured."""
+def test_retries_can_be_set_for_a_call(provider: str) -> None:
+    """They may be more or fewer than configured."""
     with FaultServer() as server, open_client(provider, server.url, retries=1) as client:
         server.default = respond(429)
         for retries in (0, 2):
@@ -107,8 +107,8 @@ def test_retries_by_keyword(provider: str) -> None:
 
 
 @pytest.mark.timing
-def test_a_shorter_timeout_by_keyword(provider: str) -> None:
-    """It ends the attempt long before the configured one would."""
+def test_a_shorter_timeout_can_be_set_for_a_call(provider: str) -> None:
+    """The attempt ends long before the configured timeout."""
     with FaultServer() as server, open_client(provider, server.url, timeout=20_000) as client:
         server.default = silent()
         started = time.monotonic()
@@ -120,20 +120,20 @@ def test_a_shorter_timeout_by_keyword(provider: str) -> None:
         assert time.monotonic() - started < 10
 
 
-def test_a_longer_timeout_by_keyword(provider: str) -> None:
-    """A report takes longer than a look-up."""
-    gone_on = threading.Event()
+def test_a_longer_timeout_can_be_set_for_a_call(provider: str) -> None:
+    """One command may take longer than the others."""
+    ended = threading.Event()
 
-    def late(_: Request) -> tuple[int, dict[str, str], bytes]:
-        gone_on.wait(0.5)
+    def respond_late(_: Request) -> tuple[int, dict[str, str], bytes]:
+        ended.wait(0.5)
         return 200, {}, b'"done"'
 
     with FaultServer() as server, open_client(provider, server.url, timeout=100, total_timeout=150) as client:
-        server.default = echo(late)
+        server.default = echo(respond_late)
         with pytest.raises(ConnectionException):
             client.call("report", "T")
         assert client.call("report", "T", timeout=20_000, total_timeout=0) == "done"
-        gone_on.set()
+        ended.set()
 
 
 WRONG: list[dict[str, Any]] = [
@@ -157,12 +157,12 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: str(*wrong))
-def test_a_wrong_one_is_refused_before_anything_is_sent(provider: str, wrong: dict[str, Any]) -> None:
-    """By every method; with the call's trace id, the option's name and what is allowed."""
+def test_a_wrong_option_is_rejected_before_the_request(provider: str, wrong: dict[str, Any]) -> None:
+    """The error has the call's trace id, the option's name and the valid values."""
     with FaultServer() as server, open_client(provider, server.url) as client:
-        for name, enter in entries(provider, client).items():
+        for name, call_with in ways_to_call(provider, client).items():
             with pytest.raises(BadRequestException) as caught:
-                enter(**{"idempotent": True, **wrong})
+                call_with(**{"idempotent": True, **wrong})
             error, (option,) = caught.value, wrong
             assert (error.code, error.status, error.trace_id) == ("WRONG_OPTION", 400, "T"), name
             assert error.details["key"] == option
@@ -172,8 +172,8 @@ def test_a_wrong_one_is_refused_before_anything_is_sent(provider: str, wrong: di
         assert server.connections == 0
 
 
-def test_what_was_wrong_before_comes_first(provider: str) -> None:
-    """A call of a client that is not open says so, whatever its options."""
+def test_a_closed_client_is_reported_before_wrong_options(provider: str) -> None:
+    """A call of a closed client raises `NOT_OPENED`, whatever its options are."""
     client = BARE_CLIENTS[provider]()
     with pytest.raises(ApplicationException) as caught:
         client.call("get", "T", timout=5)
@@ -182,11 +182,11 @@ def test_what_was_wrong_before_comes_first(provider: str) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_subclass_without_the_keywords_works(name: str) -> None:
-    """As long as nobody passes any: it overrides `_call` or `_invoke` as it did before there were options."""
+    """It overrides `_call` and `_invoke` without the options. Calls without options still work."""
     base: Any = {"azure": AzureFunctionClient, "lambda": LambdaClient, "google": CloudFunctionClient}[name]
     seen = []
 
-    class Older(base):
+    class OldSubclass(base):
         def _call(self, cmd: str, context: Any, params: Any = None) -> Any:
             seen.append("_call")
             return super()._call(cmd, context, params)
@@ -195,7 +195,7 @@ def test_a_subclass_without_the_keywords_works(name: str) -> None:
             seen.append("_invoke")
             return super()._invoke(*args)
 
-    client = Older()
+    client = OldSubclass()
     with FaultServer() as server:
         client.configure(config_for(name, server.url))
         with client:
@@ -207,12 +207,12 @@ def test_a_subclass_without_the_keywords_works(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_an_asynchronous_subclass_without_the_keywords_works(name: str) -> None:
-    """The same of the twins."""
+    """The same for asynchronous clients."""
     base: Any = {"azure": AsyncAzureFunctionClient, "lambda": AsyncLambdaClient, "google": AsyncCloudFunctionClient}[
         name
     ]
 
-    class Older(base):
+    class OldSubclass(base):
         async def _call(self, cmd: str, context: Any, params: Any = None) -> Any:
             return await super()._call(cmd, context, params)
 
@@ -220,7 +220,7 @@ def test_an_asynchronous_subclass_without_the_keywords_works(name: str) -> None:
             return await super()._invoke(*args)
 
     async def main(url: str) -> Any:
-        client = Older()
+        client = OldSubclass()
         client.configure(config_for(name, url))
         async with client:
             return await client.call("get", "T", {"a": 1})
@@ -229,8 +229,8 @@ def test_an_asynchronous_subclass_without_the_keywords_works(name: str) -> None:
         assert asyncio.run(main(server.url))["a"] == 1
 
 
-def test_the_types_are_the_table() -> None:
-    """What type checkers know is what is checked."""
+def test_the_types_have_the_options_of_the_table() -> None:
+    """Type checkers and the client accept the same options."""
     assert set(CallOptions.__annotations__) == set(CALL_OPTIONS)
     assert set(LambdaCallOptions.__annotations__) == {*CALL_OPTIONS, *TENANT_OPTIONS}
     assert not LambdaCallOptions.__required_keys__
@@ -239,8 +239,8 @@ def test_the_types_are_the_table() -> None:
 # --- Options of a command ---
 
 
-def test_a_commands_options_beat_the_clients(provider: str) -> None:
-    """And a call's beat the command's; other commands have the client's."""
+def test_options_of_a_command_take_precedence_over_the_clients(provider: str) -> None:
+    """Options of a call take precedence over both. Other commands use the client's options."""
     options: dict[str, Any] = {"retries": 2, "commands.get.idempotent": True, "commands.get.retries": 1}
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         assert attempts_of(server, lambda: client.call_command("get", "T")) == 2
@@ -251,8 +251,8 @@ def test_a_commands_options_beat_the_clients(provider: str) -> None:
 
 
 @pytest.mark.timing
-def test_a_commands_times(provider: str) -> None:
-    """In milliseconds, as the client's."""
+def test_a_command_can_have_its_own_timeouts(provider: str) -> None:
+    """They are in milliseconds, as those of the client."""
     options: dict[str, Any] = {"timeout": 20_000, "commands.get.timeout": 100, "commands.put.total_timeout": 100}
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         server.default = silent()
@@ -266,16 +266,16 @@ def test_a_commands_times(provider: str) -> None:
 
 @pytest.mark.parametrize("prefix_commands", [True, False])
 @pytest.mark.parametrize("cmd", ["get_order", "orders.get_order", "v1.timeout"])
-def test_a_command_is_named_without_the_service(provider: str, cmd: str, prefix_commands: bool) -> None:
-    """Whatever is sent; it may have dots in it."""
+def test_a_command_is_configured_without_the_services_name(provider: str, cmd: str, prefix_commands: bool) -> None:
+    """It does not matter which name is sent. The command's name may contain dots."""
     options = {f"commands.{cmd}.idempotent": True, "retries": 1, "prefix_commands": prefix_commands}
     with FaultServer() as server, open_client(provider, server.url, "orders", **options) as client:
         assert attempts_of(server, lambda: client.call_command(cmd, "T")) == 2
         assert attempts_of(server, lambda: client.call_command("other", "T")) == 1
 
 
-def test_a_bare_call_of_a_command_with_dots(provider: str) -> None:
-    """As a client without a name sends it."""
+def test_a_client_without_a_name_has_commands_with_dots(provider: str) -> None:
+    """Its calls send the whole name."""
     client = BARE_CLIENTS[provider]()
     with FaultServer() as server:
         config = config_for(provider, server.url, retries=1)
@@ -287,8 +287,8 @@ def test_a_bare_call_of_a_command_with_dots(provider: str) -> None:
         client.close()
 
 
-def test_dicts_nested_and_flat(provider: str) -> None:
-    """As YAML gives them, or as a key each; an empty value is the client's."""
+def test_options_of_commands_may_be_nested_or_flat(provider: str) -> None:
+    """YAML gives nested ones. A command without a value for an option uses the client's."""
     with FaultServer() as server:
         flat = dict(config_for(provider, server.url))
         for options in (
@@ -304,8 +304,8 @@ def test_dicts_nested_and_flat(provider: str) -> None:
             client.close()
 
 
-def test_configuring_again_replaces_them(provider: str) -> None:
-    """All of them, from the next opening on."""
+def test_a_new_configuration_replaces_the_options_of_commands(provider: str) -> None:
+    """It replaces all of them when the client opens the next time."""
     with FaultServer() as server:
         client = CLIENTS[provider]("dummies")
         options = {"retries": 1, "commands.get.idempotent": True}
@@ -323,8 +323,8 @@ def test_configuring_again_replaces_them(provider: str) -> None:
     ("name", "value"),
     [("timeout", "5s"), ("timeout", 0), ("total_timeout", -1), ("retries", "many"), ("idempotent", "perhaps")],
 )
-def test_a_commands_wrong_option_is_refused_by_name(provider: str, name: str, value: Any) -> None:
-    """When it is configured, with its whole key."""
+def test_configure_names_a_wrong_option_of_a_command(provider: str, name: str, value: Any) -> None:
+    """The error has the whole key."""
     key = f"commands.orders.get.{name}"
     with pytest.raises(ConfigException) as caught:
         CLIENTS[provider]("dummies").configure(config_for(provider, "http://127.0.0.1:9", **{key: value}))
@@ -332,8 +332,8 @@ def test_a_commands_wrong_option_is_refused_by_name(provider: str, name: str, va
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_the_factorys_clients(name: str) -> None:
-    """By a container's YAML file as by hand."""
+def test_clients_of_the_factory_have_options_of_commands(name: str) -> None:
+    """They are configured as in a container."""
     kind = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda", "google": "commandable-cloudfunc"}[name]
     descriptor = Descriptor("pip-services", "client", kind, "orders", "1.0")
     with FaultServer() as server:
@@ -346,8 +346,8 @@ def test_the_factorys_clients(name: str) -> None:
         client.close("T")
 
 
-def test_a_scripts_client() -> None:
-    """`from_uri` takes them as `commands`."""
+def test_from_uri_accepts_options_of_commands() -> None:
+    """Their keyword is `commands`."""
     commands = {"get": {"idempotent": True}}
     with (
         FaultServer() as server,
@@ -356,8 +356,8 @@ def test_a_scripts_client() -> None:
         assert attempts_of(server, lambda: client.call("get", "T")) == 2
 
 
-def test_a_commands_timeout_beyond_the_front_ends_is_warned_of() -> None:
-    """As the client's own is."""
+def test_a_commands_timeout_over_the_limit_of_azure_logs_a_warning() -> None:
+    """The same is true of the client's timeout."""
     logger = RecordingLogger()
     client = AzureFunctionClient()
     client.set_references(references_to(logger=logger))
@@ -372,26 +372,26 @@ def test_a_commands_timeout_beyond_the_front_ends_is_warned_of() -> None:
 LAMBDAS = [pytest.param(Kind("lambda"), id="blocking"), pytest.param(AsyncKind("lambda"), id="asynchronous")]
 
 
-# A client whose calls have keywords of its provider.
-open_own: Callable[..., AbstractContextManager[Any]] = open_client
+# `open_client`, typed so that calls may have the keywords of a provider.
+open_any: Callable[..., AbstractContextManager[Any]] = open_client
 
 
 @pytest.mark.parametrize("kind", LAMBDAS)
-def test_a_tenant_is_sent(kind: Kind) -> None:
-    """By every method, in the header of the service's model, and with each attempt; of this call alone."""
-    with FaultServer() as server, open_own(kind, server.url) as client:
-        for enter in entries(kind, client).values():
+def test_the_tenant_is_sent_in_its_header(kind: Kind) -> None:
+    """Each method sends it, with each attempt of this call only."""
+    with FaultServer() as server, open_any(kind, server.url) as client:
+        for call_with in ways_to_call(kind, client).values():
             server.script(respond(429))
-            enter(tenant_id="blue/1")
-            enter()
+            call_with(tenant_id="blue/1")
+            call_with()
             sent = [request.headers["x-amz-tenant-id"] for request in server.requests]
             assert sent[-3:] == ["blue/1", "blue/1", None]
 
 
 @pytest.mark.parametrize("kind", LAMBDAS)
-def test_a_tenant_is_signed_as_botocore_signs(kind: Kind) -> None:
-    """The signature that arrived is the one that botocore makes of the headers that arrived."""
-    with FaultServer() as server, open_own(kind, server.url) as client:
+def test_the_tenant_is_part_of_the_signature(kind: Kind) -> None:
+    """botocore makes the same signature of the headers that arrived."""
+    with FaultServer() as server, open_any(kind, server.url) as client:
         client.call("get", "T", {"a": 1}, tenant_id="blue: 1@x.org")
         (request,) = server.requests
         authorization = request.headers["Authorization"]
@@ -406,11 +406,11 @@ def test_a_tenant_is_signed_as_botocore_signs(kind: Kind) -> None:
         assert authorization.endswith(f"Signature={auth.signature(to_sign, again)}")
 
 
-def test_both_kinds_send_the_same_of_a_tenant() -> None:
-    """Headers that are signed, but for what depends on the time."""
+def test_both_kinds_of_clients_send_the_same_tenant() -> None:
+    """They send the same signed headers, except for those that depend on the time."""
     seen = []
     for kind in (Kind("lambda"), AsyncKind("lambda")):
-        with FaultServer() as server, open_own(kind, server.url) as client:
+        with FaultServer() as server, open_any(kind, server.url) as client:
             client.call("get", "T", {"a": 1}, tenant_id="blue")
             (request,) = server.requests
             names = ("X-Amz-Tenant-Id", "X-Amz-Invocation-Type", "X-Amz-Security-Token")
@@ -421,9 +421,9 @@ def test_both_kinds_send_the_same_of_a_tenant() -> None:
 
 @pytest.mark.parametrize("kind", LAMBDAS)
 @pytest.mark.parametrize("wrong", ["", "x" * 257, "a\r\nX-Other: 1", "ü", 5, None, True, b"blue"], ids=repr)
-def test_a_wrong_tenant_is_refused(kind: Kind, wrong: Any) -> None:
-    """What the service's model does not allow, a second header above all."""
-    with FaultServer() as server, open_own(kind, server.url) as client:
+def test_a_wrong_tenant_is_rejected(kind: Kind, wrong: Any) -> None:
+    """botocore's model of the service does not allow it. Above all, it must not add a header."""
+    with FaultServer() as server, open_any(kind, server.url) as client:
         with pytest.raises(BadRequestException) as caught:
             client.call("get", "T", tenant_id=wrong)
         assert (caught.value.code, caught.value.details["key"]) == ("WRONG_OPTION", "tenant_id")
@@ -431,17 +431,17 @@ def test_a_wrong_tenant_is_refused(kind: Kind, wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind("azure"), AsyncKind("azure")], ids=["blocking", "asynchronous"])
-def test_azure_knows_no_tenants(kind: Kind) -> None:
-    """The option does not exist there."""
-    with FaultServer() as server, open_own(kind, server.url) as client:
+def test_azure_has_no_option_for_tenants(kind: Kind) -> None:
+    """The option exists only for Lambda."""
+    with FaultServer() as server, open_any(kind, server.url) as client:
         with pytest.raises(BadRequestException, match="tenant_id: does not exist"):
             client.call("get", "T", tenant_id="blue")
         assert server.connections == 0
 
 
-def test_a_botocore_that_knows_no_tenants() -> None:
-    """Its client would fail with a `KeyError`; the call says what is missing."""
-    with FaultServer() as server, open_own("lambda", server.url) as client:
+def test_an_old_botocore_without_tenants_is_reported() -> None:
+    """Otherwise botocore would raise a `KeyError`."""
+    with FaultServer() as server, open_any("lambda", server.url) as client:
         members = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members
         del members["TenantId"]
         with pytest.raises(BadRequestException, match="botocore does not support tenants") as caught:
@@ -450,9 +450,9 @@ def test_a_botocore_that_knows_no_tenants() -> None:
         assert client.call("get", "T", {"a": 1})["a"] == 1
 
 
-def test_the_pattern_is_the_service_models() -> None:
-    """What botocore's model says of a tenant."""
-    with open_own("lambda", "http://127.0.0.1:9") as client:
+def test_the_limits_of_a_tenant_are_those_of_botocore() -> None:
+    """They are in botocore's model of the service."""
+    with open_any("lambda", "http://127.0.0.1:9") as client:
         shape = client._lambda.meta.service_model.operation_model("Invoke").input_shape.members["TenantId"]
     assert shape.serialization == {"location": "header", "name": "X-Amz-Tenant-Id"}
     assert (shape.metadata["min"], shape.metadata["max"]) == (1, 256)
