@@ -1,4 +1,4 @@
-"""Keys from the platform's identity: `credential.identity`."""
+"""`credential.identity`: calls with a token of the platform's identity."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
-    """Answers whoever asks for a token."""
+    """A server that issues tokens."""
     with running_issuer() as result:
         yield result
 
 
 @pytest.fixture
 def function() -> Iterator[FaultServer]:
-    """A function that answers with what it was sent."""
+    """A function that returns what it receives."""
     with FaultServer() as result:
         yield result
 
 
 @pytest.fixture(autouse=True)
 def _traced_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage traces the threads of `threading` alone."""
+    """Without this, coverage traces only the threads of `threading`."""
     start = start_new_thread
 
     def run(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
@@ -74,7 +74,7 @@ def _traced_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets so many seconds pass for the client's tokens."""
+    """Makes the client's tokens that many seconds older."""
 
     def pass_by(seconds: float) -> None:
         monkeypatch.setattr(_identity, "time", lambda: time.time() + seconds)
@@ -83,7 +83,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def authorization(request: Request) -> str:
-    """The token that a request carried."""
+    """The token of a request."""
     lines = request.head.decode("latin-1").split("\r\n")
     sent = [line.partition(":")[2].strip() for line in lines if line.lower().startswith("authorization:")]
     assert len(sent) == 1, sent
@@ -95,12 +95,12 @@ def sent_tokens(function: FaultServer) -> list[str]:
 
 
 def renewals_of(client: Any) -> Any:
-    """Those that are under way."""
+    """The renewals that are in progress."""
     return client._state.transport.handle.identity._renewals
 
 
 def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Waits until it holds."""
+    """Waits until the condition is true."""
     ends_at = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < ends_at
@@ -108,7 +108,7 @@ def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 
 def call_at_once(client: Any, count: int = MANY) -> list[Any]:
-    """What so many calls return or raise, from as many threads, or tasks of one loop for an asynchronous client."""
+    """The results or exceptions of that many calls, made by threads, or by tasks if the client is asynchronous."""
     if not hasattr(client, "client"):
         together = threading.Barrier(count)
 
@@ -133,8 +133,8 @@ def call_at_once(client: Any, count: int = MANY) -> list[Any]:
 # --- One token for many calls ---
 
 
-def test_a_call_carries_the_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """Of the platform's identity, for the scope or the function's URL."""
+def test_a_call_sends_the_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """It is a token of the platform's identity, for the scope or for the function's URL."""
     with client_with_identity(kind, function.url) as client:
         assert issuer.executions == issuer.connections == 0 or not issuer.token_requests
         client._call("get", "T", {})
@@ -146,16 +146,16 @@ def test_a_call_carries_the_token(kind: Kind, issuer: Issuer, function: FaultSer
         assert issuer.token_requests[0]["audience"] == f"{function.url}/dummies"
 
 
-def test_opening_asks_nobody(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """No request and no connection: the first call fetches the token."""
+def test_open_requests_no_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The first call requests it."""
     before = issuer.connections
     with client_with_identity(kind, function.url):
         assert issuer.connections == before
         assert function.connections == 0
 
 
-def test_a_thousand_calls_ask_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """All carry the same token."""
+def test_a_thousand_calls_request_one_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """All of them send the same token."""
     with client_with_identity(kind, function.url) as client:
         for number in range(1000):
             assert client._call("get", "T", {"number": number})["number"] == number
@@ -163,8 +163,8 @@ def test_a_thousand_calls_ask_once(kind: Kind, issuer: Issuer, function: FaultSe
     assert (function.executions, len(issuer.token_requests)) == (1000, 1)
 
 
-def test_the_key_is_sent_as_well(issuer: Issuer, function: FaultServer) -> None:
-    """Where App Service Authentication stands in front of a function that has a key."""
+def test_a_key_is_sent_besides_the_token(issuer: Issuer, function: FaultServer) -> None:
+    """App Service Authentication can be in front of a function that has a key."""
     for kind in (kind for kind in WITH_IDENTITY if kind == "azure"):
         with client_with_identity(kind, function.url, {"auth_code": AUTH_CODE}) as client:
             client._call("get", "T", {})
@@ -172,8 +172,8 @@ def test_the_key_is_sent_as_well(issuer: Issuer, function: FaultServer) -> None:
     assert all(f"x-functions-key: {AUTH_CODE}".encode() in request.head for request in function.requests)
 
 
-def test_what_the_token_is_for(issuer: Issuer, function: FaultServer) -> None:
-    """A user-assigned identity of Azure, an audience of Google."""
+def test_the_token_is_for_the_configured_client_id_or_audience(issuer: Issuer, function: FaultServer) -> None:
+    """Azure has user-assigned identities, and Google has audiences."""
     with client_with_identity(Kind("azure"), function.url, {"client_id": "99999999-8888"}) as client:
         client._call("get", "T", {})
     with client_with_identity(Kind("google"), function.url, {"audience": "https://orders.example"}) as client:
@@ -182,7 +182,7 @@ def test_what_the_token_is_for(issuer: Issuer, function: FaultServer) -> None:
     assert issuer.token_requests[1]["audience"] == "https://orders.example"
 
 
-def test_the_query_is_no_part_of_the_audience(issuer: Issuer, function: FaultServer) -> None:
+def test_the_default_audience_has_no_query(issuer: Issuer, function: FaultServer) -> None:
     """Google compares the audience with the function's URL."""
     with client_with_identity(Kind("google"), function.url) as client:
         client.close()
@@ -192,10 +192,10 @@ def test_the_query_is_no_part_of_the_audience(issuer: Issuer, function: FaultSer
     assert issuer.token_requests[0]["audience"] == f"{function.url}/orders"
 
 
-def test_a_service_account_file(
+def test_the_identity_may_be_in_a_service_account_file(
     issuer: Issuer, function: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`GOOGLE_APPLICATION_CREDENTIALS`, as outside of Google Cloud."""
+    """`GOOGLE_APPLICATION_CREDENTIALS` names it, for use outside Google Cloud."""
     import json
 
     from cryptography.hazmat.primitives import serialization
@@ -217,19 +217,19 @@ def test_a_service_account_file(
 # --- Renewal ---
 
 
-def test_all_wait_for_the_first_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """However many calls begin at once, one request is made for them."""
-    issuer.before_token = lambda: time.sleep(0.3)  # the others come meanwhile
+def test_all_calls_wait_for_the_first_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """There is one request for it, however many calls begin at the same time."""
+    issuer.before_token = lambda: time.sleep(0.3)  # so that the other calls begin before the response
     with client_with_identity(kind, function.url, timeout=5000) as client:
         assert call_at_once(client) == list(range(MANY))
     assert len(issuer.token_requests) == 1
     assert set(sent_tokens(function)) == set(issuer.issued)
 
 
-def test_a_token_is_renewed_before_it_ends(
+def test_a_token_is_renewed_before_it_expires(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
-    """One request for all calls, none of which waits: each has a good token."""
+    """There is one request for all calls. No call waits, and each sends a valid token."""
     go_on = threading.Event()
 
     with client_with_identity(kind, function.url, timeout=1000) as client:
@@ -246,10 +246,10 @@ def test_a_token_is_renewed_before_it_ends(
     assert sent_tokens(function)[-MANY:] == [issuer.issued[1]] * MANY
 
 
-def test_a_token_that_has_ended_is_not_sent(
+def test_an_expired_token_is_not_sent(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
-    """All calls wait for the new one, which is asked for once."""
+    """All calls wait for the new token, which is requested once."""
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         later(3601)
@@ -259,13 +259,13 @@ def test_a_token_that_has_ended_is_not_sent(
     assert sent_tokens(function)[1:] == [issuer.issued[1]] * MANY
 
 
-def test_an_issuer_that_is_down_does_not_matter_yet(
+def test_a_failed_renewal_does_not_matter_until_the_token_expires(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
-    """While the token holds, and it is not asked again with each call."""
+    """The token is not requested again for each call."""
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
-        issuer.instead_of_token = REFUSED
+        issuer.instead_of_token = REJECTED
         later(3600 - 200)
         client._call("get", "T", {})
         until(lambda: len(issuer.token_requests) == 2)
@@ -279,21 +279,21 @@ def test_an_issuer_that_is_down_does_not_matter_yet(
     assert set(sent_tokens(function)) == {issuer.issued[0]}
 
 
-def test_a_token_that_has_ended_is_not_sent_when_the_issuer_is_down(
+def test_an_expired_token_is_not_sent_when_the_issuer_is_down(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
-    """Each call asks, and says that there is none."""
+    """Each call requests a token, and raises because there is none."""
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         later(3601)
-        issuer.instead_of_token = REFUSED
+        issuer.instead_of_token = REJECTED
         for _ in range(3):
             assert failure(client).code == "NO_CREDENTIALS"
     assert (function.executions, len(issuer.token_requests)) == (1, 4)
 
 
-def test_tokens_that_end_soon(issuer: Issuer, function: FaultServer) -> None:
-    """A token with less than the usual time is used for half of it, before another is asked for."""
+def test_a_token_with_a_short_life_is_used_for_half_of_it(issuer: Issuer, function: FaultServer) -> None:
+    """Another is requested only after that."""
     issuer.lifetime = 60
     with client_with_identity(Kind("azure"), function.url) as client:
         for _ in range(20):
@@ -301,22 +301,24 @@ def test_tokens_that_end_soon(issuer: Issuer, function: FaultServer) -> None:
     assert len(issuer.token_requests) == 1
 
 
-# --- Issuers that give none ---
+# --- Issuers without a token ---
 
 
 HTML = respond(200, b"<html>Sign in</html>", content_type="text/html")
-WITHOUT_END = respond(200, {"access_token": "Opaque-hunter2-token"})
-WITHOUT_TYPE = respond(200, b"hunter", content_type="")
-NO_NUMBER = respond(200, {"access_token": "Opaque-hunter2-token", "expires_on": "soon"})
-REFUSED = respond(400, {"statusCode": 400, "message": "There is no identity"})
+NO_EXPIRY = respond(200, {"access_token": "Opaque-hunter2-token"})
+NO_TYPE = respond(200, b"hunter", content_type="")
+WRONG_EXPIRY = respond(200, {"access_token": "Opaque-hunter2-token", "expires_on": "soon"})
+REJECTED = respond(400, {"statusCode": 400, "message": "There is no identity"})
 CUT = respond(200, b'{"access_token": "Opaque-hunter2-token", "expires_')
 CUT_TOKEN = respond(200, b"eyJhbGciOiJSUzI1NiJ9.eyJleHAiOiAxfQodd.hunter2", content_type="text/html")
 
 
-@pytest.mark.parametrize("instead", [HTML, WITHOUT_END, WITHOUT_TYPE, NO_NUMBER, REFUSED, CUT, CUT_TOKEN])
-def test_an_odd_issuer(kind: Kind, instead: Step, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
-    """The error has the library's as its cause, no token is shown, nothing is sent. The next call asks again."""
-    issuer.instead_of_token = instead
+@pytest.mark.parametrize("step", [HTML, NO_EXPIRY, NO_TYPE, WRONG_EXPIRY, REJECTED, CUT, CUT_TOKEN])
+def test_an_unusable_token_response_fails(
+    kind: Kind, step: Step, issuer: Issuer, function: FaultServer, watch: Watch
+) -> None:
+    """No token is shown, and nothing is sent. The next call requests a token again."""
+    issuer.instead_of_token = step
     with client_with_identity(kind, function.url) as client:
         client.set_references(watch.references())
         error = failure(client)
@@ -330,16 +332,16 @@ def test_an_odd_issuer(kind: Kind, instead: Step, issuer: Issuer, function: Faul
     assert watch.leaks() == []
 
 
-def test_a_key_error_of_the_library(issuer: Issuer, function: FaultServer) -> None:
-    """It is the cause, like any other: google-auth looks up a header without asking whether it is there."""
-    issuer.instead_of_token = WITHOUT_TYPE
+def test_a_key_error_of_the_library_is_a_cause(issuer: Issuer, function: FaultServer) -> None:
+    """google-auth raises it when a header is missing."""
+    issuer.instead_of_token = NO_TYPE
     with client_with_identity(Kind("google"), function.url) as client:
         assert isinstance(failure(client).__cause__.__cause__, KeyError)
 
 
 @pytest.mark.timing
-def test_an_issuer_that_is_down(issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library's own retries take seconds; the call ends in its time."""
+def test_a_call_fails_without_issuer(issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's own retries would take seconds, but the call ends at its timeout."""
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")
     monkeypatch.setenv("GCE_METADATA_IP", "127.0.0.1:9")
     with ExitStack() as stack:
@@ -350,15 +352,15 @@ def test_an_issuer_that_is_down(issuer: Issuer, function: FaultServer, monkeypat
             assert time.monotonic() - began < 0.6
             assert error.code == "NO_CREDENTIALS"
             assert "within 0.3 s" in error.message
-        # The libraries look into the environment again and again, which is another one after this test.
+        # The libraries read the environment until they end, and it changes after this test.
         until(lambda: not any(map(renewals_of, clients)), 20)
     assert function.connections == 0
 
 
 @pytest.mark.timing
 @pytest.mark.parametrize("option", ["timeout", "total_timeout"])
-def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultServer) -> None:
-    """All calls end in their time, with one request between them; when the token comes, the next call has it."""
+def test_the_timeout_includes_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultServer) -> None:
+    """All calls share one request. A call after the response uses its token."""
     go_on = threading.Event()
 
     issuer.before_token = lambda: go_on.wait(10)
@@ -376,8 +378,8 @@ def test_a_slow_issuer(kind: Kind, option: str, issuer: Issuer, function: FaultS
 
 
 @pytest.mark.timing
-def test_a_token_comes_out_of_the_attempts_time(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """The function has what is left."""
+def test_the_wait_for_a_token_is_part_of_the_attempts_time(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The function has only the rest of that time."""
     issuer.before_token = lambda: time.sleep(0.5)
     function.default = Step("hold", Connection.hold)
     with client_with_identity(kind, function.url, timeout=900) as client:
@@ -386,10 +388,10 @@ def test_a_token_comes_out_of_the_attempts_time(kind: Kind, issuer: Issuer, func
         assert 0.8 < time.monotonic() - began < 1.3
 
 
-def test_a_renewal_that_hangs_is_given_up(
+def test_a_renewal_that_hangs_is_replaced(
     issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another one is begun after a while."""
+    """Another one begins after its timeout."""
     go_on = threading.Event()
     issuer.before_token = lambda: go_on.wait(10)
     with client_with_identity(Kind("azure"), function.url, timeout=300) as client:
@@ -402,14 +404,14 @@ def test_a_renewal_that_hangs_is_given_up(
 
 
 @pytest.mark.timing
-def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """At once, as it ends other waits; and of a call that comes too late to be seen by it."""
-    asked, go_on = threading.Event(), threading.Event()
-    issuer.before_token = lambda: asked.set() or go_on.wait(10)  # type: ignore[func-returns-value]
+def test_close_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """It does so immediately. A call that begins to wait during `close` ends too."""
+    requested, go_on = threading.Event(), threading.Event()
+    issuer.before_token = lambda: requested.set() or go_on.wait(10)  # type: ignore[func-returns-value]
     with client_with_identity(kind, function.url) as client, ThreadPoolExecutor(2) as pool:
         identity = client._state.transport.handle.identity
         calls = [pool.submit(failure, client) for _ in range(2)]
-        assert asked.wait(5)
+        assert requested.wait(5)
         (renewal,) = identity._renewals.values()
         until(lambda: len(renewal.ended._locks) + len(renewal.ended_async._waits) == 2)  # both calls wait
         began = time.monotonic()
@@ -426,43 +428,43 @@ def test_closing_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function
     assert (len(issuer.token_requests), function.connections) == (1, 0)
 
 
-def test_an_error_whose_text_cannot_be_read(capfd: pytest.CaptureFixture[str]) -> None:
-    """Its class is shown. The thread that met it prints nothing."""
+def test_an_error_whose_str_raises_is_shown_by_its_class(capfd: pytest.CaptureFixture[str]) -> None:
+    """The thread that catches it prints nothing."""
 
-    class OddError(Exception):
+    class LibraryError(Exception):
         def __str__(self) -> str:
             raise LookupError("Opaque-hunter2-token")
 
     def fetch() -> tuple[str, float]:
-        raise OddError
+        raise LibraryError
 
-    with pytest.raises(NoTokenError, match="OddError, whose text cannot be read") as caught:
+    with pytest.raises(NoTokenError, match="LibraryError, whose text cannot be read") as caught:
         _identity.Identity("a library", fetch).authorize({}, 5)
     assert isinstance(caught.value.__cause__, ValueError)
     assert capfd.readouterr().err == ""
 
 
-def test_an_error_that_asks_for_its_text(watch: Watch) -> None:
-    """One of azure-core's reads it from its response each time: it cannot be masked, and is replaced."""
+def test_an_error_whose_text_cannot_be_masked_is_replaced(watch: Watch) -> None:
+    """An error of azure-core reads its text from its response each time."""
 
-    class OddError(Exception):
+    class LibraryError(Exception):
         def __str__(self) -> str:
             return '{"access_token": "Opaque-hunter2-token"}'
 
     def fetch() -> tuple[str, float]:
-        raise OddError
+        raise LibraryError
 
     with pytest.raises(NoTokenError) as caught:
         _identity.Identity("a library", fetch).authorize({}, 5)
-    assert "OddError: " in str(caught.value.__cause__)
+    assert "LibraryError: " in str(caught.value.__cause__)
     watch.note(caught.value)
     assert watch.leaks() == []
 
 
-def test_no_thread_can_be_started(
+def test_a_call_raises_if_no_thread_can_be_started(
     kind: Kind, issuer: Issuer, function: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As at the end of the interpreter: the call says so, and the next one tries again."""
+    """This happens when the interpreter exits. The next call tries again."""
 
     def fail(*_: Any) -> None:
         raise RuntimeError("can't start new thread")
@@ -487,8 +489,8 @@ def test_no_thread_can_be_started(
         ("t-hunter2", float("nan")),
     ],
 )
-def test_a_token_that_cannot_be_sent(fetched: Any, watch: Watch) -> None:
-    """It is refused, and not shown."""
+def test_an_invalid_token_is_rejected(fetched: Any, watch: Watch) -> None:
+    """It is not shown."""
     identity = _identity.Identity("a library", lambda: fetched)
     headers: dict[str, str] = {}
     with pytest.raises(NoTokenError) as caught:
@@ -499,11 +501,11 @@ def test_a_token_that_cannot_be_sent(fetched: Any, watch: Watch) -> None:
     assert headers == {}
 
 
-# --- A token that is not accepted ---
+# --- Rejected tokens ---
 
 
-def test_a_refused_token_is_renewed_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """The call is made again with another token, for it was refused before the function ran."""
+def test_a_rejected_token_is_renewed_and_the_call_retried(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The function has not run, because its token was rejected before."""
     function.script(respond(200, {"a": 0}), respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
@@ -512,10 +514,10 @@ def test_a_refused_token_is_renewed_once(kind: Kind, issuer: Issuer, function: F
     assert len(issuer.token_requests) == 2
 
 
-def test_a_call_is_not_repeated_without_end(
+def test_a_call_is_retried_once_with_a_new_token(
     kind: Kind, issuer: Issuer, function: FaultServer, later: Callable[[float], None]
 ) -> None:
-    """One renewal and one repetition; then the refusal is the error. The issuer is left alone for a while."""
+    """After that, the 401 is the error. For a while, no other token is requested."""
     function.default = respond(401, b"who are you?", headers=CHALLENGE, content_type="text/html")
     with client_with_identity(kind, function.url, retries=5, idempotent=True) as client:
         error = failure(client)
@@ -541,16 +543,16 @@ def test_a_call_is_not_repeated_without_end(
     ],
     ids=["no challenge", "another scheme", "another error", "an error of pip-services", "403"],
 )
-def test_what_is_not_repeated(kind: Kind, step: Step, issuer: Issuer, function: FaultServer) -> None:
-    """A response that does not say that the token was refused may come from a function that has run."""
+def test_other_rejections_are_not_retried(kind: Kind, step: Step, issuer: Issuer, function: FaultServer) -> None:
+    """Unless the response says that the token was rejected, the function may have run."""
     function.default = step
     with client_with_identity(kind, function.url, idempotent=True) as client:
         assert failure(client).status in (401, 403)
     assert (function.executions, len(issuer.token_requests)) == (1, 1)
 
 
-def test_no_retries_is_no_repetition(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """`options.retries` bounds this attempt too. The next call has a new token."""
+def test_without_retries_a_rejected_token_is_not_retried(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The next call has a new token."""
     function.script(respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url, retries=0) as client:
         assert failure(client).code == "UNAUTHORIZED"
@@ -559,16 +561,16 @@ def test_no_retries_is_no_repetition(kind: Kind, issuer: Issuer, function: Fault
     assert len(issuer.issued) == 2
 
 
-def test_a_static_key_is_not_repeated(kind: Kind, function: FaultServer) -> None:
-    """There is no other one."""
+def test_a_rejected_key_is_not_retried(kind: Kind, function: FaultServer) -> None:
+    """There is no other key."""
     function.default = respond(401, b"", headers=CHALLENGE)
     with open_client(kind, function.url, idempotent=True) as client:
         assert failure(client).code == "UNAUTHORIZED"
     assert function.executions == 1
 
 
-def test_many_calls_that_are_refused_at_once(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """They share one renewal."""
+def test_many_rejected_calls_share_one_renewal(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """All of them succeed with the new token."""
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
         old = issuer.issued[0]
@@ -581,25 +583,25 @@ def test_many_calls_that_are_refused_at_once(kind: Kind, issuer: Issuer, functio
     assert len(issuer.token_requests) == 2
 
 
-def test_a_refused_token_and_an_issuer_that_is_down(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
-    """The call says what is missing. Later ones use the old token until there is another: others may accept it."""
+def test_a_rejected_token_is_kept_until_there_is_another(kind: Kind, issuer: Issuer, function: FaultServer) -> None:
+    """The call raises that there is no token. Later calls send the old one, which others may accept."""
     function.script(respond(200, {}), respond(401, b"", headers=CHALLENGE))
     with client_with_identity(kind, function.url) as client:
         client._call("get", "T", {})
-        issuer.instead_of_token = REFUSED
+        issuer.instead_of_token = REJECTED
         assert failure(client).code == "NO_CREDENTIALS"
         assert client._call("get", "T", {"a": 1})["a"] == 1
     assert set(sent_tokens(function)) == set(issuer.issued)
 
 
-def test_errors_say_what_was_sent(function: FaultServer, issuer: Issuer) -> None:
-    """The key, the token, both or nothing."""
+def test_the_error_says_which_credentials_were_sent(function: FaultServer, issuer: Issuer) -> None:
+    """They are the token, or the key and the token."""
     function.default = respond(401, b"no")
-    said = []
+    messages = []
     for credential in ({}, {"auth_code": AUTH_CODE}):
         with client_with_identity(Kind("azure"), function.url, credential) as client:
-            said.append(failure(client).message.partition("; ")[2].partition(" (")[0])
-    assert said == [
+            messages.append(failure(client).message.partition("; ")[2].partition(" (")[0])
+    assert messages == [
         "a token of its identity was sent",
         "its key was sent as x-functions-key, and a token of its identity was sent",
     ]
@@ -610,16 +612,16 @@ def test_errors_say_what_was_sent(function: FaultServer, issuer: Issuer) -> None
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization"])
 def test_a_subclass_cannot_set_the_tokens_header(name: str, issuer: Issuer, function: FaultServer) -> None:
-    """Neither for an attempt, nor for all of them."""
+    """It can set it neither for one attempt nor for all of them."""
 
-    class Own(AsyncAzureFunctionClient):
+    class CustomClient(AsyncAzureFunctionClient):
         def _attempt_headers(self, context: Any) -> dict[str, str]:
             return {name: "Basic x"}
 
     config = {"connection.uri": function.url, "credential.identity": "default", "credential.scope": SCOPE}
 
     async def main() -> None:
-        client = Own()
+        client = CustomClient()
         client.configure(config)
         async with client:
             await client.call("get")
@@ -639,8 +641,8 @@ def test_a_subclass_cannot_set_the_tokens_header(name: str, issuer: Issuer, func
     assert sent_tokens(function) == issuer.issued
 
 
-def test_a_warning_of_plain_http(kind: Kind, issuer: Issuer, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token is readable on the way, as a key is; there is no secret yet when the client opens."""
+def test_plain_http_logs_a_warning(kind: Kind, issuer: Issuer, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others can read the token, like a key. When the client opens, there is no token yet."""
     monkeypatch.delenv("IDENTITY_HEADER")
     client = CLIENTS[kind]("dummies")
     config = config_for(kind, "http://shop.example")
@@ -660,9 +662,8 @@ def test_a_warning_of_plain_http(kind: Kind, issuer: Issuer, watch: Watch, monke
 # --- Secrets ---
 
 
-def test_no_token_is_shown(kind: Kind, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
-    """Not in logs of any library at debug level, errors, traces or counters; nor the one before, nor what the library
-    shows itself with."""
+def test_no_log_or_error_shows_a_token(kind: Kind, issuer: Issuer, function: FaultServer, watch: Watch) -> None:
+    """No log, error, trace or counter shows a token, neither the current nor the previous one."""
     for name in ("azure", "msal", "google", "google.auth.transport.requests"):
         logging.getLogger(name).setLevel(logging.DEBUG)
     try:
@@ -689,8 +690,8 @@ def test_no_token_is_shown(kind: Kind, issuer: Issuer, function: FaultServer, wa
     assert HEADER not in str(watch.seen)
 
 
-def test_what_identities_libraries_log() -> None:
-    """Tokens are masked before the client knows them, and the request itself stays as it is."""
+def test_tokens_in_the_logs_of_identity_libraries_are_masked() -> None:
+    """The client does not know these tokens yet. The request itself does not change."""
     _identity.Identity("a library", lambda: ("", 0.0))
     logger = logging.getLogger("google.auth.transport.requests")
     kept: list[logging.LogRecord] = []
@@ -718,11 +719,11 @@ def test_what_identities_libraries_log() -> None:
 
 
 @pytest.mark.parametrize("kind_of_interrupt", [Interrupted, TimeIsUp])
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a socket whose making was interrupted
-def test_interrupts_at_random_moments(
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a socket whose creation was interrupted
+def test_calls_do_not_hang_after_interrupts_at_random_moments(
     kind_of_interrupt: type[BaseException], issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls whose token must be renewed each time: none hangs afterwards."""
+    """Each call must renew its token."""
     monkeypatch.setattr(_identity, "time", lambda: 0.0)
     fetched = 0
 
@@ -732,12 +733,12 @@ def test_interrupts_at_random_moments(
         monkeypatch.setattr(_identity, "time", lambda: float(fetched))
         return f"token-{fetched}", fetched + 1.0
 
-    class Again(_identity.Identity):
+    class AlwaysRenewed(_identity.Identity):
         def authorize(self, headers: Any, timeout: float) -> float:
             self._token = self._token and self._token._replace(renew_at=0.0)
             return super().authorize(headers, timeout)
 
-    monkeypatch.setattr(_identity, "entra_identity", lambda *_: Again("a library", fetch))
+    monkeypatch.setattr(_identity, "entra_identity", lambda *_: AlwaysRenewed("a library", fetch))
     with load_server(failing=0) as server, client_with_identity(Kind("azure"), server.url, timeout=1000) as client:
         seen = interrupt_calls(client, 300, 8, kind_of_interrupt)
         executed = server.executed()
@@ -758,7 +759,7 @@ from support.issuers import client_with_identity
 with client_with_identity(Kind({kind!r}), {url!r}, timeout=5000) as client:
     thread = threading.Thread(target=client._call, args=("get", "T", {{"from": "parent"}}))
     thread.start()
-    sys.stdin.readline()  # the issuer has been asked, and does not answer yet
+    sys.stdin.readline()  # the issuer has received the request, and has not responded
     child = os.fork()
     if child == 0:
         signal.alarm(10)
@@ -773,13 +774,13 @@ with client_with_identity(Kind({kind!r}), {url!r}, timeout=5000) as client:
 
 
 @pytest.mark.parametrize("provider", ["azure", "google"])
-def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function: FaultServer) -> None:
-    """The child has no thread that renews it, and begins one of its own."""
-    asked, go_on = threading.Event(), threading.Event()
+def test_a_child_forked_during_a_renewal_makes_its_own(provider: str, issuer: Issuer, function: FaultServer) -> None:
+    """The thread of the parent's renewal does not exist in the child."""
+    requested, go_on = threading.Event(), threading.Event()
 
     def hold_the_first() -> None:
-        if not asked.is_set():
-            asked.set()
+        if not requested.is_set():
+            requested.set()
             assert go_on.wait(20)
 
     issuer.before_token = hold_the_first
@@ -790,7 +791,7 @@ def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function
     ) as program:
         assert program.stdin
         assert program.stdout
-        assert asked.wait(20)
+        assert requested.wait(20)
         program.stdin.write("fork\n")
         program.stdin.flush()
         assert program.stdout.readline() == "0\n"
@@ -800,19 +801,19 @@ def test_a_fork_while_a_token_is_renewed(provider: str, issuer: Issuer, function
     assert function.executions == 2
 
 
-def test_cancelling_a_call_that_waits(issuer: Issuer, function: FaultServer) -> None:
-    """The renewal goes on for the others."""
-    go_on, asked = threading.Event(), threading.Event()
+def test_cancelling_a_call_does_not_cancel_the_renewal(issuer: Issuer, function: FaultServer) -> None:
+    """The other calls get the token."""
+    go_on, requested = threading.Event(), threading.Event()
 
     def held() -> None:
-        asked.set()
+        requested.set()
         assert go_on.wait(10)
 
     issuer.before_token = held
 
     async def main(client: Any) -> Any:
         calls = [asyncio.create_task(client._call("get", "T", {"number": number})) for number in range(4)]
-        await asyncio.to_thread(asked.wait, 5)
+        await asyncio.to_thread(requested.wait, 5)
         calls[0].cancel()
         go_on.set()
         return await asyncio.gather(*calls, return_exceptions=True)
@@ -824,17 +825,17 @@ def test_cancelling_a_call_that_waits(issuer: Issuer, function: FaultServer) -> 
     assert len(issuer.token_requests) == 1
 
 
-# --- What is configured ---
+# --- Configuration ---
 
 
 @pytest.mark.parametrize(
     ("provider", "module", "extra"),
     [("azure", "azure.identity", "entra"), ("google", "google.oauth2.id_token", "google")],
 )
-def test_an_extra_that_is_not_installed(
+def test_open_names_the_extra_that_is_not_installed(
     provider: str, module: str, extra: str, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`open` says which one, and for which setting."""
+    """The error also names the setting."""
     monkeypatch.setitem(sys.modules, module, None)
     for kind in (kind for kind in WITH_IDENTITY if kind == provider):
         with pytest.raises(ConfigException) as caught, client_with_identity(kind, "http://127.0.0.1:9"):
@@ -845,8 +846,8 @@ def test_an_extra_that_is_not_installed(
         assert isinstance(caught.value.__cause__, ImportError)
 
 
-def test_a_setting_of_azures_that_is_wrong(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the library refuses is told by `open`."""
+def test_open_raises_for_a_wrong_setting_of_azure_identity(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cause is the exception of the library."""
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "whatever")
     with pytest.raises(ConfigException) as caught, client_with_identity(Kind("azure"), "http://127.0.0.1:9"):
         pass
@@ -854,8 +855,8 @@ def test_a_setting_of_azures_that_is_wrong(issuer: Issuer, monkeypatch: pytest.M
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_an_interrupt_is_not_taken_for_a_missing_library(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It passes through `open`."""
+def test_an_interrupt_of_open_is_not_a_missing_library(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`open` raises it unchanged."""
 
     def interrupted(**_: Any) -> Any:
         raise AssertionError
@@ -876,8 +877,8 @@ def test_an_interrupt_is_not_taken_for_a_missing_library(issuer: Issuer, monkeyp
         ("lambda", {"identity": "role"}, "credential.identity"),
     ],
 )
-def test_what_is_wrong_is_told_by_open(provider: str, credential: dict[str, str], key: str) -> None:
-    """By its key."""
+def test_open_names_a_wrong_setting(provider: str, credential: dict[str, str], key: str) -> None:
+    """The error has its key."""
     with (
         pytest.raises(ConfigException) as caught,
         client_with_identity(Kind(provider), "http://127.0.0.1:9", credential),
@@ -886,8 +887,8 @@ def test_what_is_wrong_is_told_by_open(provider: str, credential: dict[str, str]
     assert (caught.value.code, caught.value.details.get_as_string("key")) == ("WRONG_IDENTITY", key)
 
 
-def test_lambda_takes_it_for_the_chain(function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """AWS's own chain is the identity, and configured keys come before it."""
+def test_the_identity_of_lambda_is_awss_chain(function: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configured keys take precedence over it."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "CHAINSKEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-chain")
     function.default = raw(
