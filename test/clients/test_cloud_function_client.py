@@ -1,4 +1,4 @@
-"""What is the Google client's own: its address, its token, its limits, and what Google's front ends answer."""
+"""What is specific to the Google client: its URL, its token, its limits, and the responses of Google's front ends."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def called(google: Kind, server: FaultServer, uri: str, *settings: str) -> Reque
 
 
 @pytest.mark.parametrize("uri", ["", "/", "/orders", "/orders?a=1"])
-def test_nothing_but_the_url_is_in_the_url(google: Kind, uri: str) -> None:
-    """The toolkit's client sends its own URL and its timeouts in the query string."""
+def test_the_request_goes_to_the_configured_url(google: Kind, uri: str) -> None:
+    """The client of pip-services adds its own URL and its timeouts to the query string."""
     with FaultServer() as server:
         request = called(google, server, uri, "options.timeout", "10000", "credential.auth_token", AUTH_TOKEN)
 
@@ -58,8 +58,8 @@ def test_nothing_but_the_url_is_in_the_url(google: Kind, uri: str) -> None:
 
 
 @pytest.mark.parametrize("section", ["credential", "connection"])
-def test_the_token_is_in_its_header(google: Kind, section: str) -> None:
-    """Wherever it is configured."""
+def test_the_token_is_sent_in_its_header(google: Kind, section: str) -> None:
+    """It may be configured in either section."""
     with FaultServer() as server:
         request = called(google, server, "/f", f"{section}.auth_token", AUTH_TOKEN)
 
@@ -68,21 +68,21 @@ def test_the_token_is_in_its_header(google: Kind, section: str) -> None:
 
 @pytest.mark.parametrize("settings", [(), ("credential.auth_token", "")], ids=["absent", "empty"])
 def test_without_a_token_there_is_no_header(google: Kind, settings: tuple[str, ...]) -> None:
-    """An empty one would be a wrong token."""
+    """An empty header would be a wrong token."""
     with FaultServer() as server:
         assert "authorization" not in called(google, server, "/f", *settings).headers
 
 
 def test_a_command_has_the_name_of_its_service(google: Kind) -> None:
-    """The toolkit's commandable client sends the command alone, and its controllers do not find it."""
+    """The commandable client of pip-services sends the command alone, which its controllers do not find."""
     with FaultServer() as server, open_client(google, server.url) as client:
         client.call_command("get", "T")
 
         assert server.requests[0].json()["cmd"] == "dummies.get"
 
 
-def test_project_region_and_function_make_the_url(google: Kind) -> None:
-    """Over https unless the protocol says otherwise."""
+def test_the_url_is_made_of_project_region_and_function(google: Kind) -> None:
+    """It is https unless another protocol is configured."""
     client = BARE_CLIENTS[google]()
     client.configure(
         {"connection": {"project_id": "my-shop", "region": "europe-west1", "function": "orders", "org_id": "7"}}
@@ -93,8 +93,8 @@ def test_project_region_and_function_make_the_url(google: Kind) -> None:
     client.close("T")
 
 
-def test_the_session_is_requests() -> None:
-    """While the client is open; the tools that hook requests look there."""
+def test_an_open_client_has_a_requests_session() -> None:
+    """Tools that patch requests use it."""
     client = CloudFunctionClient()
     client.configure(config_for("google", "http://127.0.0.1:9"))
     client.open("T")
@@ -107,16 +107,16 @@ def test_the_session_is_requests() -> None:
 # --- Limits ---
 
 
-def test_an_attempt_has_a_minute(google: Kind) -> None:
-    """As the function itself, unless it was deployed with another timeout."""
+def test_the_default_timeout_is_one_minute(google: Kind) -> None:
+    """It is the default timeout of the function itself."""
     with open_client(google, "http://127.0.0.1:9") as client:
         assert client._timeout == 60_000
     with open_client(google, "http://127.0.0.1:9", timeout=5) as client:
         assert client._timeout == 5
 
 
-def test_a_payload_over_the_limit_is_refused_before_it_is_sent(google: Kind) -> None:
-    """Functions of the second generation take 32 MiB."""
+def test_a_payload_over_the_limit_is_not_sent(google: Kind) -> None:
+    """The limit of second-generation functions is 32 MiB."""
     with FaultServer() as server, open_client(google, server.url) as client:
         error = failure(client, params={"text": "x" * (32 << 20)})
 
@@ -127,8 +127,8 @@ def test_a_payload_over_the_limit_is_refused_before_it_is_sent(google: Kind) -> 
 
 
 @pytest.mark.parametrize(("timeout", "warnings"), [(3_600_000, 0), (3_600_001, 1)])
-def test_a_timeout_that_google_cuts_short_is_warned_of(google: Kind, timeout: int, warnings: int) -> None:
-    """Its front end ends each request after an hour."""
+def test_a_timeout_over_the_limit_of_google_logs_a_warning(google: Kind, timeout: int, warnings: int) -> None:
+    """Google's front end ends each request after an hour."""
     logger = RecordingLogger()
     client = BARE_CLIENTS[google]()
     client.set_references(references_to(logger=logger))
@@ -136,14 +136,14 @@ def test_a_timeout_that_google_cuts_short_is_warned_of(google: Kind, timeout: in
     client.open("T")
     client.close("T")
 
-    warned = logger.messages(LogLevel.Warn)
-    assert len(warned) == warnings
-    assert all("3600000 ms" in message for message in warned)
+    logged = logger.messages(LogLevel.Warn)
+    assert len(logged) == warnings
+    assert all("3600000 ms" in message for message in logged)
 
 
 @pytest.mark.timing
-def test_the_timeout_is_not_a_wait_between_attempts(google: Kind) -> None:
-    """The toolkit's client takes it for the factor of its back-off: 60 s after the first retry."""
+def test_the_wait_does_not_depend_on_the_timeout(google: Kind) -> None:
+    """The client of pip-services uses the timeout as the backoff factor: it waits 60 s after the first retry."""
     with FaultServer() as server, open_client(google, server.url, retries=2) as client:
         server.script(respond(429), respond(429))
         client._call("get", "T")
@@ -153,8 +153,8 @@ def test_the_timeout_is_not_a_wait_between_attempts(google: Kind) -> None:
         assert times[-1] - times[0] < 1
 
 
-def test_close_closes(google: Kind) -> None:
-    """The toolkit's client returns at once while it is open, and calls go on."""
+def test_close_closes_the_connections(google: Kind) -> None:
+    """With the client of pip-services, `close` does nothing, and calls still work."""
     with FaultServer() as server, open_client(google, server.url) as client:
         client._call("get", "T")
         client.close("T")
@@ -165,11 +165,11 @@ def test_close_closes(google: Kind) -> None:
         assert server.executions == 1
 
 
-# --- What Google's front ends answer ---
+# --- Responses of Google's front ends ---
 
 
 def html(status: int, title: str, text: str = "") -> Step:
-    """A page as Google's front ends send it."""
+    """A page of Google's front ends."""
     page = (
         '\n<html><head>\n<meta http-equiv="content-type" content="text/html;charset=utf-8">\n'
         f"<title>{status} {title}</title>\n</head>\n<body text=#000000 bgcolor=#ffffff>\n<h1>Error: {title}</h1>\n"
@@ -179,7 +179,7 @@ def html(status: int, title: str, text: str = "") -> Step:
 
 
 def status_of(code: int, status: str, message: str, **of: Any) -> Step:
-    """An error as Google's APIs write it."""
+    """An error of Google's APIs."""
     return respond(code, {"error": {"code": code, "message": message, "status": status}}, **of)
 
 
@@ -201,7 +201,7 @@ TIMED_OUT = respond(504, b"upstream request timeout", content_type="text/plain")
 
 @pytest.mark.parametrize("idempotent", [False, True])
 @pytest.mark.parametrize(
-    ("step", "code", "status", "again"),
+    ("step", "code", "status", "retried"),
     [
         (EXHAUSTED, "TOO_MANY_REQUESTS", 429, "always"),
         (NO_INSTANCE, "TOO_MANY_REQUESTS", 429, "always"),
@@ -214,17 +214,17 @@ TIMED_OUT = respond(504, b"upstream request timeout", content_type="text/plain")
     ],
     ids=["quota", "no instance", "503 to retry", "503", "503 of a proxy", "crash", "exception", "timeout"],
 )
-def test_a_failure_of_google_is_retried_as_the_table_says(
-    google: Kind, step: Step, code: str, status: int, again: str, idempotent: bool
+def test_a_failure_of_google_is_retried_according_to_the_table(
+    google: Kind, step: Step, code: str, status: int, retried: str, idempotent: bool
 ) -> None:
-    """A request that was refused before it ran is retried; one that an instance may have run only when it may be."""
+    """If an instance may have run the request, it is retried only when it is idempotent."""
     with FaultServer() as server, open_client(google, server.url, retries=1, idempotent=idempotent) as client:
         server.default = step
         error = failure(client)
 
         assert type(error) is InvocationException
         assert (error.code, error.status) == (code, status)
-        assert len(server.requests) == (2 if again == "always" or idempotent else 1)
+        assert len(server.requests) == (2 if retried == "always" or idempotent else 1)
 
 
 @pytest.mark.parametrize(
@@ -240,10 +240,10 @@ def test_a_failure_of_google_is_retried_as_the_table_says(
     ],
     ids=["401", "403", "404", "400", "413", "405", "an error with 200"],
 )
-def test_an_answer_of_google_is_what_its_status_says(
+def test_the_status_decides_about_a_response_of_google(
     google: Kind, step: Step, exception: type[ApplicationException] | None, code: str
 ) -> None:
-    """Whatever its body is, and never twice."""
+    """The body does not matter, and there is no retry."""
     with FaultServer() as server, open_client(google, server.url, idempotent=True) as client:
         server.default = step
         if exception is None:
@@ -254,28 +254,28 @@ def test_an_answer_of_google_is_what_its_status_says(
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(("settings", "told"), [((AUTH_TOKEN,), "its ID token was sent"), ((), "no ID token was sent")])
-def test_an_unauthorized_call_says_whether_a_token_was_sent(google: Kind, settings: tuple[str, ...], told: str) -> None:
-    """Without showing it."""
+@pytest.mark.parametrize(("has_token", "text"), [(True, "its ID token was sent"), (False, "no ID token was sent")])
+def test_an_unauthorized_call_says_whether_a_token_was_sent(google: Kind, has_token: bool, text: str) -> None:
+    """The message does not show the token."""
     with FaultServer() as server:
         server.default = html(403, "Forbidden")
         client = BARE_CLIENTS[google]()
         client.configure(ConfigParams.from_tuples("connection.uri", server.url))
-        if settings:
+        if has_token:
             client.configure(config_for("google", server.url))
         client.open("T")
         error = failure(client)
         client.close("T")
 
-        assert told in error.message
+        assert text in error.message
         assert "hunter2" not in str(error.to_json())
 
 
 # --- Secrets ---
 
 
-def test_a_token_that_comes_back_is_masked(google: Kind, caplog: pytest.LogCaptureFixture) -> None:
-    """With and without `Bearer`: error pages quote what they were sent."""
+def test_a_token_in_the_response_is_masked(google: Kind, caplog: pytest.LogCaptureFixture) -> None:
+    """It is masked with and without `Bearer`, because error pages can quote the request."""
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server, open_client(google, server.url) as client:
         server.default = respond(400, f"bad {AUTH_TOKEN}; Authorization: Bearer {AUTH_TOKEN}".encode())
@@ -285,8 +285,8 @@ def test_a_token_that_comes_back_is_masked(google: Kind, caplog: pytest.LogCaptu
         assert AUTH_TOKEN not in f"{error.to_json()} {caplog.text}"
 
 
-def test_a_token_that_is_no_header_is_refused_unseen(google: Kind) -> None:
-    """`Bearer` is not part of it. The error names the setting, not its value."""
+def test_a_token_with_bearer_is_rejected(google: Kind) -> None:
+    """The error names the setting and does not show its value."""
     client = CLIENTS[google]("dummies")
     config = config_for("google", "http://127.0.0.1:9")
     config.put("credential.auth_token", f"Bearer {AUTH_TOKEN}")
