@@ -1,4 +1,4 @@
-"""The documentation's shop as a process that stays up. Its folder is on PYTHONPATH."""
+"""The shop of the documentation as a process that keeps running. Its folder is in PYTHONPATH."""
 
 import signal
 
@@ -20,7 +20,7 @@ class ShopProcess(ProcessContainer):
 
 
 if __name__ == "__main__":
-    # The container says that it can be interrupted a moment before it can; so the test does it more than once.
+    # The container prints that it can be interrupted a moment too early, so the test interrupts it more than once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ShopProcess().run()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -44,7 +44,7 @@ needs_container = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[dict[str, str]]:
-    """The environment of a process whose stock is a function on both local hosts."""
+    """The environment of a process that uses the function `stock`, on both local hosts."""
     with AzureFunctionHost(EXAMPLE, keys={"stock": KEY}) as azure, LambdaHost() as aws:
         yield {
             "STOCK_URL": azure.function_url("stock"),
@@ -77,8 +77,8 @@ def container(settings: dict[str, str]) -> Iterator[References]:
 
 
 @contextmanager
-def wired_by_hand(settings: dict[str, str]) -> Iterator[References]:
-    """The same components as the YAML file's, for interpreters on which no container imports."""
+def created_without_container(settings: dict[str, str]) -> Iterator[References]:
+    """The components of the YAML file, for Python versions on which containers cannot be imported."""
     connections = {
         "azure_stock.uri": settings["STOCK_URL"],
         "lambda_stock.arn": settings["STOCK_ARN"],
@@ -115,54 +115,54 @@ def wired_by_hand(settings: dict[str, str]) -> Iterator[References]:
             client.close("C1")
 
 
-@pytest.fixture(params=[pytest.param(container, marks=needs_container), wired_by_hand])
-def opened(request: pytest.FixtureRequest, settings: dict[str, str]) -> Open:
-    """Opens the components, by a container and without."""
+@pytest.fixture(params=[pytest.param(container, marks=needs_container), created_without_container])
+def open_components(request: pytest.FixtureRequest, settings: dict[str, str]) -> Open:
+    """Opens the components, with a container and without."""
     return lambda: request.param(settings)
 
 
 @pytest.fixture
-def client(opened: Open, provider: str) -> Iterator[Any]:
-    with opened() as references:
+def client(open_components: Open, provider: str) -> Iterator[Any]:
+    with open_components() as references:
         yield references.get_one_required(client_descriptor(provider))
 
 
 def test_a_client_calls_its_function(client: Any) -> None:
-    """Connection and key come from the discovery service and the credential store, the name from the descriptor."""
+    """The discovery service has its connection, the credential store its key, and the descriptor its name."""
     assert client.call_command("take", "T", {"article": "coffee", "amount": 0})["article"] == "coffee"
 
 
 def test_an_error_is_restored(client: Any) -> None:
-    """As everywhere: by its class, with the caller's trace id."""
+    """It has its class and the caller's trace id."""
     with pytest.raises(NotFoundException, match="There is no gold") as caught:
         client.call_command("take", "T", {"article": "gold", "amount": 1})
     assert caught.value.trace_id == "T"
 
 
-def test_the_containers_own_logger_counters_and_tracer(
-    opened: Open,
+def test_the_logger_counters_and_tracer_of_the_container_are_used(
+    open_components: Open,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They hear of each client's calls once; none of them hears a secret."""
-    # The toolkit's tracer keeps its logger on the class: it would log once for each container that there ever was.
+    """They see each call once, and see no secret."""
+    # The tracer of pip-services keeps its logger on the class, so it would log once for each earlier container.
     monkeypatch.setattr(LogTracer, "_LogTracer__LOGGER", CompositeLogger())
-    with opened() as references:
+    with open_components() as references:
         for provider in KINDS:
             client = references.get_one_required(client_descriptor(provider))
             client.call_command("take", "T", {"article": "coffee", "amount": 0})
         counters = references.get_one_required(Descriptor("*", "counters", "*", "*", "1.0")).get_all()
         assert {c.name: c.count for c in counters} == {"stock.take.exec_count": 2, "stock.take.exec_time": 2}
-    said = "".join(capsys.readouterr())
-    assert said.count("[T:TRACE:") == 2
-    assert said.count("Executed stock.take") == 2
-    assert KEY not in said
-    assert ACCESS_KEY not in said
+    output = "".join(capsys.readouterr())
+    assert output.count("[T:TRACE:") == 2
+    assert output.count("Executed stock.take") == 2
+    assert KEY not in output
+    assert ACCESS_KEY not in output
 
 
-def test_closing_closes_the_clients(opened: Open, provider: str) -> None:
-    """They are open as long as the container is."""
-    with opened() as references:
+def test_closing_the_container_closes_the_clients(open_components: Open, provider: str) -> None:
+    """They are open as long as the container."""
+    with open_components() as references:
         client = references.get_one_required(client_descriptor(provider))
         assert client.is_open()
     assert not client.is_open()
@@ -170,16 +170,16 @@ def test_closing_closes_the_clients(opened: Open, provider: str) -> None:
 
 @needs_container
 @pytest.mark.parametrize("name", ["STOCK_URL", "STOCK_KEY", "STOCK_ACCESS_KEY"])
-def test_a_missing_parameter(settings: dict[str, str], name: str) -> None:
-    """`{{{NAME}}}` in the YAML file does not let a container start without it."""
-    without = {key: value for key, value in settings.items() if key != name}
-    with pytest.raises(FileException), container(without):
+def test_a_missing_parameter_prevents_the_start(settings: dict[str, str], name: str) -> None:
+    """The YAML file needs it, because it has `{{{NAME}}}`."""
+    incomplete = {key: value for key, value in settings.items() if key != name}
+    with pytest.raises(FileException), container(incomplete):
         pass
 
 
 @needs_container
-def test_a_wrong_option(settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The container does not start, and its error, which it prints, names the key and the component."""
+def test_a_wrong_option_prevents_the_start(settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The container prints the error, which names the key and the component."""
     with pytest.raises(ConfigException) as caught, container({**settings, "TIMEOUT": "soon"}):
         pass
     descriptor = str(client_descriptor("azure"))
@@ -193,9 +193,11 @@ def test_a_wrong_option(settings: dict[str, str], capsys: pytest.CaptureFixture[
 
 
 @needs_container
-def test_a_discovery_key_that_is_not_found(settings: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """The container does not start: it fails when it is opened, and not at the first call."""
-    with pytest.raises(ConfigException, match="nowhere"), container({**settings, "DISCOVERY_KEY": "nowhere"}):
+def test_an_unknown_discovery_key_prevents_the_start(
+    settings: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`open` raises, not the first call."""
+    with pytest.raises(ConfigException, match="unknown"), container({**settings, "DISCOVERY_KEY": "unknown"}):
         pass
 
 
@@ -215,8 +217,8 @@ COMMANDS = """
 
 
 @needs_container
-def test_options_of_commands(tmp_path: Path, provider: str) -> None:
-    """As YAML nests them; one of the commands has a dot in its name."""
+def test_commands_can_have_options(tmp_path: Path, provider: str) -> None:
+    """YAML nests them. One of the commands has a dot in its name."""
     from pip_services4_container import Container
 
     file = tmp_path / "orders.yml"
@@ -239,28 +241,28 @@ def test_options_of_commands(tmp_path: Path, provider: str) -> None:
 
 
 class Shop(IReferenceable):
-    """A component that looks its client up under a name that the YAML file writes otherwise."""
+    """A component that looks for its client under a name that is not in the YAML file."""
 
     def set_references(self, references: IReferences) -> None:
         self.client = references.get_one_required(Descriptor("*", "client", KINDS["azure"], "stok", "1.0"))
 
 
 @needs_container
-def test_a_component_that_nobody_configured(
+def test_open_reports_a_component_that_was_never_configured(
     settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As the container makes one for a descriptor that its YAML file does not have: it says so when it opens it."""
+    """The container creates it for a descriptor that is not in its YAML file."""
     from pip_services4_container import Container
 
     class ShopContainer(Container):
         def set_references(self, references: IReferences) -> None:
             references.put(Descriptor("shop", "service", "default", "default", "1.0"), Shop())
 
-    opening = ShopContainer("test")
-    opening.add_factory(DefaultServerlessFactory())
-    opening.read_config_from_file(None, str(HERE / "both.yml"), ConfigParams.from_value(settings))
+    shop = ShopContainer("test")
+    shop.add_factory(DefaultServerlessFactory())
+    shop.read_config_from_file(None, str(HERE / "both.yml"), ConfigParams.from_value(settings))
     with pytest.raises(ConfigException) as caught:
-        opening.open(Context.from_trace_id("C1"))
+        shop.open(Context.from_trace_id("C1"))
     assert caught.value.code == "NO_CONNECTION"
     descriptor = f"*:client:{KINDS['azure']}:stok:1.0"
     where = f"(opening CommandableAzureFunctionClient {descriptor}, which was never configured)"
@@ -268,8 +270,8 @@ def test_a_component_that_nobody_configured(
 
 
 @needs_container
-def test_a_component_that_nobody_configured_is_called(settings: dict[str, str]) -> None:
-    """As an open container makes one. It hides that the client cannot be opened, once: the first call says so."""
+def test_a_call_reports_a_component_that_was_never_configured(settings: dict[str, str]) -> None:
+    """An open container creates it, and hides once that it cannot be opened. The first call raises."""
     with container(settings) as references:
         with pytest.raises(ReferenceException):
             references.get_one_required(Descriptor("*", "client", KINDS["lambda"], "stok", "1.0"))
@@ -282,8 +284,8 @@ def test_a_component_that_nobody_configured_is_called(settings: dict[str, str]) 
 
 
 @pytest.mark.parametrize("module", ["pip_services4_container", "pip_services4_config.config"])
-def test_where_containers_import(module: str) -> None:
-    """Not on Python 3.13 and later, for this one reason; when this fails there, the tests above can run there too."""
+def test_containers_cannot_be_imported_on_python_3_13(module: str) -> None:
+    """If this test fails on 3.13 or later, the tests above can run there too."""
     if sys.version_info < (3, 13):
         import_module(module)
         return

@@ -1,4 +1,4 @@
-"""The container example of the documentation is what the documentation shows, and runs on all providers."""
+"""The documentation shows the files of the container example, and the example runs with all providers."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ needs_container = pytest.mark.skipif(
 
 
 def test_the_page_shows_the_files() -> None:
-    """Each file of the example, and as it is."""
+    """It shows each file of the example completely."""
     assert {path.name: path.read_text("utf-8") for path in EXAMPLE.iterdir() if path.is_file()} == FILES
 
 
-def test_only_the_yaml_files_know_the_provider() -> None:
-    """The service's code names none of them."""
+def test_only_the_yaml_files_name_the_provider() -> None:
+    """The code of the service names none."""
     assert not re.search(r"azurefunc|lambda|aws|cloudfunc|google", FILES["shop.py"].partition('"""\n')[2].lower())
 
 
 @needs_container
-def test_it_runs_on_each_provider(tmp_path: Path) -> None:
-    """By the page's one command, and prints what the page says."""
+def test_the_example_runs_with_each_provider(tmp_path: Path) -> None:
+    """The command of the page prints what the page shows."""
     command = re.findall(r"^python (docs/examples/container/(.*))$", PAGE, re.MULTILINE)
     assert len(command) == 1
     assert (ROOT / command[0][0]).is_file()
@@ -55,16 +55,16 @@ def test_it_runs_on_each_provider(tmp_path: Path) -> None:
     assert [run.stdout] == [text for language, text in BLOCKS if language == "text"]
 
 
-def test_the_clients_run_where_no_container_does() -> None:
-    """The page's wiring by hand works as it is printed."""
+def test_the_page_shows_how_to_create_a_client_without_a_container() -> None:
+    """Its code runs as it is shown."""
     (source,) = [text for language, text in BLOCKS if language == "python" and not text.startswith("# ")]
     names: dict[str, object] = {}
-    exec(compile(source, "containers.md", "exec"), names)  # noqa: S102 (our own documentation)
+    exec(compile(source, "containers.md", "exec"), names)  # noqa: S102 (code of this repository)
     assert names["client"]._connection.get_auth_code() == "KEY"  # type: ignore[attr-defined]
 
 
 @needs_container
-def test_a_process_container(tmp_path: Path) -> None:
+def test_a_process_container_runs_until_ctrl_c(tmp_path: Path) -> None:
     """It reads `--config` and the environment, keeps its client open, and closes it at Ctrl-C."""
     shutil.copytree(EXAMPLE, tmp_path / "container")
     with AzureFunctionHost(tmp_path / "container") as host:
@@ -85,23 +85,23 @@ def test_a_process_container(tmp_path: Path) -> None:
         ) as process:
             try:
                 assert process.stdout is not None
-                said = []
+                printed = []
                 for line in process.stdout:
-                    said.append(line)
+                    printed.append(line)
                     if "Press Control-C" in line:
                         interrupt(process)
             finally:
                 process.kill()
-    text = "".join(said)
+    text = "".join(printed)
     assert process.returncode == 0
     assert "Sold 2 tea, 3 left" in text
     assert text.index("Goodbye!") < text.index("Closed CommandableAzureFunctionClient")
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """The container loses a signal that comes before it waits, and waits for itself after one between two waits."""
+    """The container loses a signal that arrives before it waits, or between two waits. So this sends several."""
     for _ in range(10):
-        time.sleep(0.5)  # so that it is in a wait, which lasts a second
+        time.sleep(0.5)  # so that the container is in a wait, which lasts a second
         process.send_signal(signal.SIGINT)
         try:
             process.wait(3)
