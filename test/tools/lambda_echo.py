@@ -1,4 +1,4 @@
-"""A Lambda function that returns what it was sent."""
+"""A Lambda function that returns its event."""
 
 
 def handler(event, context):

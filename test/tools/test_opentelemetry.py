@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentations of requests and botocore see each call once, and pass the trace on."""
+"""OpenTelemetry's instrumentations of requests and botocore see each call once, and send the trace."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def exporter() -> InMemorySpanExporter:
 
 @pytest.fixture(scope="module")
 def tracer(exporter: InMemorySpanExporter) -> Iterator[Tracer]:
-    """The instrumentations are on as long as this module's tests run."""
+    """The instrumentations are active while the tests of this module run."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     instrumentors: list[Any] = [kind() for kind in (RequestsInstrumentor, BotocoreInstrumentor)]
@@ -56,7 +56,7 @@ def echo_app() -> func.FunctionApp:
 
 @pytest.fixture(scope="module")
 def configs() -> Iterator[dict[str, ConfigParams]]:
-    """The same function on both local hosts."""
+    """The configuration of the same function on both local hosts."""
     with AzureFunctionHost(echo_app()) as azure, LambdaHost() as aws:
         aws.deploy("echo", ECHO, "lambda_echo.handler")
         yield {"azure": azure.config("echo"), "lambda": aws.config("echo")}
@@ -74,12 +74,12 @@ def client(
     client.close("test")
 
 
-def test_a_hook_may_read_the_answer(configs: dict[str, ConfigParams]) -> None:
-    """The call has it all the same."""
-    seen: list[str] = []
+def test_a_hook_can_read_the_response(configs: dict[str, ConfigParams]) -> None:
+    """The call returns it too."""
+    received: list[str] = []
     instrumentor = RequestsInstrumentor()
     instrumentor.uninstrument()
-    instrumentor.instrument(response_hook=lambda _span, _request, response: seen.append(response.text))
+    instrumentor.instrument(response_hook=lambda _span, _request, response: received.append(response.text))
     client = CLIENTS["azure"]("echo")
     client.configure(configs["azure"])
     client.open("T")
@@ -89,7 +89,7 @@ def test_a_hook_may_read_the_answer(configs: dict[str, ConfigParams]) -> None:
         client.close("T")
         instrumentor.uninstrument()
 
-    assert json.loads(seen[0]) == result
+    assert json.loads(received[0]) == result
     assert result["id"] == 7
 
 
@@ -98,7 +98,7 @@ def spans_of(exporter: InMemorySpanExporter) -> tuple[ReadableSpan, ...]:
 
 
 def test_a_call_is_one_client_span(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
-    """Its parent is the span that the caller is in."""
+    """Its parent is the current span of the caller."""
     with tracer.start_as_current_span("caller") as caller:
         client.call_command("echo", "T")
     (span,) = spans_of(exporter)
@@ -108,32 +108,33 @@ def test_a_call_is_one_client_span(client: Any, tracer: Tracer, exporter: InMemo
     assert span.status.status_code is not StatusCode.ERROR
 
 
-def test_the_function_sees_the_trace(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
-    """`traceparent` names the client span: on Azure among the headers, on Lambda where the instrumentation puts it, in
-    the payload."""
+def test_the_function_receives_the_trace(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
+    """`traceparent` has the id of the client span. It is in the headers on Azure, and in the payload on Lambda."""
     with tracer.start_as_current_span("caller"):
-        seen = client.call_command("echo", "T", {"text": "Größe"})
+        received = client.call_command("echo", "T", {"text": "Größe"})
     (span,) = spans_of(exporter)
     ids = f"{span.context.trace_id:032x}-{span.context.span_id:016x}"
-    assert seen["headers"]["traceparent"] == f"00-{ids}-{span.context.trace_flags:02x}"
-    assert (seen["cmd"], seen["trace_id"], seen["text"]) == ("echo.echo", "T", "Größe")
+    assert received["headers"]["traceparent"] == f"00-{ids}-{span.context.trace_flags:02x}"
+    assert (received["cmd"], received["trace_id"], received["text"]) == ("echo.echo", "T", "Größe")
 
 
 @pytest.mark.parametrize("headers", [{"id": "1"}, ["id"], "id"])
-def test_a_parameter_that_is_called_headers(
+def test_a_parameter_may_be_named_headers(
     client: Any, provider: str, tracer: Tracer, exporter: InMemorySpanExporter, headers: Any
 ) -> None:
-    """On Lambda the extension adds the trace to a dict, and sends anything else as it is."""
-    seen = client.call_command("echo", "T", {"headers": headers})["headers"]
+    """On Lambda the extension adds the trace to it if it is a dict, and does not change it otherwise."""
+    received = client.call_command("echo", "T", {"headers": headers})["headers"]
     if provider == "azure":
-        assert "traceparent" in seen  # the echo's own `headers`, those of the request
+        assert "traceparent" in received  # the echo replaces the parameter by the request's headers
     else:
-        assert seen.pop("traceparent", None) if isinstance(headers, dict) else True
-        assert seen == headers
+        assert received.pop("traceparent", None) if isinstance(headers, dict) else True
+        assert received == headers
 
 
-def test_threads_keep_their_parents(client: Any, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
-    """One client called from several threads: each span belongs to its own caller."""
+def test_spans_of_several_threads_have_the_right_parents(
+    client: Any, tracer: Tracer, exporter: InMemorySpanExporter
+) -> None:
+    """Several threads call one client. The parent of each span is the span of its own thread."""
 
     def call(name: str) -> None:
         with tracer.start_as_current_span(name):
@@ -151,13 +152,13 @@ def test_threads_keep_their_parents(client: Any, tracer: Tracer, exporter: InMem
 
 
 def test_each_attempt_is_a_span(provider: str, tracer: Tracer, exporter: InMemorySpanExporter) -> None:
-    """A call that is sent again has a span for each time, all with the one parent, and all say that they failed."""
+    """All attempts of a call have the same parent, and show that they failed."""
     client = CLIENTS[provider]("echo")
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:echo"
-    nowhere = ("connection.uri", "http://127.0.0.1:9/api/echo" if provider == "azure" else "http://127.0.0.1:9")
-    keys = ("connection.arn", arn, "credential.access_id", "made", "credential.access_key", "up")
+    unused_port = ("connection.uri", "http://127.0.0.1:9/api/echo" if provider == "azure" else "http://127.0.0.1:9")
+    keys = ("connection.arn", arn, "credential.access_id", "test", "credential.access_key", "test")
     options = ("options.retries", "1")
-    client.configure(ConfigParams.from_tuples(*nowhere, *options, *(keys if provider == "lambda" else ())))
+    client.configure(ConfigParams.from_tuples(*unused_port, *options, *(keys if provider == "lambda" else ())))
     client.open("test")
     exporter.clear()
     with tracer.start_as_current_span("caller") as caller:

@@ -12,8 +12,8 @@ URL = "https://shop.azurewebsites.net"
 FUNCTION = f"{URL}/api/dummies"
 
 
-def test_the_answer_that_was_registered(requests_mock: requests_mock.Mocker) -> None:
-    """The call gets it, and what it sent can be read."""
+def test_a_call_gets_the_registered_response(requests_mock: requests_mock.Mocker) -> None:
+    """The request of the call can be inspected."""
     requests_mock.post(FUNCTION, json=["a"])
     with open_client("azure", URL) as client:
         assert client.call_command("list", "T", {"take": 1}) == ["a"]
@@ -23,8 +23,8 @@ def test_the_answer_that_was_registered(requests_mock: requests_mock.Mocker) -> 
     assert request.headers["x-functions-key"] == AUTH_CODE
 
 
-def test_it_works_on_one_session_too() -> None:
-    """An adapter can be mounted on `_client`, the client's session."""
+def test_an_adapter_can_be_mounted_on_one_client() -> None:
+    """`_client` is the client's session."""
     adapter = requests_mock.Adapter()
     adapter.register_uri("POST", FUNCTION, text="plain", headers={"Content-Type": "text/plain"})
     with open_client("azure", URL) as client:
@@ -32,16 +32,18 @@ def test_it_works_on_one_session_too() -> None:
         assert client._call("get", "T") == "plain"
 
 
-def test_an_error_that_was_registered(requests_mock: requests_mock.Mocker) -> None:
-    """The status is mapped as the front end's would be."""
+def test_a_registered_status_raises_its_exception(requests_mock: requests_mock.Mocker) -> None:
+    """It has the same exception as without the mock."""
     requests_mock.post(FUNCTION, status_code=401)
     with open_client("azure", URL) as client:
         assert type(failure(client)) is UnauthorizedException
 
 
 @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (2, 3)])
-def test_an_exception_that_was_registered(requests_mock: requests_mock.Mocker, retries: int, attempts: int) -> None:
-    """It counts as the same failure of the network would: what was not sent is sent again."""
+def test_a_registered_exception_is_a_failure_of_the_network(
+    requests_mock: requests_mock.Mocker, retries: int, attempts: int
+) -> None:
+    """The call is retried, because the request was not sent."""
     requests_mock.post(FUNCTION, exc=ConnectTimeout)
     with open_client("azure", URL, retries=retries) as client:
         error = failure(client)

@@ -1,4 +1,4 @@
-"""`responses` replaces what the Azure client's session sends."""
+"""`responses` replaces the transport of the Azure client's session."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ FUNCTION = f"{URL}/api/dummies"
 
 
 @pytest.fixture
-def rsps() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as rsps:
-        yield rsps
+def mock() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
 
 
-def test_the_answer_that_was_registered(rsps: responses.RequestsMock) -> None:
-    """The call gets it, and what it sent can be read: method, URL, key and payload."""
-    rsps.post(FUNCTION, json={"id": "1"}, match=[header_matcher({"x-functions-key": AUTH_CODE})])
+def test_a_call_gets_the_registered_response(mock: responses.RequestsMock) -> None:
+    """The request of the call can be inspected: method, URL, key and payload."""
+    mock.post(FUNCTION, json={"id": "1"}, match=[header_matcher({"x-functions-key": AUTH_CODE})])
     with open_client("azure", URL) as client:
         assert client.call_command("get", "T", {"id": "1"}) == {"id": "1"}
-    sent = json.loads(rsps.calls[0].request.body or "")
+    sent = json.loads(mock.calls[0].request.body or "")
     assert sent == {"id": "1", "cmd": "dummies.get", "trace_id": "T"}
 
 
-def test_an_error_that_was_registered(rsps: responses.RequestsMock) -> None:
-    """It is restored as a function's would be."""
-    rsps.post(FUNCTION, status=404, json={"category": "NotFound", "code": "NO_DUMMY", "message": "none"})
+def test_a_registered_error_is_restored(mock: responses.RequestsMock) -> None:
+    """It is restored like the error of a function."""
+    mock.post(FUNCTION, status=404, json={"category": "NotFound", "code": "NO_DUMMY", "message": "none"})
     with open_client("azure", URL) as client:
         error = failure(client)
     assert type(error) is NotFoundException
     assert error.code == "NO_DUMMY"
 
 
-def test_answers_in_a_row(rsps: responses.RequestsMock) -> None:
-    """Attempts are counted: a refusal is sent again, once."""
-    rsps.post(FUNCTION, status=429, headers={"Retry-After": "0"})
-    rsps.post(FUNCTION, json=5)
+def test_a_rejected_call_is_retried_with_the_next_response(mock: responses.RequestsMock) -> None:
+    """There is one retry."""
+    mock.post(FUNCTION, status=429, headers={"Retry-After": "0"})
+    mock.post(FUNCTION, json=5)
     with open_client("azure", URL) as client:
         assert client._call("get", "T") == 5
-    assert len(rsps.calls) == 2
+    assert len(mock.calls) == 2
 
 
-def test_an_exception_that_was_registered(rsps: responses.RequestsMock) -> None:
-    """It ends the call as the same failure of the network would, and is not sent again."""
-    rsps.post(FUNCTION, body=ReadTimeout("too slow"))
+def test_a_registered_exception_is_a_failure_of_the_network(mock: responses.RequestsMock) -> None:
+    """The call is not retried, because the function may have run."""
+    mock.post(FUNCTION, body=ReadTimeout("too slow"))
     with open_client("azure", URL) as client:
         error = failure(client)
     assert type(error) is ConnectionException
     assert error.code == "CALL_TIMEOUT"
-    assert len(rsps.calls) == 1
+    assert len(mock.calls) == 1
 
 
-def test_what_is_not_registered(rsps: responses.RequestsMock) -> None:
-    """A call that no test has foreseen does not reach the network: the tool's own error says what was called."""
+def test_a_call_without_a_registered_response_fails(mock: responses.RequestsMock) -> None:
+    """It does not reach the network. The error of `responses` says what was called."""
     with open_client("azure", URL, retries=0) as client:
         error = failure(client)
     assert type(error) is ConnectionException

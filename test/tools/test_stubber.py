@@ -1,4 +1,4 @@
-"""botocore's `Stubber` answers in place of the Lambda client's `_lambda`."""
+"""botocore's `Stubber` replaces the responses of the Lambda client's `_lambda`."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture
 def stubber(client: Any) -> Iterator[Stubber]:
-    """Ends by checking that each answer that was given was asked for."""
+    """At its end, it checks that each added response was used."""
     with Stubber(client._lambda) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
 
-def answer(body: bytes, **more: Any) -> dict[str, Any]:
+def response(body: bytes, **more: Any) -> dict[str, Any]:
     return {"StatusCode": 200, "Payload": StreamingBody(io.BytesIO(body), len(body)), **more}
 
 
-def test_the_answer_that_was_given(client: Any, stubber: Stubber) -> None:
-    """The call gets it, and its parameters are compared with those expected."""
+def test_a_call_gets_the_added_response(client: Any, stubber: Stubber) -> None:
+    """The stubber compares the parameters with the expected ones."""
     payload = json.dumps({"id": "1", "cmd": "dummies.get", "trace_id": "T"}).encode()
     stubber.add_response(
         "invoke",
-        answer(b'{"id": "1"}'),
+        response(b'{"id": "1"}'),
         {"FunctionName": ARN, "InvocationType": "RequestResponse", "Payload": BytesOfJson(payload)},
     )
     assert client.call_command("get", "T", {"id": "1"}) == {"id": "1"}
 
 
 class BytesOfJson(bytes):
-    """Equal to the same JSON, however it is written."""
+    """Equal to bytes with the same JSON value."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -54,28 +54,28 @@ class BytesOfJson(bytes):
         return isinstance(other, bytes) and json.loads(self) == json.loads(other)
 
 
-def test_a_payload_without_more(client: Any, stubber: Stubber) -> None:
-    """An answer may leave out all but what the test needs."""
+def test_an_added_response_needs_only_a_payload(client: Any, stubber: Stubber) -> None:
+    """Other fields may be left out."""
     stubber.add_response("invoke", {"Payload": StreamingBody(io.BytesIO(b"5"), 1)})
     assert client._call("get", "T") == 5
 
 
-def test_one_way(client: Any, stubber: Stubber) -> None:
-    """An `Event` may be stubbed without a payload."""
+def test_a_one_way_call_needs_no_payload(client: Any, stubber: Stubber) -> None:
+    """The invocation type is `Event`."""
     expected = {"FunctionName": ARN, "InvocationType": "Event", "Payload": ANY}
     stubber.add_response("invoke", {"StatusCode": 202}, expected)
     assert client.call_one_way("get", "T") is None
 
 
-def test_a_function_error(client: Any, stubber: Stubber) -> None:
-    """It is restored as the function's would be."""
+def test_a_function_error_is_restored(client: Any, stubber: Stubber) -> None:
+    """It is restored like the error of a real function."""
     body = b'{"errorMessage": "none", "errorType": "NotFoundException"}'
-    stubber.add_response("invoke", answer(body, FunctionError="Unhandled"))
+    stubber.add_response("invoke", response(body, FunctionError="Unhandled"))
     assert type(failure(client)) is NotFoundException
 
 
-def test_an_api_error(client: Any, stubber: Stubber) -> None:
-    """`add_client_error` counts as Lambda's own: a refusal is sent again, the last one is raised."""
+def test_a_client_error_is_retried_and_raised(client: Any, stubber: Stubber) -> None:
+    """`add_client_error` has the same effect as an error of Lambda. The last one is raised."""
     for _ in range(2):
         stubber.add_client_error("invoke", "TooManyRequestsException", "slower", 429)
     error = failure(client)
