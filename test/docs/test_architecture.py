@@ -1,4 +1,4 @@
-"""The page "Architecture" names files that exist, and its picture is true of the imports."""
+"""The page "Architecture" names existing files, and its picture agrees with the imports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pip_services4_serverless
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(pip_services4_serverless.__file__).parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-NAMED = sorted(set(re.findall(r"`([\w./-]+\.(?:py|md)|\w+/)`", PAGE)))
+NAMES_ON_PAGE = sorted(set(re.findall(r"`([\w./-]+\.(?:py|md)|\w+/)`", PAGE)))
 
-# What a layer must not import: other layers, and libraries or modules by their first name.
+# What a layer must not import: other layers, and libraries or modules, by the first part of their name.
 FORBIDDEN = {
     "_rules": {"_wire", "clients", "local", "socket", "ssl", "asyncio", "logging", "requests", "boto3"},
     "_wire": {"_rules", "clients", "connect", "local", "logging", "requests", "boto3", "botocore"}
@@ -25,8 +25,8 @@ FORBIDDEN = {
 }
 
 
-def imported(module: Path) -> Iterator[str]:
-    """The first names of what a module imports, also late; of the package's own modules the folder below it."""
+def imports_of(module: Path) -> Iterator[str]:
+    """The first part of each imported name, also of late imports. For the package's own modules, the folder."""
     for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -36,14 +36,14 @@ def imported(module: Path) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-@pytest.mark.parametrize("name", NAMED)
-def test_a_file_that_is_named_exists(name: str) -> None:
-    """Below the package, or below the repository."""
+@pytest.mark.parametrize("name", NAMES_ON_PAGE)
+def test_each_file_on_the_page_exists(name: str) -> None:
+    """Its path is relative to the package or to the repository."""
     assert (PACKAGE / name).exists() or (ROOT / name).exists()
 
 
-def test_both_walks_name_files() -> None:
-    """Each step names one at least."""
+def test_each_step_of_both_guides_names_a_file() -> None:
+    """The guides are "Add a provider" and "Change a retry rule"."""
     for heading in ("## Add a provider", "## Change a retry rule"):
         rows = re.findall(r"^\| .* \|$", PAGE.partition(heading)[2].partition("\n## ")[0], re.MULTILINE)[1:]
         assert len(rows) > 5
@@ -51,10 +51,10 @@ def test_both_walks_name_files() -> None:
 
 
 @pytest.mark.parametrize("layer", FORBIDDEN)
-def test_a_layer_imports_nothing_that_it_must_not_know(layer: str) -> None:
-    """As the picture says."""
+def test_a_layer_imports_nothing_forbidden(layer: str) -> None:
+    """The picture of the page shows the layers."""
     modules = list((PACKAGE / layer).glob("*.py"))
-    found = {(f"{layer}/{module.name}", name) for module in modules for name in imported(module)}
+    found = {(f"{layer}/{module.name}", name) for module in modules for name in imports_of(module)}
     assert len(modules) > 5
     assert len(found) > 20
     assert [(file, name) for file, name in found if name in FORBIDDEN[layer]] == []

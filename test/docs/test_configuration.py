@@ -1,4 +1,4 @@
-"""The configuration page says what the code does."""
+"""The page "Configuration" agrees with the code."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from pip_services4_serverless.clients import (
 from pip_services4_serverless.connect import AwsConnectionParams, AzureConnectionParams, GcpConnectionParams
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
-OF_RESOLVERS = {"connection.discovery_key", "credential.store_key"}
+RESOLVER_KEYS = {"connection.discovery_key", "credential.store_key"}
 CREDENTIALS = {"auth_code", "auth_token", "access_id", "client_id", "access_key", "client_key", "secret_key"}
 CREDENTIALS |= {"session_token", "identity", "scope", "audience"}
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The cells of the table below a heading, without its head."""
+    """The cells of the table under a heading, without its header."""
     section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line[:1] == "|"]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def keys(heading: str) -> set[str]:
-    """The keys of a table's first column, written out: "`connection.uri`, or `.endpoint`" are two."""
+    """The complete keys in the first column of a table: "`connection.uri`, or `.endpoint`" are two."""
     found = set()
     for row in rows(heading):
         section = ""
@@ -41,36 +41,37 @@ def keys(heading: str) -> set[str]:
     return found
 
 
-def documented_in_code(params: type) -> set[str]:
-    """The keys that a class's docstring lists before the colons, with the section they belong to."""
-    heads = re.findall(r"^- ((?:`[a-z_]+`[^:`]*)+(?:\(?`[a-z_]+`[^:`]*)*):", inspect.getdoc(params) or "", re.MULTILINE)
-    # A default in brackets is no key: `protocol` (`https`).
-    heads = [re.sub(r"\(`[a-z]+`\)", "", head) for head in heads]
-    names = {name for head in heads for name in re.findall(r"`([a-z_]+)`", head)}
-    # Google's is a service account, AWS's a part of the ARN.
+def documented_keys(params: type) -> set[str]:
+    """The keys that the docstring of a class lists before its colons, with their section."""
+    lines = re.findall(r"^- ((?:`[a-z_]+`[^:`]*)+(?:\(?`[a-z_]+`[^:`]*)*):", inspect.getdoc(params) or "", re.MULTILINE)
+    # A default in parentheses is not a key: `protocol` (`https`).
+    lines = [re.sub(r"\(`[a-z]+`\)", "", line) for line in lines]
+    names = {name for line in lines for name in re.findall(r"`([a-z_]+)`", line)}
+    # For Google it is a service account, for AWS a part of the ARN.
     credentials = CREDENTIALS | ({"account"} if params is GcpConnectionParams else set())
     return {f"{'credential' if name in credentials else 'connection'}.{name}" for name in names}
 
 
-def test_the_options_are_the_codes() -> None:
-    """All of them in their order, with the code's words, a new client's defaults, and the bounds that are checked."""
+def test_the_page_lists_the_options_of_the_code() -> None:
+    """They have the same order, text and limits, and the defaults of a new client."""
     azure, google, aws = CommandableAzureFunctionClient(), CommandableCloudFunctionClient(), CommandableLambdaClient()
     expected = []
     for name, option in OPTIONS.items():
-        default, second, other = (str(getattr(client, f"_{name}")).lower() for client in (azure, google, aws))
-        assert second == other
-        shown = default if default == other else f"Azure {default}, Google and Lambda {other}"
-        bounds = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
-        expected.append([f"`{name}`", option.meaning, shown, bounds])
+        on_azure, on_google, on_lambda = (str(getattr(client, f"_{name}")).lower() for client in (azure, google, aws))
+        assert on_google == on_lambda
+        both = f"Azure {on_azure}, Google and Lambda {on_lambda}"
+        default = on_azure if on_azure == on_lambda else both
+        limits = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
+        expected.append([f"`{name}`", option.meaning, default, limits])
     assert rows("Options") == expected
 
 
-def test_the_options_of_commands_and_calls_are_the_codes() -> None:
-    """All of them in their order, with the code's words, and the bounds that are checked."""
+def test_the_page_lists_the_options_of_commands_and_calls() -> None:
+    """They have the same order, text and limits as in the code."""
     expected = []
     for name, option in {**CALL_OPTIONS, **TENANT_OPTIONS}.items():
-        bounds = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
-        allowed = f"`{option.pattern}`" if option.pattern else bounds
+        limits = "true, false" if option.minimum is None else f"{option.minimum} to {option.maximum}"
+        allowed = f"`{option.pattern}`" if option.pattern else limits
         expected.append([f"`{name}`", option.meaning, "yes" if name in CALL_OPTIONS else "no", "yes", allowed])
     assert rows("Options of one command and of one call") == expected
 
@@ -83,9 +84,9 @@ def test_the_options_of_commands_and_calls_are_the_codes() -> None:
         ("AWS Lambda", AwsConnectionParams),
     ],
 )
-def test_the_keys_are_the_codes(heading: str, params: type) -> None:
-    """Those that the parameters' class documents, and what the resolvers look up."""
-    assert documented_in_code(params) | OF_RESOLVERS == keys(heading)
+def test_the_page_lists_the_keys_of_the_code(heading: str, params: type) -> None:
+    """They are the keys that the class documents, and those that the resolvers look up."""
+    assert documented_keys(params) | RESOLVER_KEYS == keys(heading)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_the_keys_are_the_codes(heading: str, params: type) -> None:
     ],
 )
 def test_each_key_is_read(params: Any, heading: str) -> None:
-    """A getter tells what each of them is set to."""
+    """A getter returns its value."""
     getters = [name for name in dir(params) if name.startswith("get_") and name not in dir(params.__mro__[2])]
-    for key in keys(heading) - OF_RESOLVERS:
+    for key in keys(heading) - RESOLVER_KEYS:
         connection = params.from_tuples(key, "eu-west-1")
         assert any(getattr(connection, getter)() == "eu-west-1" for getter in getters), key

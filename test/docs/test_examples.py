@@ -1,9 +1,8 @@
-"""Every code block of the documentation and of the docstrings is executed, or says why it is not.
+"""Each code block of the documentation and of the docstrings is executed, or gives a reason why it is not.
 
-The blocks of a page are executed in their order, in one folder and one namespace. A block whose first line is a file's
-name in a comment is that file too, and those that are called `test_*.py` are run by pytest, after all others. What the
-comments behind `print` calls say is what is printed. `<!-- not run: reason -->` stands before a block that is not
-executed.
+The blocks of a page are executed in order, in one folder and one namespace. A block whose first line is a comment with
+a file name is also written to that file. Files named `test_*.py` are run by pytest, after all other blocks. The
+comments after `print` calls are the expected output. `<!-- not run: reason -->` before a block excludes it.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ import pip_services4_serverless
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PACKAGE = Path(pip_services4_serverless.__file__).parent
-# Pages whose blocks have a test of their own, which names the page.
+# Pages whose blocks another test runs. That test names the page.
 ELSEWHERE = {
     "README.md": "test_readme.py",
     "docs/containers.md": "container/test_worked_example.py",
@@ -57,7 +56,7 @@ class Block(NamedTuple):
 
 
 def blocks(text: str, where: str) -> list[Block]:
-    """The blocks of a page; its indented ones too."""
+    """The blocks of a page, including the indented ones."""
     found = []
     for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("text")) + 1
@@ -67,7 +66,7 @@ def blocks(text: str, where: str) -> list[Block]:
 
 
 def docstrings(path: Path) -> list[Block]:
-    """The blocks in the docstrings of a module, in their order."""
+    """The blocks in the docstrings of a module, in order."""
     tree = ast.parse(path.read_text("utf-8"))
     kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     documented = sorted(
@@ -88,7 +87,7 @@ PRELUDE = blocks((DOCS / "reference" / "index.md").read_text("utf-8"), "referenc
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where examples run; what they import from it is forgotten."""
+    """The folder in which examples run. Afterwards, modules that were imported from it are removed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     environment = dict(os.environ)
@@ -101,7 +100,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run(block: Block, names: dict[str, Any], folder: Path) -> None:
-    """Executes a block, or reads it where it is data."""
+    """Executes a block, or parses it if it is data."""
     file = FILE.match(block.text)
     if file:
         (folder / file[1]).write_text(block.text, "utf-8")
@@ -118,20 +117,20 @@ def run(block: Block, names: dict[str, Any], folder: Path) -> None:
     elif block.language == "json":
         json.loads(block.text)
     else:
-        assert block.language in ("text", "toml", "ini"), f"{block.where}: run it, or say why not"
+        assert block.language in ("text", "toml", "ini"), f"{block.where}: it is not run, and has no reason"
 
 
 def run_tests(folder: Path) -> None:
-    """Runs the examples of tests as their reader would."""
-    scope = "asyncio_default_fixture_loop_scope=function"  # pytest-asyncio warns where it is not set
+    """Runs the test files of the examples with pytest, like their reader."""
+    scope = "asyncio_default_fixture_loop_scope=function"  # pytest-asyncio warns if it is not set
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", "-o", scope]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_pages_examples_run(page: str, folder: Path) -> None:
-    """In their order; those that do not run say why."""
+def test_the_examples_of_a_page_run(page: str, folder: Path) -> None:
+    """They run in order. Those that do not run have a reason."""
     names: dict[str, Any] = {"__name__": "example"}
     for block in blocks((ROOT / page).read_text("utf-8"), page):
         if block.reason is None:
@@ -141,8 +140,8 @@ def test_a_pages_examples_run(page: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_modules_examples_run(module: str, folder: Path) -> None:
-    """With the imports that the reference's first page shows."""
+def test_the_examples_of_a_module_run(module: str, folder: Path) -> None:
+    """They use the imports on the first page of the reference."""
     shutil.copytree(Path(__file__).parent / "functions", folder / "functions")
     names: dict[str, Any] = {"__name__": "example"}
     exec(PRELUDE, names)  # noqa: S102
@@ -160,21 +159,21 @@ def test_a_modules_examples_run(module: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())
-def test_the_other_pages_have_their_own_test(page: str, test: str) -> None:
-    """It names the page."""
+def test_the_other_pages_have_another_test(page: str, test: str) -> None:
+    """That test names the page."""
     assert Path(page).name in (ROOT / "test" / test).read_text("utf-8")
 
 
-def test_no_block_is_overlooked() -> None:
-    """Each fence that opens is one of a block that was found."""
+def test_every_block_is_found() -> None:
+    """Each opening fence belongs to a block."""
     for page in PAGES:
         text = (ROOT / page).read_text("utf-8")
         fences = re.findall(r"^ *```", text, re.MULTILINE)
         assert len(fences) == 2 * len(blocks(text, page)), page
 
 
-def test_code_fits_into_a_page() -> None:
-    """The column of the site has room for 100 characters. Longer lines scroll, but those of messages and commands."""
+def test_lines_of_code_fit_into_the_page() -> None:
+    """The column of the site has 100 characters. Messages and commands may be longer."""
     pages = [path for path in DOCS.rglob("*.md") if "```" in path.read_text("utf-8")]
     found = [block for path in pages for block in blocks(path.read_text("utf-8"), path.name)]
     found += [block for modules in MODULES.values() for block in modules]
@@ -186,6 +185,6 @@ def test_code_fits_into_a_page() -> None:
 
 
 def test_each_public_class_has_an_example() -> None:
-    """In its docstring; the pytest plugin's fixtures too."""
+    """It is in the docstring. The fixtures of the pytest plugin have one too."""
     public = [name for name in MODULES if not Path(name).name.startswith("_")]
     assert sorted(public) == sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.glob("[!_]*/[!_]*.py"))

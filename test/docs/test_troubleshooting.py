@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md: each code has its place, under an anchor, with the message that a person sees."""
+"""docs/troubleshooting.md has a section for each code, with an anchor and the exact message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pip_services4_commons.errors import ApplicationException
-from support import fault_server as far_side
+from support import fault_server as fault
 from support.fault_server import FaultServer
 from support.processes import PROGRAM
 
@@ -22,21 +22,21 @@ from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunc
 from pip_services4_serverless.connect._config_errors import CONFIG_ERRORS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text("utf-8")
-# A heading's anchor is its text in lower case, on forges and in the built pages.
+# The anchor of a heading is its text in lower case, on GitHub and in the built pages.
 SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
 SHOP = "https://shop.azurewebsites.net"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:orders"
-KEYS = {"credential.access_id": "AKIAEXAMPLE", "credential.access_key": "made-up"}
+KEYS = {"credential.access_id": "AKIAEXAMPLE", "credential.access_key": "secret"}
 
 
-def test_each_code_has_its_anchor() -> None:
-    """Those of calls, of configurations and of the command line; and there is no other."""
+def test_each_code_has_a_section() -> None:
+    """There are codes of calls, of configurations and of the command line. No section has another code."""
     assert SECTIONS.keys() == {*SITUATIONS, *CONFIG_ERRORS, *CODES}
     assert PAGE.count("\n### ") == len(SECTIONS)
 
 
-def azure(**settings: Any) -> Callable[[str], AzureFunctionClient]:
-    """A client that is configured, and not yet open, for the address of a server."""
+def azure_client(**settings: Any) -> Callable[[str], AzureFunctionClient]:
+    """Returns a function that configures a client for the URL of a server, and does not open it."""
 
     def make(url: str) -> AzureFunctionClient:
         client = AzureFunctionClient()
@@ -46,29 +46,29 @@ def azure(**settings: Any) -> Callable[[str], AzureFunctionClient]:
     return make
 
 
-AZURE = azure()
+AZURE = azure_client()
 
 
-def called(step: Any, make: Callable[[str], Any] = AZURE, params: Any = None, context: Any = None) -> Any:
-    """An `orders.get` that the server answers by that step."""
+def call_with(step: Any, make: Callable[[str], Any] = AZURE, params: Any = None, context: Any = None) -> Any:
+    """A call of `orders.get`, to which the server responds with the step."""
 
-    def provoke(server: FaultServer) -> None:
+    def cause(server: FaultServer) -> None:
         if step is not None:
             server.script(step)
         with make(server.url) as client:
             client.call("orders.get", context, params)
 
-    return provoke
+    return cause
 
 
-def on_lambda(url: str) -> LambdaClient:
+def aws_client(url: str) -> LambdaClient:
     client = LambdaClient()
     client.configure({"connection.arn": ARN, "connection.uri": url, "options.retries": 0, **KEYS})
     return client
 
 
 def wrong_invocation_type(server: FaultServer) -> None:
-    with on_lambda(server.url) as client:
+    with aws_client(server.url) as client:
         client._invoke("DryRun", "orders.get", None, None)
 
 
@@ -86,62 +86,62 @@ def wrong_header(server: FaultServer) -> None:
     asyncio.run(call())
 
 
-def refused_connection(server: FaultServer) -> None:
-    with far_side.refused_port() as port:
-        called(None, lambda _: azure()(f"http://127.0.0.1:{port}"))(server)
+def connect_to_a_closed_port(server: FaultServer) -> None:
+    with fault.refused_port() as port:
+        call_with(None, lambda _: azure_client()(f"http://127.0.0.1:{port}"))(server)
 
 
-def configured(**settings: str) -> Callable[[FaultServer], None]:
-    """A client of either provider, configured and opened with these settings; `__` stands for the dot."""
+def configure_with(**settings: str) -> Callable[[FaultServer], None]:
+    """Configures a client with these settings and opens it. `__` stands for the dot."""
 
-    def provoke(_: FaultServer) -> None:
+    def cause(_: FaultServer) -> None:
         config = {key.replace("__", "."): value for key, value in settings.items()}
         client = AzureFunctionClient() if {"connection__uri", "options__timeout"} & settings.keys() else LambdaClient()
         client.configure(config)
         client.open()
 
-    return provoke
+    return cause
 
 
-def unanswered(server: FaultServer) -> None:
-    called(far_side.silent(), azure(timeout=300))(server)
+def call_without_response(server: FaultServer) -> None:
+    call_with(fault.silent(), azure_client(timeout=300))(server)
 
 
 bomb = gzip.compress(bytes(101 * 1024 * 1024), 1)
 error = {"errorType": "KeyError", "errorMessage": "'tea'", "stackTrace": []}
-PROVOKED: dict[str, Callable[[FaultServer], None]] = {
-    "NO_COMMAND": lambda server: azure()(server.url).call(""),
-    "WRONG_CONTEXT": lambda server: azure()(server.url).call("orders.get", {"order_id": 1}),  # type: ignore[arg-type]
-    "NOT_OPENED": lambda server: azure()(server.url).call("orders.get"),
-    "SERIALIZATION_FAILED": called(None, params={"when": object}),
-    "PAYLOAD_TOO_LARGE": called(None, on_lambda, {"data": "x" * 7_000_000}),
+CAUSES: dict[str, Callable[[FaultServer], None]] = {
+    "NO_COMMAND": lambda server: azure_client()(server.url).call(""),
+    "WRONG_CONTEXT": lambda server: azure_client()(server.url).call("orders.get", {"order_id": 1}),  # type: ignore[arg-type]
+    "NOT_OPENED": lambda server: azure_client()(server.url).call("orders.get"),
+    "SERIALIZATION_FAILED": call_with(None, params={"when": object}),
+    "PAYLOAD_TOO_LARGE": call_with(None, aws_client, {"data": "x" * 7_000_000}),
     "WRONG_INVOCATION_TYPE": wrong_invocation_type,
     "WRONG_HEADER": wrong_header,
-    "CANNOT_CONNECT": refused_connection,
-    "CALL_TIMEOUT": unanswered,
-    "NO_RESPONSE": called(far_side.reset_after_read()),
-    "FUNCTION_ERROR": called(far_side.respond(200, error, headers={"X-Amz-Function-Error": "Unhandled"}), on_lambda),
-    "BAD_REQUEST": called(far_side.respond(400, b"No order_id", content_type="text/plain")),
-    "UNAUTHORIZED": called(far_side.respond(401, b"")),
-    "NOT_FOUND": called(far_side.respond(404, b"")),
-    "CONFLICT": called(far_side.respond(409, b"")),
-    "TOO_MANY_REQUESTS": called(far_side.respond(429, b"")),
-    "CALL_FAILED": called(far_side.respond(500, b"")),
-    "UNEXPECTED_REDIRECT": called(far_side.respond(302, b"", headers={"Location": "/login"})),
-    "DESERIALIZATION_FAILED": called(far_side.respond(200, b"<html>", content_type="text/html")),
-    "RESPONSE_TOO_LARGE": called(far_side.respond(200, bomb, headers={"Content-Encoding": "gzip"})),
-    "WRONG_OPTION": configured(options__timeout="5s"),
-    "NO_CONNECTION": configured(),
-    "WRONG_PROTOCOL": configured(connection__uri="shop.azurewebsites.net/api/orders"),
-    "WRONG_URI": configured(connection__uri="https:///api/orders"),
-    "WRONG_AUTH_CODE": configured(connection__uri=SHOP, credential__auth_code="a key\n"),
-    "WRONG_ARN": configured(connection__arn="arn:aws:s3:::orders"),
-    "NO_REGION": configured(connection__arn="orders", connection__account="123456789012"),
-    "NO_ACCESS_ID": configured(connection__arn=ARN, credential__access_key="made-up"),
-    "NO_ACCESS_KEY": configured(connection__arn=ARN, credential__access_id="AKIAEXAMPLE"),
-    "WRONG_ACCESS_KEY": configured(connection__arn=ARN, credential__access_id="a", credential__access_key="b c"),
-    "WRONG_IDENTITY": configured(connection__uri=SHOP, credential__identity="default"),
-    "NO_CREDENTIALS": configured(connection__arn=ARN),
+    "CANNOT_CONNECT": connect_to_a_closed_port,
+    "CALL_TIMEOUT": call_without_response,
+    "NO_RESPONSE": call_with(fault.reset_after_read()),
+    "FUNCTION_ERROR": call_with(fault.respond(200, error, headers={"X-Amz-Function-Error": "Unhandled"}), aws_client),
+    "BAD_REQUEST": call_with(fault.respond(400, b"No order_id", content_type="text/plain")),
+    "UNAUTHORIZED": call_with(fault.respond(401, b"")),
+    "NOT_FOUND": call_with(fault.respond(404, b"")),
+    "CONFLICT": call_with(fault.respond(409, b"")),
+    "TOO_MANY_REQUESTS": call_with(fault.respond(429, b"")),
+    "CALL_FAILED": call_with(fault.respond(500, b"")),
+    "UNEXPECTED_REDIRECT": call_with(fault.respond(302, b"", headers={"Location": "/login"})),
+    "DESERIALIZATION_FAILED": call_with(fault.respond(200, b"<html>", content_type="text/html")),
+    "RESPONSE_TOO_LARGE": call_with(fault.respond(200, bomb, headers={"Content-Encoding": "gzip"})),
+    "WRONG_OPTION": configure_with(options__timeout="5s"),
+    "NO_CONNECTION": configure_with(),
+    "WRONG_PROTOCOL": configure_with(connection__uri="shop.azurewebsites.net/api/orders"),
+    "WRONG_URI": configure_with(connection__uri="https:///api/orders"),
+    "WRONG_AUTH_CODE": configure_with(connection__uri=SHOP, credential__auth_code="a key\n"),
+    "WRONG_ARN": configure_with(connection__arn="arn:aws:s3:::orders"),
+    "NO_REGION": configure_with(connection__arn="orders", connection__account="123456789012"),
+    "NO_ACCESS_ID": configure_with(connection__arn=ARN, credential__access_key="secret"),
+    "NO_ACCESS_KEY": configure_with(connection__arn=ARN, credential__access_id="AKIAEXAMPLE"),
+    "WRONG_ACCESS_KEY": configure_with(connection__arn=ARN, credential__access_id="a", credential__access_key="b c"),
+    "WRONG_IDENTITY": configure_with(connection__uri=SHOP, credential__identity="default"),
+    "NO_CREDENTIALS": configure_with(connection__arn=ARN),
 }
 
 
@@ -152,7 +152,7 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_aws_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither keys nor a region are found on this machine."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
@@ -161,16 +161,16 @@ def nothing_of_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-def test_each_code_of_a_call_or_a_configuration_is_provoked() -> None:
-    """None is left out below."""
-    assert PROVOKED.keys() == {*SITUATIONS, *CONFIG_ERRORS}
+def test_each_code_of_a_call_or_configuration_has_a_cause() -> None:
+    """`CAUSES` leaves none out."""
+    assert CAUSES.keys() == {*SITUATIONS, *CONFIG_ERRORS}
 
 
-@pytest.mark.parametrize("code", PROVOKED)
-def test_the_message_is_the_real_one(server: FaultServer, code: str) -> None:
-    """What the page says that a person sees is what the clients say; a port is no part of it."""
+@pytest.mark.parametrize("code", CAUSES)
+def test_the_page_has_the_message_of_the_client(server: FaultServer, code: str) -> None:
+    """The port is replaced, because it is different each time."""
     with pytest.raises(ApplicationException) as caught:
-        PROVOKED[code](server)
+        CAUSES[code](server)
 
     message = re.sub(r"http://127\.0\.0\.1:\d+", SHOP, caught.value.message)
     assert caught.value.code == code
@@ -178,17 +178,17 @@ def test_the_message_is_the_real_one(server: FaultServer, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CONFIG_ERRORS)
-def test_a_configuration_error_names_its_place(server: FaultServer, code: str) -> None:
-    """Its message ends with the page and the anchor, but for the client that is opened."""
+def test_a_configuration_error_links_to_its_section(server: FaultServer, code: str) -> None:
+    """Its message ends with the page and the anchor. Only the client that is opened may follow."""
     with pytest.raises(ApplicationException) as caught:
-        PROVOKED[code](server)
+        CAUSES[code](server)
 
-    place = rf" \(see docs/troubleshooting\.md#{code.lower()}\)( \(opening \w+\))?"
-    assert re.search(f"{place}$", caught.value.message)
+    link = rf" \(see docs/troubleshooting\.md#{code.lower()}\)( \(opening \w+\))?"
+    assert re.search(f"{link}$", caught.value.message)
 
 
-# By code, the arguments and the files that they need.
-MISUSED: dict[str, tuple[str, dict[str, str]]] = {
+# For each code, the arguments and the files that they need.
+WRONG_COMMANDS: dict[str, tuple[str, dict[str, str]]] = {
     "WRONG_USAGE": ("call --cmd get", {}),
     "WRONG_CONFIG": ("call --cmd get --config config.yml", {}),
     "NO_CLIENT": (
@@ -211,10 +211,10 @@ MISUSED: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("code", MISUSED)
-def test_the_line_of_a_command_is_the_real_one(tmp_path: Path, code: str) -> None:
-    """But for a port."""
-    command, files = MISUSED[code]
+@pytest.mark.parametrize("code", WRONG_COMMANDS)
+def test_the_page_has_the_output_of_the_command(tmp_path: Path, code: str) -> None:
+    """The port is replaced, because it is different each time."""
+    command, files = WRONG_COMMANDS[code]
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with FaultServer() as server:

@@ -11,8 +11,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-a-call-flows.md").read_text("u
 
 
 @pytest.mark.parametrize("provider", ["Azure", "Lambda"])
-def test_the_walk_is_a_calls(provider: str) -> None:
-    """Each function of the table runs, in the table's order."""
+def test_the_table_has_the_functions_of_a_call(provider: str) -> None:
+    """Each function of the table runs, in the order of the table."""
     section = PAGE.partition(f"\n### {provider}\n")[2].partition("\n### ")[0]
     rows = [[cell.strip() for cell in line.split("|")[1:5]] for line in section.splitlines() if line[:1] == "|"][2:]
     steps = iter(walk(provider.lower()).steps)
@@ -26,8 +26,8 @@ def test_the_walk_is_a_calls(provider: str) -> None:
 
 
 @pytest.mark.parametrize(("provider", "library"), [("azure", "requests"), ("lambda", "botocore")])
-def test_the_owners_are_the_pages(provider: str, library: str) -> None:
-    """All below the provider's library is ours, but for values that it passes in. http.client has no part in it."""
+def test_a_call_uses_only_the_libraries_of_the_page(provider: str, library: str) -> None:
+    """Below the provider's library, all functions belong to this package, except for values that it passes."""
     found = walk(provider)
     assert found.deepest[:3] == ["ours", library, "ours"]
     wire = [step for step in found.steps if step.file.startswith("_wire/")]
