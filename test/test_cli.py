@@ -1,4 +1,4 @@
-"""The command line: what it sends, prints and exits with, and that nothing is left when it ends."""
+"""The command line: what it sends and prints, its exit status, and that nothing is left when it ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import requests
 import yaml
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
-from support import fault_server as far_side
+from support import fault_server as fault
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, AUTH_TOKEN, CLIENTS, PROVIDERS
 from support.fault_server import FaultServer
 from support.processes import END_OF_CONFIG, PROGRAM, Process, wait_until
@@ -56,38 +56,38 @@ def hello(request):
 
 @pytest.fixture(params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider in turn."""
+    """Each provider."""
     name: str = request.param
     return name
 
 
-class Ended(NamedTuple):
+class Result(NamedTuple):
     status: int
     out: str
     err: str
 
 
-Run = Callable[..., Ended]
+Run = Callable[..., Result]
 
 
 def is_config_there(path: Path) -> bool:
-    """Whether `serve` has written all that it prints into this file."""
+    """Whether `serve` has written its whole output to this file."""
     return END_OF_CONFIG.search(path.read_text()) is not None
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs a command in this process, with AWS keys in the environment and a file as its standard input."""
+    """Runs a command in this process, with AWS keys in the environment and a file as standard input."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
     stdin = tmp_path / "stdin"
 
-    def run(*arguments: str, stdin_bytes: bytes = b"") -> Ended:
+    def run(*arguments: str, stdin_bytes: bytes = b"") -> Result:
         stdin.write_bytes(stdin_bytes)
         with stdin.open() as file, monkeypatch.context() as patch:
             patch.setattr(sys, "stdin", file)
             status = main(arguments)
-        return Ended(status, *capsys.readouterr())
+        return Result(status, *capsys.readouterr())
 
     return run
 
@@ -98,8 +98,8 @@ def server() -> Iterator[FaultServer]:
         yield server
 
 
-def to(provider: str, url: str) -> tuple[str, ...]:
-    """The arguments that call a function of that provider at the fault server."""
+def call_args(provider: str, url: str) -> tuple[str, ...]:
+    """The arguments that call a function of the provider at the fault server."""
     own = {
         "azure": ("--uri", f"{url}/api/dummies"),
         "google": ("--uri", f"{url}/dummies", "--provider", "google"),
@@ -108,19 +108,19 @@ def to(provider: str, url: str) -> tuple[str, ...]:
     return ("call", "--cmd", "get", *own[provider])
 
 
-def sent(server: FaultServer) -> Any:
+def sent_payload(server: FaultServer) -> Any:
     return server.requests[-1].json()
 
 
-# --- Parameters and answers ---
+# --- Parameters and responses ---
 
 
 def test_parameters_are_text_or_json(run: Run, server: FaultServer, provider: str) -> None:
-    """`key=text` sends a string, `key:=json` what it says, wherever they stand among the options."""
-    call = (*to(provider, server.url)[:1], "a=1", *to(provider, server.url)[1:])
+    """`key=text` sends a string, and `key:=json` a JSON value. They may be anywhere among the options."""
+    call = (*call_args(provider, server.url)[:1], "a=1", *call_args(provider, server.url)[1:])
     assert run(*call, "b:=1", "--trace-id", "T", 'c:=[true, {"d": null}]', "url=http://x?e:=2", "f=").status == 0
     expected = {"a": "1", "b": 1, "c": [True, {"d": None}], "url": "http://x?e:=2", "f": ""}
-    assert sent(server) == {"cmd": "get", "trace_id": "T", **expected}
+    assert sent_payload(server) == {"cmd": "get", "trace_id": "T", **expected}
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_parameters_are_text_or_json(run: Run, server: FaultServer, provider: st
         (("b=2",), b'{"a": 1, "b": 1}', {"a": 1, "b": "2"}),
         (("b=2",), b"", {"b": "2"}),
     ],
-    ids=["piped", "empty", "asked for", "merged", "nothing to merge"],
+    ids=["piped", "empty", "with -", "merged", "nothing to merge"],
 )
-def test_standard_input_holds_parameters(
+def test_standard_input_may_contain_parameters(
     run: Run, server: FaultServer, arguments: tuple[str, ...], stdin: bytes, params: Any
 ) -> None:
-    """A JSON object that is piped in or redirected is merged with the arguments, which win."""
-    assert run(*to("azure", server.url), *arguments, "--trace-id", "T", stdin_bytes=stdin).status == 0
-    assert sent(server) == {"cmd": "get", "trace_id": "T", **params}
+    """A JSON object is merged with the arguments, which take precedence."""
+    assert run(*call_args("azure", server.url), *arguments, "--trace-id", "T", stdin_bytes=stdin).status == 0
+    assert sent_payload(server) == {"cmd": "get", "trace_id": "T", **params}
 
 
 @pytest.fixture
 def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """Standard input is a pipe that another process has open; to write into it. Patience is short."""
+    """Makes standard input a pipe that stays open. Yields the descriptor to write to. The time limit is short."""
     monkeypatch.setattr(standard_input, "TIMEOUT", 0.4)
     reader, writer = os.pipe()
     with open(reader) as file, open(writer, "wb", buffering=0), monkeypatch.context() as patch:
@@ -153,34 +153,34 @@ def open_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(("arguments", "written"), [((), b""), (("b=2",), b""), ((), b'{"a"'), (("b=2",), b'{"a": 1}')])
-def test_pipe_that_does_not_end_is_refused(
+def test_standard_input_that_stays_open_is_rejected(
     capsys: pytest.CaptureFixture[str], server: FaultServer, open_pipe: int, arguments: tuple[str, ...], written: bytes
 ) -> None:
-    """Nothing is sent without parameters that may still come, or with a part of them; and nothing hangs."""
+    """The command does not hang, and sends nothing, because more parameters may follow."""
     os.write(open_pipe, written)
-    assert main((*to("azure", server.url), *arguments)) == 2
+    assert main((*call_args("azure", server.url), *arguments)) == 2
     assert server.connections == 0
     assert capsys.readouterr().err.startswith("pip-serverless: standard input: it did not end within 0.4 s; pass `-`")
 
 
-def test_slow_pipe_is_waited_for_if_asked(server: FaultServer, open_pipe: int) -> None:
+def test_minus_waits_for_slow_standard_input(server: FaultServer, open_pipe: int) -> None:
     """`-` reads to the end, however long that takes."""
 
     def write() -> None:
         os.write(open_pipe, b'{"a": 1}')
-        os.dup2(os.open(os.devnull, os.O_WRONLY), open_pipe)  # ends it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), open_pipe)  # closes the pipe
 
     timer = threading.Timer(0.8, write)
     timer.start()
-    assert main((*to("azure", server.url), "b=2", "-", "--trace-id", "T")) == 0
+    assert main((*call_args("azure", server.url), "b=2", "-", "--trace-id", "T")) == 0
     timer.join()
-    assert sent(server) == {"cmd": "get", "trace_id": "T", "a": 1, "b": "2"}
+    assert sent_payload(server) == {"cmd": "get", "trace_id": "T", "a": 1, "b": "2"}
 
 
-def test_endless_standard_input_is_refused(run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is larger than any provider takes is not collected."""
+def test_too_long_standard_input_is_rejected(run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No provider accepts more than the limit, so the rest is not read."""
     monkeypatch.setattr(standard_input, "_LARGEST", 10)
-    ended = run(*to("azure", server.url), stdin_bytes=b" " * 11)
+    ended = run(*call_args("azure", server.url), stdin_bytes=b" " * 11)
     assert (ended.status, server.connections) == (2, 0)
     assert ended.err == "pip-serverless: standard input: it is longer than 10 bytes\n"
 
@@ -189,9 +189,9 @@ def test_endless_standard_input_is_refused(run: Run, server: FaultServer, monkey
 def test_closed_standard_input_has_no_parameters(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], status: int
 ) -> None:
-    """As of a daemon's child; whoever asks for it by `-` is refused."""
+    """The child of a daemon has none. `-` is an error then."""
     monkeypatch.setattr(sys, "stdin", None)
-    assert main((*to("azure", server.url), *arguments)) == status
+    assert main((*call_args("azure", server.url), *arguments)) == status
 
 
 @pytest.mark.parametrize(
@@ -210,11 +210,11 @@ def test_closed_standard_input_has_no_parameters(
         ((), b'{"trace_id": "x"}', "the parameter trace_id is reserved: use --trace-id"),
     ],
 )
-def test_wrong_parameters_are_refused(
+def test_wrong_parameters_are_rejected(
     run: Run, server: FaultServer, arguments: tuple[str, ...], stdin: bytes, message: str
 ) -> None:
-    """Parameters that are none end with 2 and one line, before anything is sent."""
-    ended = run(*to("azure", server.url), *arguments, stdin_bytes=stdin)
+    """The exit status is 2, with a message of one line. Nothing is sent."""
+    ended = run(*call_args("azure", server.url), *arguments, stdin_bytes=stdin)
     assert (ended.status, ended.out, server.connections) == (2, "", 0)
     assert ended.err.startswith(f"pip-serverless: {message}")
     assert ended.err.count("\n") == 1
@@ -229,93 +229,93 @@ def test_wrong_parameters_are_refused(
         (b"", "", "null"),
     ],
 )
-def test_answer_is_printed_as_json(run: Run, server: FaultServer, body: bytes, content_type: str, printed: str) -> None:
-    """Standard output is the answer as JSON in one line, and nothing else."""
-    server.script(far_side.respond(body=body, content_type=content_type))
-    assert run(*to("azure", server.url)) == (0, printed + "\n", "")
+def test_result_is_printed_as_json(run: Run, server: FaultServer, body: bytes, content_type: str, printed: str) -> None:
+    """Standard output has only this one line."""
+    server.script(fault.respond(body=body, content_type=content_type))
+    assert run(*call_args("azure", server.url)) == (0, printed + "\n", "")
 
 
-def test_one_way_call_is_an_event(run: Run, server: FaultServer) -> None:
-    """`--one-way` hands the call to Lambda, with the service's name, and prints nothing."""
-    server.script(far_side.respond(202, b""))
-    assert run(*to("lambda", server.url), "--one-way", "--name", "dummies") == (0, "", "")
+def test_a_one_way_call_is_an_event(run: Run, server: FaultServer) -> None:
+    """It sends the service's name, and prints nothing."""
+    server.script(fault.respond(202, b""))
+    assert run(*call_args("lambda", server.url), "--one-way", "--name", "dummies") == (0, "", "")
     assert server.requests[-1].headers["x-amz-invocation-type"] == "Event"
-    assert sent(server)["cmd"] == "dummies.get"
+    assert sent_payload(server)["cmd"] == "dummies.get"
 
 
-def test_name_goes_before_the_command(run: Run, server: FaultServer, provider: str) -> None:
-    """With `--name` the command is that of a service, as the commandable clients send it."""
-    assert run(*to(provider, server.url), "--name", "dummies").status == 0
-    assert sent(server)["cmd"] == "dummies.get"
+def test_the_name_is_sent_before_the_command(run: Run, server: FaultServer, provider: str) -> None:
+    """Commandable clients send it in the same way."""
+    assert run(*call_args(provider, server.url), "--name", "dummies").status == 0
+    assert sent_payload(server)["cmd"] == "dummies.get"
 
 
 # --- How a call ends ---
 
 UNHANDLED = {"X-Amz-Function-Error": "Unhandled"}
-REMOTE = {"category": "NotFound", "code": "NO_X", "status": 404, "message": "X is not\nfound\x1b[1m", "trace_id": "R"}
+ERROR = {"category": "NotFound", "code": "NO_X", "status": 404, "message": "X is not\nfound\x1b[1m", "trace_id": "R"}
 
 
 @pytest.mark.parametrize(
     ("step", "status", "code"),
     [
-        (far_side.respond(404, b""), 1, "NOT_FOUND"),
-        (far_side.respond(401, b""), 1, "UNAUTHORIZED"),
-        (far_side.respond(200, b"{"), 1, "DESERIALIZATION_FAILED"),
-        (far_side.respond(200, {"errorMessage": "no"}, headers=UNHANDLED), 1, "FUNCTION_ERROR"),
-        (far_side.respond(413, b""), 2, "PAYLOAD_TOO_LARGE"),
-        (far_side.silent(), 3, "CALL_TIMEOUT"),
-        (far_side.reset_after_read(), 3, "NO_RESPONSE"),
+        (fault.respond(404, b""), 1, "NOT_FOUND"),
+        (fault.respond(401, b""), 1, "UNAUTHORIZED"),
+        (fault.respond(200, b"{"), 1, "DESERIALIZATION_FAILED"),
+        (fault.respond(200, {"errorMessage": "no"}, headers=UNHANDLED), 1, "FUNCTION_ERROR"),
+        (fault.respond(413, b""), 2, "PAYLOAD_TOO_LARGE"),
+        (fault.silent(), 3, "CALL_TIMEOUT"),
+        (fault.reset_after_read(), 3, "NO_RESPONSE"),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
-def test_exit_status_of_a_failed_call(
+def test_a_failed_call_has_the_exit_status_of_its_code(
     run: Run, server: FaultServer, provider: str, step: Any, status: int, code: str
 ) -> None:
-    """1 for what the far side says, 3 for no answer from it, 2 for what the caller did wrong; told as JSON if asked."""
+    """1: the function failed. 2: the caller made a mistake. 3: there was no response. The error can be JSON."""
     if code == "FUNCTION_ERROR" and provider != "lambda":
-        step = far_side.respond(500, {"category": "FailedInvocation", "code": code})
+        step = fault.respond(500, {"category": "FailedInvocation", "code": code})
     server.script(step)
-    ended = run(*to(provider, server.url), "--timeout", "300", "--trace-id", "T", "--json-errors")
+    ended = run(*call_args(provider, server.url), "--timeout", "300", "--trace-id", "T", "--json-errors")
     assert (ended.status, ended.out) == (status, "")
     assert json.loads(ended.err)["code"] == code
     assert ended.err.count("\n") == 1
 
 
-def test_remote_error_with_a_local_code_is_the_functions(run: Run, server: FaultServer) -> None:
-    """A function that could not reach another one failed; the connection to it did not."""
-    server.script(far_side.respond(503, {"category": "NoResponse", "code": "CANNOT_CONNECT"}))
-    assert run(*to("azure", server.url)).status == 1
+def test_a_function_error_with_a_client_code_has_status_1(run: Run, server: FaultServer) -> None:
+    """The function could not connect to another one. This client did connect."""
+    server.script(fault.respond(503, {"category": "NoResponse", "code": "CANNOT_CONNECT"}))
+    assert run(*call_args("azure", server.url)).status == 1
 
 
-def test_no_connection_ends_with_3(run: Run, provider: str) -> None:
-    """A refused connection is no error of the function."""
-    with far_side.refused_port() as port:
-        ended = run(*to(provider, f"http://127.0.0.1:{port}"), "--retries", "0", "--trace-id", "T")
+def test_a_refused_connection_has_status_3(run: Run, provider: str) -> None:
+    """It is not an error of the function."""
+    with fault.refused_port() as port:
+        ended = run(*call_args(provider, f"http://127.0.0.1:{port}"), "--retries", "0", "--trace-id", "T")
     assert ended.status == 3
     assert ended.err.startswith("pip-serverless: ConnectionException CANNOT_CONNECT 503: Could not connect to ")
     assert ended.err.endswith(" (trace id T)\n")
 
 
-def test_error_is_one_readable_line(run: Run, server: FaultServer) -> None:
-    """Line breaks and terminal codes of a remote message stay out of the terminal."""
-    server.script(far_side.respond(404, REMOTE))
+def test_an_error_is_one_line(run: Run, server: FaultServer) -> None:
+    """Line breaks and control characters of the function's message are not printed."""
+    server.script(fault.respond(404, ERROR))
     expected = "pip-serverless: NotFoundException NO_X 404: X is not found [1m (trace id R)\n"
-    assert run(*to("azure", server.url)).err == expected
+    assert run(*call_args("azure", server.url)).err == expected
 
 
-def test_json_error_is_a_pip_services_error(run: Run, server: FaultServer) -> None:
-    """`--json-errors` tells the error's fields, of which another service could restore it."""
-    server.script(far_side.respond(404, {**REMOTE, "details": {"id": 7}}))
-    ended = run(*to("azure", server.url), "--json-errors")
-    assert json.loads(ended.err) == {**REMOTE, "details": {"id": 7}}
+def test_a_json_error_has_the_fields_of_pip_services(run: Run, server: FaultServer) -> None:
+    """Another service could restore the error."""
+    server.script(fault.respond(404, {**ERROR, "details": {"id": 7}}))
+    ended = run(*call_args("azure", server.url), "--json-errors")
+    assert json.loads(ended.err) == {**ERROR, "details": {"id": 7}}
 
 
-def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -> None:
-    """`--retries` and `--idempotent` decide how often a call with a lost answer is made."""
-    server.script(*[far_side.reset_after_read()] * 4)
-    assert run(*to(provider, server.url), "--retries", "1").status == 3
+def test_options_are_passed_to_the_client(run: Run, server: FaultServer, provider: str) -> None:
+    """`--retries` and `--idempotent` decide how often a call with a lost response is made."""
+    server.script(*[fault.reset_after_read()] * 4)
+    assert run(*call_args(provider, server.url), "--retries", "1").status == 3
     assert server.executions == 1
-    assert run(*to(provider, server.url), "--retries", "1", "--idempotent").status == 3
+    assert run(*call_args(provider, server.url), "--retries", "1", "--idempotent").status == 3
     assert server.executions == 3
 
 
@@ -364,21 +364,21 @@ def test_options_are_the_clients(run: Run, server: FaultServer, provider: str) -
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_usage_ends_with_2(run: Run, arguments: tuple[str, ...], message: str) -> None:
-    """Whatever is wrong before a call is one line that says what."""
+def test_wrong_usage_has_status_2(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    """The message has one line, and gives the reason."""
     ended = run(*arguments)
     assert (ended.status, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert ended.err.startswith(f"pip-serverless: {message}")
 
 
-# --- What -v tells ---
+# --- The output of -v ---
 
 
 @pytest.mark.parametrize("option", ["-v", "--verbose"])
 def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider: str, option: str) -> None:
-    """Each entry is one line on standard error, standard output stays the answer."""
-    server.script(far_side.respond(429, b"", headers={"Retry-After": "0"}), far_side.respond(body={"a": 1}))
-    ended = run(*to(provider, server.url), option, "--name", "dummies")
+    """Each entry is one line on standard error. Standard output has only the result."""
+    server.script(fault.respond(429, b"", headers={"Retry-After": "0"}), fault.respond(body={"a": 1}))
+    ended = run(*call_args(provider, server.url), option, "--name", "dummies")
     client = CLIENTS[provider].__name__
     assert (ended.status, ended.out) == (0, '{"a": 1}\n')
     lines = ended.err.splitlines()
@@ -390,9 +390,9 @@ def test_verbose_writes_the_clients_log(run: Run, server: FaultServer, provider:
 
 
 def test_without_verbose_nothing_is_logged(run: Run, server: FaultServer) -> None:
-    """Standard error is for errors."""
-    server.script(far_side.respond(429, b"", headers={"Retry-After": "0"}), far_side.respond())
-    assert run(*to("azure", server.url)).err == ""
+    """Standard error is only for errors."""
+    server.script(fault.respond(429, b"", headers={"Retry-After": "0"}), fault.respond())
+    assert run(*call_args("azure", server.url)).err == ""
 
 
 # --- Secrets ---
@@ -401,15 +401,15 @@ def test_without_verbose_nothing_is_logged(run: Run, server: FaultServer) -> Non
 def test_verbose_shows_no_secret(
     run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, provider: str
 ) -> None:
-    """Neither a key, a token nor AWS's keys, and no query of the address, also of a call that fails."""
+    """It shows no key, no token and no query of the URL, even if the call fails."""
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", AUTH_CODE)
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_TOKEN", AUTH_TOKEN)
     server.script(
-        far_side.respond(429, f"{AUTH_CODE} {AUTH_TOKEN}".encode(), headers={"Retry-After": "0"}),
-        far_side.respond(500, b""),
+        fault.respond(429, f"{AUTH_CODE} {AUTH_TOKEN}".encode(), headers={"Retry-After": "0"}),
+        fault.respond(500, b""),
     )
-    where = to(provider, server.url)
-    ended = run(*where, "-v", "--trace-id", "T")
+    arguments = call_args(provider, server.url)
+    ended = run(*arguments, "-v", "--trace-id", "T")
     assert ended.status == 1
     assert ended.err.count("pip-serverless: ") >= 5
     for secret in (AUTH_CODE, AUTH_TOKEN, ACCESS_KEY, ACCESS_ID):
@@ -426,35 +426,35 @@ def test_verbose_shows_no_secret(
         ("--uri", f"http://user:{AUTH_CODE}@127.0.0.1:9/f"),
     ],
 )
-def test_secrets_in_arguments_are_refused_unshown(run: Run, arguments: tuple[str, ...]) -> None:
-    """No option takes a key: it would be seen in the list of processes."""
+def test_secrets_in_arguments_are_rejected(run: Run, arguments: tuple[str, ...]) -> None:
+    """Other users could see them in the list of processes. The message does not show them."""
     ended = run("call", "--cmd", "get", *arguments)
     assert ended.status == 2
     assert AUTH_CODE not in ended.out + ended.err
 
 
-@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize("source", ["environment", "file"])
 def test_key_comes_from_the_environment_or_a_file(
-    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
 ) -> None:
-    """The key of an Azure function is read from `PIP_SERVERLESS_AUTH_CODE`, and before it from a file."""
+    """A file takes precedence over `PIP_SERVERLESS_AUTH_CODE`."""
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", "from-environment")
     (tmp_path / "key").write_text("from-file\n")
-    option = ("--auth-code-file", str(tmp_path / "key")) if where == "file" else ()
-    assert run(*to("azure", server.url), *option).status == 0
-    assert server.requests[-1].headers["x-functions-key"] == f"from-{where}"
+    option = ("--auth-code-file", str(tmp_path / "key")) if source == "file" else ()
+    assert run(*call_args("azure", server.url), *option).status == 0
+    assert server.requests[-1].headers["x-functions-key"] == f"from-{source}"
 
 
-@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize("source", ["environment", "file"])
 def test_token_comes_from_the_environment_or_a_file(
-    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+    run: Run, server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
 ) -> None:
-    """The token for a Google Cloud Function is read from `PIP_SERVERLESS_AUTH_TOKEN`, and before it from a file."""
+    """A file takes precedence over `PIP_SERVERLESS_AUTH_TOKEN`."""
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_TOKEN", "from-environment")
     (tmp_path / "token").write_text("from-file\n")
-    option = ("--auth-token-file", str(tmp_path / "token")) if where == "file" else ()
-    assert run(*to("google", server.url), *option).status == 0
-    assert server.requests[-1].headers["authorization"] == f"Bearer from-{where}"
+    option = ("--auth-token-file", str(tmp_path / "token")) if source == "file" else ()
+    assert run(*call_args("google", server.url), *option).status == 0
+    assert server.requests[-1].headers["authorization"] == f"Bearer from-{source}"
 
 
 @pytest.mark.parametrize(
@@ -469,8 +469,8 @@ def test_token_comes_from_the_environment_or_a_file(
         ("descriptor: 'a:client:my-cloudfunc:f:1.0'\nconnection: {uri: 'http://h/f'}", "google"),
     ],
 )
-def test_provider_of_a_section(tmp_path: Path, section: str, expected: str) -> None:
-    """By its descriptor, else by its keys, else by its URL."""
+def test_the_provider_of_a_section_is_detected(tmp_path: Path, section: str, expected: str) -> None:
+    """Its descriptor decides, or else its keys, or else its URL."""
     (tmp_path / "config.yml").write_text("f:\n  " + section.replace("\n", "\n  "))
     assert config_file.find(str(tmp_path / "config.yml"), None, None, None).provider == expected
 
@@ -478,12 +478,12 @@ def test_provider_of_a_section(tmp_path: Path, section: str, expected: str) -> N
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "No such file"), (b" \n", "is empty"), (b"\xff", "not UTF-8 text")]
 )
-def test_unreadable_key_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
-    """A missing key is not taken for no key."""
+def test_an_unreadable_key_file_is_an_error(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """It is not treated as a missing option."""
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content)
-    ended = run(*to("azure", "http://127.0.0.1:9"), "--auth-code-file", str(path))
+    ended = run(*call_args("azure", "http://127.0.0.1:9"), "--auth-code-file", str(path))
     assert ended.status == 2
     assert str(path) in ended.err
     assert reason in ended.err
@@ -523,7 +523,7 @@ CONTAINER = """
 
 @pytest.fixture
 def config(server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], str]:
-    """Writes a configuration file, whose parameters are the fault server's URL and a key."""
+    """Writes a configuration file. Its parameters are the URL of the fault server and a key."""
     for name, value in (("URL", server.url), ("KEY", AUTH_CODE), ("ID", ACCESS_ID)):
         monkeypatch.setenv(name, value)
 
@@ -545,14 +545,14 @@ def config(server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         (("--name", "orders"), "/api/orders", "orders.get"),
     ],
 )
-def test_client_is_picked_from_a_container(
+def test_a_client_of_a_container_file_is_selected(
     run: Run, server: FaultServer, config: Callable[[str], str], arguments: tuple[str, ...], path: str, cmd: str
 ) -> None:
-    """One client of many is picked by name, descriptor or provider, and finds its connection and key in the file."""
+    """It is selected by name, descriptor or provider. Its connection and key are in the file."""
     ended = run("call", "--config", config(CONTAINER), "--cmd", "get", *arguments)
     assert (ended.status, ended.err) == (0, "")
     assert server.requests[-1].path.startswith(path)
-    assert sent(server)["cmd"] == cmd
+    assert sent_payload(server)["cmd"] == cmd
     key = server.requests[-1].headers["x-functions-key"]
     assert key == (AUTH_CODE if path == "/api/dummies" else None)
 
@@ -567,13 +567,13 @@ def test_client_is_picked_from_a_container(
     ],
     ids=["one component", "by name", "JSON", "list"],
 )
-def test_only_client_of_a_file_needs_no_name(
+def test_the_only_client_of_a_file_needs_no_name(
     run: Run, server: FaultServer, config: Callable[[str], str], text: str
 ) -> None:
-    """The whole file may be one client's configuration, or hold it by name or in a list."""
+    """The file may be its configuration, or contain it under a name or in a list."""
     ended = run("call", "--config", config(text), "--cmd", "get", "--timeout", "2000")
     assert (ended.status, ended.err) == (0, "")
-    assert (server.requests[-1].path, sent(server)["cmd"]) == ("/api/dummies", "get")
+    assert (server.requests[-1].path, sent_payload(server)["cmd"]) == ("/api/dummies", "get")
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_only_client_of_a_file_needs_no_name(
         (CONTAINER, ("--name", "dummies"), "2 clients match: select one by --name or --descriptor; the clients are: "),
         (
             CONTAINER,
-            ("--name", "nobody"),
+            ("--name", "unknown"),
             "no client matches; the clients are: shop:client:azurefunc:dummies:1.0, shop:client:l",
         ),
         ("- descriptor: a", (), "config.yml: the descriptor 'a' must have the form group:type:kind:name:version"),
@@ -612,10 +612,10 @@ def test_only_client_of_a_file_needs_no_name(
         ('a: "{{{UNSET}}}"', (), "line 1: the environment variable UNSET is not set"),
     ],
 )
-def test_wrong_file_is_told(
+def test_a_wrong_configuration_file_is_an_error(
     run: Run, config: Callable[[str], str], text: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    """What is wrong with a file is one line with its name, and never what the environment put into it."""
+    """The message has one line and the name of the file, and no value of the environment."""
     path = config(text)
     ended = run("call", "--config", path, "--cmd", "get", *arguments)
     assert ended.status == 2
@@ -627,8 +627,8 @@ def test_wrong_file_is_told(
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "No such file or directory"), (b"a: \xff", "it is not UTF-8 text")]
 )
-def test_unreadable_file_is_told(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
-    """A file that cannot be read is wrong usage."""
+def test_an_unreadable_file_is_an_error(run: Run, tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """It is wrong usage."""
     path = tmp_path / "config.yml"
     if content is not None:
         path.write_bytes(content)
@@ -668,8 +668,8 @@ TEMPLATES = [
 
 
 @pytest.mark.parametrize(("template", "expected"), TEMPLATES)
-def test_parameters_are_filled_in(template: str, expected: str | None) -> None:
-    """Parameters, sections and escapes as in pip-services; what it fails on is refused."""
+def test_template_parameters_are_replaced(template: str, expected: str | None) -> None:
+    """Parameters, sections and escapes are those of pip-services. Templates that fail there are rejected."""
     if expected is None:
         with pytest.raises(ValueError, match=r"line 1: |is not closed"):
             config_file.parameterize(template, PARAMETERS)
@@ -677,14 +677,14 @@ def test_parameters_are_filled_in(template: str, expected: str | None) -> None:
         assert config_file.parameterize(template, PARAMETERS) == expected
 
 
-# pip-services' own code warns on 3.12 of what fails on 3.13.
+# On 3.12, the code of pip-services causes this warning; on 3.13, it fails.
 PUBLISHED = pytest.mark.filterwarnings("ignore:In 3.13 the default:DeprecationWarning")
 
 
 @PUBLISHED
 @pytest.mark.parametrize(("template", "expected"), TEMPLATES)
-def test_pip_services_fills_in_the_same(template: str, expected: str | None) -> None:
-    """The table above is what pip-services itself makes of it, on the Pythons that its templates import on."""
+def test_pip_services_replaces_template_parameters_in_the_same_way(template: str, expected: str | None) -> None:
+    """Its templates can only be imported before Python 3.13."""
     if sys.version_info >= (3, 13):
         with pytest.raises(TypeError):
             importlib.import_module("pip_services4_expressions.mustache")
@@ -704,8 +704,8 @@ def test_pip_services_fills_in_the_same(template: str, expected: str | None) -> 
 
 
 @PUBLISHED
-def test_file_is_read_as_a_container_reads_it(config: Callable[[str], str]) -> None:
-    """Every value of a file becomes the same text: numbers, flags, dates, nothing."""
+def test_a_file_is_read_in_the_same_way_as_by_a_container(config: Callable[[str], str]) -> None:
+    """Each value becomes the same text: numbers, booleans, dates, null."""
     path = config(CONTAINER + "- {a: 1, b: 1.50, c: true, d: ~, e: 2026-01-02, f: 'x', g: [1, y], h: {i: 0x10}}\n")
     if sys.version_info >= (3, 13):
         with pytest.raises(TypeError):
@@ -716,8 +716,8 @@ def test_file_is_read_as_a_container_reads_it(config: Callable[[str], str]) -> N
     assert config_file.read(path) == YamlConfigReader.read_config(None, path, ConfigParams(dict(os.environ)))
 
 
-def test_config_file_refuses_with_the_toolkits_exception() -> None:
-    """Settings that are wrong are a `ConfigException`, whichever part finds it."""
+def test_an_unreadable_file_raises_a_config_exception() -> None:
+    """All wrong settings raise it."""
     with pytest.raises(ConfigException, match="cannot read"):
         config_file.read("/no/file")
 
@@ -725,8 +725,8 @@ def test_config_file_refuses_with_the_toolkits_exception() -> None:
 # --- Help ---
 
 
-def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--version` tells the package's."""
+def test_version_prints_the_version_of_the_package(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` ends the command."""
     with pytest.raises(SystemExit, match="0"):
         run("--version")
     assert capsys.readouterr().out == f"pip-serverless {__version__}\n"
@@ -736,26 +736,26 @@ def test_version(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     ("command", "defaults"),
     [("", 0), ("call", 7), ("serve", 0), ("serve azure", 5), ("serve google", 3), ("serve lambda", 5), ("demo", 0)],
 )
-def test_help_has_an_example_and_defaults(
+def test_help_shows_an_example_and_the_defaults(
     run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str, defaults: int
 ) -> None:
-    """Each `--help` has an example that can be typed, and says what holds without an option."""
+    """The example of each `--help` is a valid command."""
     monkeypatch.setenv("COLUMNS", "250")
     with pytest.raises(SystemExit, match="0"):
         run(*command.split(), "--help")
     text = capsys.readouterr().out
     (example,) = re.findall(r"^example:\n  pip-serverless (.*?)(?: > .*)?$", text, re.MULTILINE)
     assert example.startswith(command)
-    called = []
+    calls = []
 
     def note_call(*_: object) -> int:
-        called.append(1)
+        calls.append(1)
         return 0
 
     for name in ("call.call", "serve.serve", "serve.demo"):
         monkeypatch.setattr(f"pip_services4_serverless._cli.{name}", note_call)
     assert main(shlex.split(example)) == 0
-    assert called == [1]
+    assert calls == [1]
     assert text.count("(default: ") == defaults
 
 
@@ -772,8 +772,8 @@ def test_help_has_an_example_and_defaults(
         ("call --provider ", {"azure", "google", "lambda"}),
     ],
 )
-def test_shell_completion(tmp_path: Path, line: str, expected: set[str]) -> None:
-    """What argcomplete's shell function runs: with the line so far in the environment, the words that fit."""
+def test_shell_completion_prints_the_matching_short_message(tmp_path: Path, line: str, expected: set[str]) -> None:
+    """argcomplete's shell function runs the program, with the line so far in the environment."""
     line = f"pip-serverless {line}"
     out = tmp_path / "out"
     environment = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "\n"}
@@ -783,15 +783,17 @@ def test_shell_completion(tmp_path: Path, line: str, expected: set[str]) -> None
     assert expected <= {word.strip() for word in out.read_text().splitlines()}
 
 
-def test_completion_costs_nothing_without_a_shell_that_asks() -> None:
-    """argcomplete is imported only then; where it is not installed, a shell gets no words and no noise."""
+def test_argcomplete_is_imported_only_for_completion() -> None:
+    """If it is not installed, completion prints nothing."""
     code = "import sys; from pip_services4_serverless.__main__ import main; main(['call']); print(sys.modules.keys())"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "argcomplete" not in run.stdout
     code = "import sys; sys.modules['argcomplete'] = None; from pip_services4_serverless.__main__ import main; main()"
     environment = os.environ | {"_ARGCOMPLETE": "1"}
-    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True, env=environment)
-    assert (asked.stdout, asked.stderr) == (b"", b"")
+    completion = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, timeout=60, check=True, env=environment
+    )
+    assert (completion.stdout, completion.stderr) == (b"", b"")
 
 
 # --- Processes ---
@@ -799,7 +801,7 @@ def test_completion_costs_nothing_without_a_shell_that_asks() -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts commands in a folder with an Azure app and a Lambda handler."""
+    """Starts commands in a folder with an Azure app, a Lambda handler and a Google function."""
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "function_app.py").write_text(HELLO_AZURE)
     (tmp_path / "functions").mkdir()
@@ -835,10 +837,10 @@ SERVE = {
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_served_function_answers_a_call_until_a_signal(
+def test_a_served_function_can_be_called_until_a_signal(
     start: Callable[..., Process], run: Run, tmp_path: Path, provider: str, number: int
 ) -> None:
-    """What `serve` prints configures the `call` that gets the function's answer; a signal leaves nothing."""
+    """`call` uses the configuration that `serve` prints. After the signal, nothing is left."""
     served = start(*SERVE[provider])
     config = tmp_path / "config.yml"
     config.write_text(served.read_config())
@@ -851,7 +853,7 @@ def test_served_function_answers_a_call_until_a_signal(
     assert served.left() == ([], [])
 
 
-PRINTING = HELLO_AZURE.replace("import json", "import json, os, pathlib, time\nprint('- at import:')").replace(
+PRINTING_APP = HELLO_AZURE.replace("import json", "import json, os, pathlib, time\nprint('- at import:')").replace(
     "    return",
     """    print("- in the function:", end="")
     os.system("echo '- in a child:'")
@@ -861,13 +863,13 @@ PRINTING = HELLO_AZURE.replace("import json", "import json, os, pathlib, time\np
 )
 
 
-def test_prints_go_to_standard_error_at_once(start: Callable[..., Process], run: Run, tmp_path: Path) -> None:
-    """Standard output is one YAML file whatever an app prints; prints are seen while it runs, also part of a line."""
-    (tmp_path / "app" / "function_app.py").write_text(PRINTING)
+def test_prints_go_to_standard_error_immediately(start: Callable[..., Process], run: Run, tmp_path: Path) -> None:
+    """Incomplete lines do, too. Standard output contains only the YAML file."""
+    (tmp_path / "app" / "function_app.py").write_text(PRINTING_APP)
     served = start("serve", "azure", "app")
     config = tmp_path / "config.yml"
     config.write_text(served.read_config())
-    ended: list[Ended] = []
+    ended: list[Result] = []
     calling = threading.Thread(
         target=lambda: ended.append(run("call", "--config", str(config), "--cmd", "c", "name=Ada"))
     )
@@ -885,8 +887,8 @@ def test_prints_go_to_standard_error_at_once(start: Callable[..., Process], run:
     assert served.wait()[0] == 143
 
 
-def test_nothing_to_serve_names_the_files(run: Run, tmp_path: Path) -> None:
-    """It ends with 2, and says where it has looked for functions."""
+def test_an_app_without_functions_is_an_error(run: Run, tmp_path: Path) -> None:
+    """The message names the files that were searched."""
     ended = run("serve", "azure", str(tmp_path))
     assert (ended.status, ended.out) == (2, "")
     assert f"nothing to serve in {tmp_path}: no function_app.py, no folder with function.json" in ended.err
@@ -897,14 +899,14 @@ SERVICES = Path(__file__).parent / "local" / "lambda_services"
 
 
 class Service(NamedTuple):
-    """A Lambda function as people write them, the calls to it with what they answer, and what it then has logged."""
+    """A Lambda function as users write it, calls with their results, and the lines that it logs."""
 
     handler: str
     calls: list[tuple[tuple[str, ...], Any]]
     logged: list[str]
 
 
-# A failed call's answer is its error's type.
+# The result of a failed call is the type of its error.
 LAMBDA_SERVICES = {
     "orders": Service(
         "orders.api.handler", [(('lines:={"tea": 3, "milk": 1}',), {"total": 4, "six": "0.9 of the package"})], []
@@ -937,8 +939,10 @@ LAMBDA_SERVICES = {
 
 
 @pytest.mark.parametrize("name", LAMBDA_SERVICES)
-def test_lambda_function_of_other_people(start: Callable[..., Process], run: Run, tmp_path: Path, name: str) -> None:
-    """It is served and called, each of its failures is told with its type, and its whole output is logged."""
+def test_lambda_function_of_a_user_is_served(
+    start: Callable[..., Process], run: Run, tmp_path: Path, name: str
+) -> None:
+    """Each failed call returns the type of its error, and the whole output is logged."""
     handler, calls, logged = LAMBDA_SERVICES[name]
     served = start("serve", "lambda", f"{name}={SERVICES / name}:{handler}")
     config = tmp_path / "config.yml"
@@ -964,10 +968,10 @@ def test_lambda_function_of_other_people(start: Callable[..., Process], run: Run
         ("def other(event, context): pass", "Runtime.HandlerNotFound: Handler 'handler' missing on module 'hello'"),
     ],
 )
-def test_handler_that_cannot_be_imported_is_not_served(
+def test_a_handler_that_cannot_be_imported_is_not_served(
     run: Run, start: object, tmp_path: Path, source: str, message: str
 ) -> None:
-    """`serve lambda` says what is wrong instead of printing a configuration, and ends with 2."""
+    """`serve lambda` gives the reason and ends with status 2. It prints no configuration."""
     (tmp_path / "functions" / "hello.py").write_text(source)
     ended = run("serve", "lambda", f"hello={tmp_path / 'functions'}:hello.handler")
     assert (ended.status, ended.out) == (2, "")
@@ -975,10 +979,10 @@ def test_handler_that_cannot_be_imported_is_not_served(
     assert last.startswith(f"pip-serverless: 'hello.handler' of 'hello' cannot be imported: {message}")
 
 
-def test_lambda_function_is_looked_for_in_the_working_folder(
+def test_a_handler_without_a_path_is_in_the_working_folder(
     start: Callable[..., Process], run: Run, tmp_path: Path
 ) -> None:
-    """Without a path a handler is in the working folder, as in its subfolders."""
+    """It may be in a subfolder."""
     (tmp_path / "here.py").write_text(HELLO_LAMBDA)
     served = start("serve", "lambda", "here=here.handler", "hello=functions.hello.handler")
     served.read_config()
@@ -988,35 +992,35 @@ def test_lambda_function_is_looked_for_in_the_working_folder(
     assert served.end(signal.SIGTERM)[0] == 143
 
 
-class Here:
-    """`serve` in this thread, where its coverage is measured, and what drives it in another one."""
+class HostInTest:
+    """Runs `serve` in this thread, where its coverage is measured, and a function that uses it in another thread."""
 
     def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         self.config = folder / "config.yml"
         self._logged = threading.Condition()
         self._handler = logging.Handler()
-        self._handler.emit = self._take  # type: ignore[method-assign]
+        self._handler.emit = self._add_message  # type: ignore[method-assign]
         self._messages: list[str] = []
         caplog.set_level(logging.INFO, "pip_services4_serverless")
-        caplog.set_level(logging.WARNING, "uvicorn")  # and back at the test's end
+        caplog.set_level(logging.WARNING, "uvicorn")  # caplog restores both levels
 
-    def serve(self, arguments: tuple[str, ...], drive: Callable[[], None], ready: str | None = None) -> int:
-        """Runs `serve`, and `drive` once `ready` is printed, until that is done; returns the exit status."""
+    def serve(self, arguments: tuple[str, ...], use: Callable[[], None], ready: str | None = None) -> int:
+        """Runs `serve` and returns its exit status. Calls `use` when `ready` is printed, and then stops `serve`."""
         failures: list[BaseException] = []
 
-        def drive_and_end() -> None:
+        def use_and_stop() -> None:
             try:
                 printed = re.compile(ready) if ready else END_OF_CONFIG
                 wait_until(lambda: self.config.exists() and printed.search(self.config.read_text()))
-                drive()
+                use()
             except BaseException as error:
                 failures.append(error)
             finally:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        guard = signal.signal(signal.SIGTERM, lambda *_: None)  # in case that `serve` is not there to take it
+        guard = signal.signal(signal.SIGTERM, lambda *_: None)  # for a signal after `serve` has ended
         logging.getLogger("pip_services4_serverless").addHandler(self._handler)
-        thread = threading.Thread(target=drive_and_end)
+        thread = threading.Thread(target=use_and_stop)
         try:
             with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "stdout", output)
@@ -1030,26 +1034,28 @@ class Here:
             raise failure
         return status
 
-    def _take(self, record: logging.LogRecord) -> None:
+    def _add_message(self, record: logging.LogRecord) -> None:
         with self._logged:
             self._messages.append(record.getMessage())
             self._logged.notify_all()
 
     def wait_for_log(self, start: str) -> None:
-        """Wait until a message begins so, and forget those before it."""
+        """Waits for a message with this beginning, and removes all messages."""
         with self._logged:
-            assert self._logged.wait_for(lambda: any(said.startswith(start) for said in self._messages), 10), start
+            assert self._logged.wait_for(lambda: any(line.startswith(start) for line in self._messages), 10), start
             self._messages.clear()
 
 
 @pytest.fixture
-def here(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, start: object) -> Here:
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")  # `--reload` has to set it
-    return Here(tmp_path, caplog)
+def host(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, start: object
+) -> HostInTest:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")  # `--reload` must set it
+    return HostInTest(tmp_path, caplog)
 
 
 def greet(config: Path) -> Any:
-    """What the served function answers to a client that is configured with what was printed."""
+    """The result of the served function, called with the printed configuration."""
     found = config_file.find(str(config), None, "hello", None)
     client = CLIENTS[found.provider]("")
     client.configure(found.config)
@@ -1060,57 +1066,54 @@ def greet(config: Path) -> Any:
         client.close("T")
 
 
-def test_reload_takes_changes_in(here: Here, tmp_path: Path, provider: str) -> None:
-    """With `--reload` a changed file changes the answer, also one that is as long and of the same second as before.
-
-    What was configured before still holds.
-    """
+def test_reload_loads_a_changed_file(host: HostInTest, tmp_path: Path, provider: str) -> None:
+    """The file may have the same size and time as before. The configuration does not change."""
     sources = {"azure": "app/function_app.py", "google": "google/main.py", "lambda": "functions/hello.py"}
     source = tmp_path / sources[provider]
     second = 10**18  # ns
     os.utime(source, ns=(second, second))
 
-    def drive() -> None:
-        assert greet(here.config) == "Hello, Ada!"
+    def use() -> None:
+        assert greet(host.config) == "Hello, Ada!"
         changed = tmp_path / "changed"
         changed.write_text(source.read_text().replace("Hello", "Howdy"))
         os.utime(changed, ns=(second, second + 1))
         changed.replace(source)
-        here.wait_for_log("Reloaded")
-        assert greet(here.config) == "Howdy, Ada!"
+        host.wait_for_log("Reloaded")
+        assert greet(host.config) == "Howdy, Ada!"
 
     path = {"azure": source.parent, "google": f"hello={source}:hello", "lambda": f"hello={source}:hello.handler"}
-    assert here.serve(("serve", provider, str(path[provider]), "--reload"), drive) == 143
+    assert host.serve(("serve", provider, str(path[provider]), "--reload"), use) == 143
 
 
-def test_reload_survives_what_cannot_be_loaded(here: Here, tmp_path: Path) -> None:
-    """A broken app is told and served again once it is mended, with other functions, whose configuration is printed."""
+def test_reload_continues_after_an_app_that_cannot_be_loaded(host: HostInTest, tmp_path: Path) -> None:
+    """When the app is corrected, it is served again. The configuration of new functions is printed."""
     source = tmp_path / "app" / "function_app.py"
 
-    def drive() -> None:
+    def use() -> None:
         source.write_text("app =")
-        here.wait_for_log("Not reloaded: there is nothing to serve")
+        host.wait_for_log("Not reloaded: there is nothing to serve")
         source.write_text(HELLO_AZURE.replace("def hello", "def other"))
-        # Writing is not atomic: what is loaded again first may be a state in between.
-        wait_until(lambda: ":other:" in here.config.read_text())
-        names = [component["descriptor"].split(":")[3] for component in yaml.safe_load(here.config.read_text())]
+        # Writing is not atomic: an incomplete file may be loaded first.
+        wait_until(lambda: ":other:" in host.config.read_text())
+        names = [component["descriptor"].split(":")[3] for component in yaml.safe_load(host.config.read_text())]
         assert names == ["hello", "other"]
         source.write_text(HELLO_AZURE)
-        here.wait_for_log("Reloaded")
+        host.wait_for_log("Reloaded")
 
-    assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
+    assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), use) == 143
 
 
-def test_function_with_route_parameters_has_no_configuration(here: Here, tmp_path: Path) -> None:
-    """A URL that depends on the call is told in a comment."""
+def test_a_function_with_route_parameters_has_no_configuration(host: HostInTest, tmp_path: Path) -> None:
+    """Its URL depends on the call. A comment shows it."""
     source = tmp_path / "app" / "function_app.py"
     source.write_text(HELLO_AZURE + "\n@app.route(route='items/{id}')\ndef item(req):\n    return 'x'\n")
-    assert here.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
-    assert "# item: no configuration: the route 'items/{id}' needs a value for id" in here.config.read_text()
+    assert host.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
+    assert "# item: no configuration: the route 'items/{id}' needs a value for id" in host.config.read_text()
 
 
-def test_table_has_methods_and_urls(here: Here, tmp_path: Path) -> None:
-    """Each function is listed with its methods and its URL, route parameters as `{name}`, in comments of the YAML."""
+def test_a_table_of_functions_is_printed(host: HostInTest, tmp_path: Path) -> None:
+    """It has the methods and the URL of each function, in comments of the YAML file."""
     source = tmp_path / "app" / "function_app.py"
     routes = {"item": "items/{id:int}/{part?}", "files": "files/{*path}"}
     source.write_text(
@@ -1120,8 +1123,8 @@ def test_table_has_methods_and_urls(here: Here, tmp_path: Path) -> None:
             for name, route in routes.items()
         )
     )
-    assert here.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
-    text = here.config.read_text()
+    assert host.serve(("serve", "azure", str(tmp_path / "app")), lambda: None) == 143
+    text = host.config.read_text()
     url = re.findall("host: (http.*)", text)[0]
     assert text.split("\n#\n")[1].split("\n\n")[0].splitlines() == [
         "# function  methods   URL",
@@ -1132,45 +1135,45 @@ def test_table_has_methods_and_urls(here: Here, tmp_path: Path) -> None:
     yaml.safe_load(text)
 
 
-def test_no_keys_are_asked_for_on_request(here: Here, tmp_path: Path) -> None:
-    """With `--no-keys` no key is printed or needed, and the URL alone is the configuration."""
-    answers = []
+def test_no_keys_option_disables_keys(host: HostInTest, tmp_path: Path) -> None:
+    """No key is printed or needed. The URL is the whole configuration."""
+    greetings = []
     arguments = ("serve", "azure", str(tmp_path / "app"), "--no-keys")
-    assert here.serve(arguments, lambda: answers.append(greet(here.config)), ready='/api/hello"') == 143
-    assert answers == ["Hello, Ada!"]
-    (component,) = yaml.safe_load(here.config.read_text())
+    assert host.serve(arguments, lambda: greetings.append(greet(host.config)), ready='/api/hello"') == 143
+    assert greetings == ["Hello, Ada!"]
+    (component,) = yaml.safe_load(host.config.read_text())
     assert (component.keys(), component["connection"].keys()) == ({"descriptor", "connection"}, {"uri"})
-    assert "key:" not in here.config.read_text()
+    assert "key:" not in host.config.read_text()
 
 
-def test_given_keys_open(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys come from options, which win over a file, which wins over the environment."""
+def test_keys_can_be_configured(host: HostInTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options take precedence over a file, and a file over the environment."""
     monkeypatch.setenv("PIP_SERVERLESS_KEYS", "hello=a default=b _master=c=d")
     (tmp_path / "keys").write_text("hello=e\ndefault=f\n\n")
     options = ("--key-file", str(tmp_path / "keys"), "--key", "hello=own")
-    assert here.serve(("serve", "azure", str(tmp_path / "app"), *options), lambda: None) == 143
-    text = here.config.read_text()
+    assert host.serve(("serve", "azure", str(tmp_path / "app"), *options), lambda: None) == 143
+    text = host.config.read_text()
     assert re.findall(r"# (\w+) key: (.*)", text) == [("host", "f"), ("master", "c=d")]
     assert yaml.safe_load(text)[0]["credential"] == {"auth_code": "own"}
 
 
-def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None:
-    """A function that is gone takes no other one's key along."""
+def test_reload_keeps_the_keys_of_the_other_functions(host: HostInTest, tmp_path: Path) -> None:
+    """Only the key of the removed function is removed."""
     source = tmp_path / "app" / "function_app.py"
     source.write_text(HELLO_AZURE + "\n@app.route()\ndef other(req):\n    return 'x'\n")
 
-    def drive() -> None:
+    def use() -> None:
         changed = tmp_path / "changed"
         changed.write_text(HELLO_AZURE.replace("Hello", "Howdy"))
         changed.replace(source)
-        here.wait_for_log("Reloaded")
-        assert greet(here.config) == "Howdy, Ada!"
+        host.wait_for_log("Reloaded")
+        assert greet(host.config) == "Howdy, Ada!"
 
-    assert here.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), drive) == 143
+    assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), use) == 143
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "told"),
+    ("options", "environment", "text"),
     [
         (("--key", AUTH_CODE), "", "--key needs NAME=VALUE"),
         (("--key", f"={AUTH_CODE}"), "", "--key needs NAME=VALUE"),
@@ -1180,21 +1183,21 @@ def test_reload_keeps_the_keys_of_what_stays(here: Here, tmp_path: Path) -> None
         (("--key", f"opne={AUTH_CODE}"), "", "keys: there is no function opne; the names are _master, default, hello"),
     ],
 )
-def test_wrong_keys_are_refused_unshown(
-    run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, environment: str, told: str
+def test_wrong_keys_are_rejected(
+    run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, environment: str, text: str
 ) -> None:
-    """A key that has no name, or the name of nothing, is refused, and its value is not shown."""
+    """A key needs the name of a function. The message does not show its value."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIP_SERVERLESS_KEYS", environment)
     (tmp_path / "keys").write_text(AUTH_CODE)
     ended = run("serve", "azure", "app", *options)
     assert (ended.status, ended.out) == (2, "")
-    assert told in ended.err
+    assert text in ended.err
     assert AUTH_CODE not in ended.err
 
 
 def test_each_request_is_logged(start: Callable[..., Process]) -> None:
-    """A line on standard error has method, path, status and time, also of refused requests, and never the query."""
+    """Its line has method, path, status and time, but no query. Rejected requests are logged too."""
     served = start("serve", "azure", "app")
     component = yaml.safe_load(served.read_config())[0]
     url, key = component["connection"]["uri"], component["credential"]["auth_code"]
@@ -1214,19 +1217,19 @@ def test_each_request_is_logged(start: Callable[..., Process]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--reload",), ("--port", "0"), ()])
-def test_app_is_served_from_the_current_folder(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+def test_the_default_folder_of_an_app_is_the_working_folder(
+    host: HostInTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """Without PATH it is `.`; with one it may stand after the options."""
-    assert here.serve(("serve", "azure", *arguments, str(tmp_path / "app")), lambda: None) == 143
+    """A path may also come after the options."""
+    assert host.serve(("serve", "azure", *arguments, str(tmp_path / "app")), lambda: None) == 143
     monkeypatch.chdir(tmp_path / "app")
-    here.config.unlink()
-    assert here.serve(("serve", "azure", *arguments), lambda: None) == 143
+    host.config.unlink()
+    assert host.serve(("serve", "azure", *arguments), lambda: None) == 143
 
 
-def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, provider: str) -> None:
-    """A host that cannot start says why and ends with 2."""
-    with far_side.refused_port() as port:
+def test_a_used_port_is_an_error(run: Run, start: object, tmp_path: Path, provider: str) -> None:
+    """The message gives the reason. The exit status is 2."""
+    with fault.refused_port() as port:
         path = {
             "azure": str(tmp_path / "app"),
             "google": f"hello={tmp_path / 'google'}",
@@ -1238,27 +1241,27 @@ def test_port_that_is_taken_is_told(run: Run, start: object, tmp_path: Path, pro
     assert ended.err == f"pip-serverless: {host} cannot listen on 127.0.0.1:{port}: Address already in use\n"
 
 
-def test_call_interrupted_by_ctrl_c_ends_with_130(start: Callable[..., Process], server: FaultServer) -> None:
-    """Ctrl-C while a call waits ends it at once, without a traceback."""
-    server.script(far_side.silent())
-    process = start(*to("azure", server.url))
+def test_a_call_interrupted_by_ctrl_c_has_status_130(start: Callable[..., Process], server: FaultServer) -> None:
+    """It ends immediately, and prints no traceback."""
+    server.script(fault.silent())
+    process = start(*call_args("azure", server.url))
     server.wait_for(executions=1)
     assert process.end(signal.SIGINT) == (130, "")
 
 
-def test_reader_that_goes_away_is_no_traceback(start: Callable[..., Process], server: FaultServer) -> None:
-    """`pip-serverless call | head -c0` says nothing on standard error."""
-    server.script(far_side.large(1 << 20))
-    process = start(*to("azure", server.url))
+def test_a_closed_standard_output_prints_no_traceback(start: Callable[..., Process], server: FaultServer) -> None:
+    """`pip-serverless call | head -c0` prints nothing on standard error."""
+    server.script(fault.large(1 << 20))
+    process = start(*call_args("azure", server.url))
     assert process.process.stdout
     process.process.stdout.close()
     assert process.process.wait(30) == 1
     assert process.errors.read_text() == ""
 
 
-@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["to its end", "SIGINT", "SIGTERM"])
-def test_demo(start: Callable[..., Process], number: int | None) -> None:
-    """`demo` ends with 0 when all answers were as expected, and leaves nothing, whenever it ends."""
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["no signal", "SIGINT", "SIGTERM"])
+def test_the_demo_succeeds_and_leaves_nothing(start: Callable[..., Process], number: int | None) -> None:
+    """Its exit status is 0 if all responses were as expected. It may also be ended by a signal."""
     demo = start("demo", program=(str(Path(sys.executable).with_name("pip-serverless")),))
     if number is not None:
         demo.read_until("127.0.0.1|arn:")
@@ -1269,8 +1272,8 @@ def test_demo(start: Callable[..., Process], number: int | None) -> None:
     assert demo.left() == ([], [])
 
 
-def test_library_does_not_import_the_command_line() -> None:
-    """The command line is a user of the library."""
+def test_the_library_does_not_import_the_command_line() -> None:
+    """Users of the library do not need it."""
     code = (
         "import sys, pip_services4_serverless.clients, pip_services4_serverless.connect\n"
         "from pip_services4_serverless.local import AzureFunctionHost, LambdaHost\n"
@@ -1280,11 +1283,13 @@ def test_library_does_not_import_the_command_line() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the documentation types gives what it shows, `serve` running in processes of their own."""
+def test_documented_session_has_its_output(
+    run: Run, start: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each `serve` runs in its own process."""
     monkeypatch.chdir(tmp_path)
     text = DOCS.read_text("utf-8")
-    with far_side.refused_port() as port:
+    with fault.refused_port() as port:
         text = text.replace("7071", str(port))
     for name, source in re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         (tmp_path / name).write_text(source, "utf-8")
@@ -1310,8 +1315,8 @@ def test_documented_session(run: Run, start: object, tmp_path: Path, monkeypatch
             assert process.wait(30) == 143
 
 
-def test_demo_whose_clean_up_fails_after_a_signal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The status is that of the signal."""
+def test_the_demo_has_the_status_of_the_signal_if_clean_up_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of the clean-up does not change it."""
 
     def interrupted() -> int:
         try:
@@ -1323,8 +1328,8 @@ def test_demo_whose_clean_up_fails_after_a_signal(run: Run, monkeypatch: pytest.
     assert run("demo").status == 143
 
 
-def test_failed_demonstration_ends_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the client, the response and the trace id of the demonstration."""
+def test_a_failed_demo_has_status_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the client, the response and the trace id."""
     from pip_services4_serverless.local._demo.__main__ import check_response
 
     client = CLIENTS["azure"]("dummies")
