@@ -16,7 +16,7 @@ SERVICES = Path(__file__).with_name("services")
 
 
 class Deployment(NamedTuple):
-    """A Lambda function: which class of the published package, and which kind of controller in it."""
+    """A Lambda function: a class of the published package, and a kind of controller in it."""
 
     function: str
     controller: str
@@ -37,7 +37,7 @@ def _published_packages() -> None:
 
 @pytest.fixture(scope="module")
 def azure() -> Iterator[AzureFunctionHost]:
-    """One function app with a function for each way of the package."""
+    """One function app with a function for each way of building a service."""
     with AzureFunctionHost(SERVICES) as host:
         assert host.load_errors == []
         yield host
@@ -45,7 +45,7 @@ def azure() -> Iterator[AzureFunctionHost]:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[LambdaHost]:
-    """A Lambda function for each way of the package."""
+    """A Lambda function for each way of building a service."""
     with LambdaHost() as host:
         for name, (function, controller) in LAMBDA_FUNCTIONS.items():
             environment = {
@@ -59,7 +59,7 @@ def aws() -> Iterator[LambdaHost]:
 
 @pytest.fixture(scope="module")
 def google() -> Iterator[GoogleFunctionHost]:
-    """A Google Cloud Function for each way of the package, on functions-framework."""
+    """A Google Cloud Function for each way of building a service, with functions-framework."""
     with GoogleFunctionHost() as host:
         for name in LAMBDA_FUNCTIONS:
             host.deploy(name, SERVICES / "google_app.py")
@@ -68,7 +68,7 @@ def google() -> Iterator[GoogleFunctionHost]:
 
 @pytest.fixture(scope="module")
 def configs(request: pytest.FixtureRequest) -> dict[str, ConfigParams]:
-    """What to configure a client of each service with, as `provider/way`."""
+    """The configuration of a client for each service, by `provider/way`."""
     azure: AzureFunctionHost = request.getfixturevalue("azure")
     aws: LambdaHost = request.getfixturevalue("aws")
     google: GoogleFunctionHost = request.getfixturevalue("google")

@@ -1,4 +1,4 @@
-"""A client that was written for the published packages runs with its imports changed as the documentation says."""
+"""A client that was written for the published packages runs when its imports are changed as documented."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from moto import mock_aws
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context
-from support import fault_server as far_side
+from support import fault_server as fault
 from support.fault_server import FaultServer
 
 from pip_services4_serverless import clients
 
 PAGE = (Path(__file__).parents[2] / "docs" / "migrating.md").read_text("utf-8")
-BEFORE = Path(__file__).with_name("written_before")
-# The rows of the page's table of imports, `| before | now |`.
+OLD_CLIENTS = Path(__file__).with_name("old_clients")
+# The rows of the page's table of imports: `| before | now |`.
 IMPORTS: dict[str, str] = dict(re.findall(r"^\| `from (\S+) import` \| `from (\S+) import` \|$", PAGE, re.MULTILINE))
 FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py", "google": "google_clients.py"}
 
@@ -36,40 +36,40 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 def load(file: str, migrate: bool) -> dict[str, Any]:
-    """The names that a file defines, as it was written or with its imports changed."""
-    source = (BEFORE / file).read_text("utf-8")
+    """The names that a file defines, with its original imports or with changed ones."""
+    source = (OLD_CLIENTS / file).read_text("utf-8")
     if migrate:
-        for was, now in IMPORTS.items():
-            source = re.sub(rf"^from {re.escape(was)} import", f"from {now} import", source, flags=re.MULTILINE)
+        for before, now in IMPORTS.items():
+            source = re.sub(rf"^from {re.escape(before)} import", f"from {now} import", source, flags=re.MULTILINE)
         assert not re.search(r"^from pip_services4_(azure|aws|gcp)\b", source, re.MULTILINE)
-    names: dict[str, Any] = {"__name__": "written_before"}
-    exec(compile(source, file, "exec"), names)  # noqa: S102 (our own test data)
+    names: dict[str, Any] = {"__name__": "old_clients"}
+    exec(compile(source, file, "exec"), names)  # noqa: S102 (test data of this repository)
     return names
 
 
-@pytest.fixture(params=[False, True], ids=["as written", "imports changed"])
+@pytest.fixture(params=[False, True], ids=["original imports", "changed imports"])
 def migrate(request: pytest.FixtureRequest) -> bool:
     before: bool = request.param
     return before
 
 
 @pytest.mark.parametrize("client", ["DummyClient", "DummyCommandableClient"])
-def test_a_client_runs(
+def test_an_old_client_runs_with_changed_imports(
     provider: str,
     client: str,
     migrate: bool,
     configs: Mapping[str, ConfigParams],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same calls return the same, before and after. Before, an endpoint could be given to boto3 only; and over HTTP
-    a commandable client sent no prefix, which is now a line of its configuration."""
+    """The same calls return the same results. With the old imports, only boto3 can be given an endpoint, and
+    commandable clients send no prefix over HTTP. With the new ones, the prefix is a line of the configuration."""
     way = "commandable_controller" if client == "DummyCommandableClient" else "controller"
     if provider != "lambda" and way == "commandable_controller":
         way = "commandable_function"
     config = configs[f"{provider}/{way}"].override(ConfigParams())
     if provider != "lambda" and migrate and way == "commandable_function":
         config.put("options.prefix_commands", "false")
-    if provider == "google":  # the old resolver fails on an address: its host has dots and no hyphen
+    if provider == "google":  # the old resolver fails if the host has dots and no hyphen
         config.put("connection.uri", config.get_as_string("connection.uri").replace("127.0.0.1", "localhost"))
     if not migrate and provider == "lambda":
         monkeypatch.setenv("AWS_ENDPOINT_URL", config.get_as_string("connection.uri"))
@@ -84,7 +84,7 @@ CONNECTIONS = {
         *("connection.arn", "arn:aws:lambda:eu-west-1:123456789012:function:dummies"),
         *("credential.access_id", "ID", "credential.access_key", "KEY"),
     ),
-    # Of a region as Google has them the old resolver fails: it has a hyphen.
+    # The old resolver fails if the region has a hyphen, as all regions of Google have.
     "google": (
         *("connection.uri", "http://east-my_test_project.cloudfunctions.net/dummies", "connection.org_id", "o"),
         *("credential.auth_token", "KEY", "credential.account", "a"),
@@ -92,15 +92,15 @@ CONNECTIONS = {
 }
 
 
-def test_the_connection_classes(provider: str) -> None:
-    """They resolve a configuration to the same parts, and have the same getters."""
+def test_the_connection_classes_resolve_the_same_configuration(provider: str) -> None:
+    """They have the same getters."""
     config = ConfigParams.from_tuples(*CONNECTIONS[provider])
-    was, now = (load(FILES[provider], migrate)["describe"](config) for migrate in (False, True))
-    assert now == was
+    before, now = (load(FILES[provider], migrate)["describe"](config) for migrate in (False, True))
+    assert now == before
 
 
-def test_the_code_of_a_missing_connection(provider: str) -> None:
-    """Each package had its own; now there is one, and the page names all three."""
+def test_a_missing_connection_has_one_code(provider: str) -> None:
+    """The published packages had one code each. The page names all of them."""
     codes = []
     for migrate in (False, True):
         with pytest.raises(ConfigException) as caught:
@@ -110,29 +110,29 @@ def test_the_code_of_a_missing_connection(provider: str) -> None:
     assert all(f"`{code}`" in PAGE for code in codes)
 
 
-# What the far side does, by the beginning of a row of the page's table of codes.
-ANSWERS = {
-    "status 404": far_side.respond(404, b""),
-    "status 429": far_side.respond(429, b""),
-    "status 500": far_side.respond(500, b""),
-    "the response is not valid JSON": far_side.respond(200, b"{"),
-    "the connection was lost": far_side.reset_after_read(),
+# What the server does, by the beginning of a row in the page's table of codes.
+RESPONSES = {
+    "status 404": fault.respond(404, b""),
+    "status 429": fault.respond(429, b""),
+    "status 500": fault.respond(500, b""),
+    "the response is not valid JSON": fault.respond(200, b"{"),
+    "the connection was lost": fault.reset_after_read(),
 }
 
 
-OLD_CLIENTS = {
+PUBLISHED = {
     "azure": ("pip_services4_azure", "AzureFunctionClient"),
     "google": ("pip_services4_gcp", "CloudFunctionClient"),
     "lambda": ("pip_services4_aws", "LambdaClient"),
 }
 
 
-@pytest.mark.parametrize("what", ANSWERS)
-def test_the_codes_that_changed(provider: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each as the page's table says, of the published client and of ours."""
+@pytest.mark.parametrize("what", RESPONSES)
+def test_the_page_lists_the_codes_that_changed(provider: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table has the code of the published client and of this package's client."""
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| {what}")]
     _, _, http, aws, now, _ = (cell.strip() for cell in row.split("|"))
-    package, name = OLD_CLIENTS[provider]
+    package, name = PUBLISHED[provider]
     old = importlib.import_module(f"{package}.clients")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     codes = []
@@ -142,22 +142,24 @@ def test_the_codes_that_changed(provider: str, what: str, monkeypatch: pytest.Mo
         for module in (old, clients):
             client = getattr(module, name)()
             config = ConfigParams.from_tuples(*CONNECTIONS[provider], "options.retries", 0)
-            # Google's old resolver fails on an address.
+            # The old resolver of Google fails if the host is an IP address.
             config.put("connection.uri", server.url if provider == "lambda" else f"http://localhost:{port}/api/dummies")
             client.configure(config)
             client.open(Context.from_trace_id("T"))
-            server.script(ANSWERS[what])
-            with pytest.raises(Exception) as caught:  # noqa: PT011 - of requests, too
+            server.script(RESPONSES[what])
+            with pytest.raises(Exception) as caught:  # noqa: PT011 - also exceptions of requests
                 client._call("get", Context.from_trace_id("T"), {})
             codes.append(getattr(caught.value, "code", None) or f"of {type(caught.value).__module__.split('.')[0]}")
             client.close(None)
-    was = {"of requests": "an exception of requests"}.get(str(codes[0]), f"`{codes[0]}`")
-    assert (aws if provider == "lambda" else http).removeprefix("the number ") == was
+    before = {"of requests": "an exception of requests"}.get(str(codes[0]), f"`{codes[0]}`")
+    assert (aws if provider == "lambda" else http).removeprefix("the number ") == before
     assert now == f"`{codes[1]}`"
 
 
-def test_the_stand_ins_are_not_needed(configs: Mapping[str, ConfigParams], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the old package's clients for tests return, ours return without one."""
+def test_the_published_test_clients_are_not_needed(
+    configs: Mapping[str, ConfigParams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clients of this package return the same results."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         old = importlib.import_module("pip_services4_aws.test")
@@ -179,7 +181,7 @@ AWS = ("connection.region", "eu-west-1", "credential.access_id", "ID", "credenti
 
 
 def test_the_cloudwatch_logger_does_not_work() -> None:
-    """As the page warns: with a new stream nothing is written or raised, with another one a trace id cannot be."""
+    """With a new stream it writes and raises nothing. With an existing stream, a trace id raises."""
     from pip_services4_aws.log import CloudWatchLogger
 
     def opened() -> CloudWatchLogger:
@@ -196,7 +198,7 @@ def test_the_cloudwatch_logger_does_not_work() -> None:
         assert not logger.is_open()
         assert logs.get_log_events(logGroupName="shop", logStreamName="new")["events"] == []
 
-        logger = opened()  # there it is now
+        logger = opened()  # now the stream exists
         assert logger.is_open()
         logger.info(Context.from_trace_id("T"), "hello")
         message = "'str' object has no attribute 'get'"
@@ -210,7 +212,7 @@ def test_the_cloudwatch_logger_does_not_work() -> None:
 
 @pytest.mark.parametrize("value", ["shop", "7"])
 def test_the_cloudwatch_counters_do_not_work(value: str) -> None:
-    """As the page warns: a text is ignored, a number is refused by boto3."""
+    """They ignore text, and boto3 rejects numbers."""
     from pip_services4_aws.count import CloudWatchCounters
 
     with mock_aws():

@@ -1,4 +1,4 @@
-"""The local Azure host serves apps of each style that the Python documentation describes."""
+"""The local Azure host serves apps of each style that Azure's documentation for Python describes."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ import requests
 from pip_services4_serverless.local import AzureFunctionHost
 
 APPS = Path(__file__).parent / "azure_apps"
-GOOD = "def main(req):\n    return 'good'\n"
+GOOD_CODE = "def main(req):\n    return 'good'\n"
 FUNCTION_JSON: dict[str, Any] = {
     "scriptFile": "__init__.py",
     "bindings": [
@@ -42,19 +42,19 @@ def app_host(name: str) -> Iterator[AzureFunctionHost]:
 
 @pytest.fixture(scope="module")
 def v2() -> Iterator[AzureFunctionHost]:
-    """The v2 app."""
+    """The app of the v2 model."""
     yield from app_host("v2")
 
 
 @pytest.fixture(scope="module")
 def v1() -> Iterator[AzureFunctionHost]:
-    """The v1 app."""
+    """The app of the v1 model."""
     yield from app_host("v1")
 
 
 @pytest.fixture(scope="module")
 def frameworks() -> Iterator[AzureFunctionHost]:
-    """Frameworks behind v1 functions, without a route prefix."""
+    """Frameworks in v1 functions, without a route prefix."""
     yield from app_host("frameworks")
 
 
@@ -65,17 +65,17 @@ def streams() -> Iterator[AzureFunctionHost]:
 
 
 @pytest.fixture(scope="module")
-def answers() -> Iterator[AzureFunctionHost]:
-    """The app that has a function for each kind of answer."""
-    yield from app_host("answers")
+def responses() -> Iterator[AzureFunctionHost]:
+    """The app that has a function for each kind of response."""
+    yield from app_host("responses")
 
 
 def fetch(host: AzureFunctionHost, path: str, method: str = "GET", **options: Any) -> requests.Response:
     return requests.request(method, host.url + path, timeout=30, **options)
 
 
-def write_function(folder: Path, name: str, code: str = GOOD, declared: Any = FUNCTION_JSON) -> Path:
-    """Write a v1 function into the folder of an app."""
+def write_function(folder: Path, name: str, code: str = GOOD_CODE, declared: Any = FUNCTION_JSON) -> Path:
+    """Writes a v1 function into the folder of an app."""
     (folder / name).mkdir()
     (folder / name / "__init__.py").write_text(code)
     path = folder / name / "function.json"
@@ -104,21 +104,21 @@ def write_function(folder: Path, name: str, code: str = GOOD, declared: Any = FU
         ("/api/from_blob", "GET", 404, ""),
     ],
 )
-def test_v2_app(v2: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
-    """Decorators, names, routes, levels, blueprints, shared code and outputs work in the v2 model."""
-    answer = fetch(v2, path, method)
-    assert (answer.status_code, answer.text) == (status, text)
+def test_v2_functions_are_served(v2: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
+    """The app has decorators, names, routes, levels, blueprints, shared code and outputs."""
+    response = fetch(v2, path, method)
+    assert (response.status_code, response.text) == (status, text)
 
 
 def test_v2_functions_are_listed_by_name(v2: AzureFunctionHost) -> None:
-    """The names are those that function_name gives, else the Python functions'."""
+    """The name is that of function_name, or else that of the Python function."""
     assert v2.functions == [
         "doubled", "Greeting", "items", "by_word", "special", "administer", "by_default", "by_output", "enqueue",
     ]  # fmt: skip
 
 
-def test_v2_says_what_is_not_served(v2: AzureFunctionHost) -> None:
-    """A trigger and an output that are not HTTP are named, and a binding that a function reads is a load error."""
+def test_v2_app_lists_what_is_not_served(v2: AzureFunctionHost) -> None:
+    """Other triggers and outputs than HTTP are listed. A binding that a function reads is a load error."""
     script = str(APPS / "v2" / "function_app.py")
     assert v2.not_served == [
         f"{script}: the function 'hourly' is not served: its trigger is a timerTrigger",
@@ -146,14 +146,14 @@ def test_v2_says_what_is_not_served(v2: AzureFunctionHost) -> None:
         ("/api/blobs/1", "GET", 404, ""),
     ],
 )
-def test_v1_app(v1: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
-    """scriptFile, entryPoint, $return, Out, relative and absolute imports, shared code and async work in v1."""
-    answer = fetch(v1, path, method)
-    assert (answer.status_code, answer.text) == (status, text)
+def test_v1_functions_are_served(v1: AzureFunctionHost, path: str, method: str, status: int, text: str) -> None:
+    """The app has scriptFile, entryPoint, $return, Out, all kinds of imports, shared code and async functions."""
+    response = fetch(v1, path, method)
+    assert (response.status_code, response.text) == (status, text)
 
 
-def test_v1_says_what_is_not_served(v1: AzureFunctionHost) -> None:
-    """The file and the binding are named."""
+def test_v1_app_lists_what_is_not_served(v1: AzureFunctionHost) -> None:
+    """Each entry has the file and the binding."""
     (timer, queue) = v1.not_served
     assert "on_timer/function.json" in timer
     assert "timerTrigger" in timer
@@ -165,7 +165,7 @@ def test_v1_says_what_is_not_served(v1: AzureFunctionHost) -> None:
 
 
 def test_what_is_not_served_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The log warns of what is not served, and has an error for what is not loaded."""
+    """It is a warning. What cannot be loaded is an error."""
     with AzureFunctionHost(APPS / "v1") as host:
         logged = {(record.levelno, record.message) for record in caplog.records}
     assert {(logging.WARNING, text) for text in host.not_served} <= logged
@@ -173,19 +173,19 @@ def test_what_is_not_served_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "declared", "told"),
+    ("code", "declared", "reasons"),
     [
         ("def main(req)\n    pass\n", FUNCTION_JSON, ["SyntaxError", "bad/__init__.py:1"]),
         ("x = 1\nimport no_such_package\n", FUNCTION_JSON, ["'no_such_package'", "bad/__init__.py:2"]),
         ("raise OSError('at import')\n", FUNCTION_JSON, ["at import", "bad/__init__.py:1"]),
         ("def other(req): pass\n", FUNCTION_JSON, ["no function 'main'"]),
         ("main = 1\n", FUNCTION_JSON, ["no function 'main'"]),
-        (GOOD, "{ bad", ["Expecting property name"]),
-        (GOOD, "[]", ["not a JSON object"]),
-        (GOOD, {"bindings": {}}, ["'bindings' is not a list"]),
-        (GOOD, {"bindings": []}, ["needs one trigger and has 0"]),
-        (GOOD, {"bindings": [{"type": "httpTrigger"}]}, ["needs a type and a name"]),
-        (GOOD, {**FUNCTION_JSON, "scriptFile": "none.py"}, ["none.py"]),
+        (GOOD_CODE, "{ bad", ["Expecting property name"]),
+        (GOOD_CODE, "[]", ["not a JSON object"]),
+        (GOOD_CODE, {"bindings": {}}, ["'bindings' is not a list"]),
+        (GOOD_CODE, {"bindings": []}, ["needs one trigger and has 0"]),
+        (GOOD_CODE, {"bindings": [{"type": "httpTrigger"}]}, ["needs a type and a name"]),
+        (GOOD_CODE, {**FUNCTION_JSON, "scriptFile": "none.py"}, ["none.py"]),
         ("def main(request): pass\n", FUNCTION_JSON, ["['request']", "['req']"]),
         ("def main(req: int): pass\n", FUNCTION_JSON, ["'req' is annotated"]),
         ("def main(req: 'unknown'): pass\n", FUNCTION_JSON, ["NameError"]),
@@ -206,43 +206,45 @@ def test_what_is_not_served_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         (f"{IMPORT}def main(req, out: func.Out[int]): pass\n", with_output(type="queue"), ["'out' is annotated"]),
         (f"{IMPORT}def main(req, out: func.Out[int]): pass\n", with_output(type="own"), ["'out' is annotated"]),
         (
-            GOOD,
+            GOOD_CODE,
             {"bindings": [FUNCTION_JSON["bindings"][0], {**FUNCTION_JSON["bindings"][1], "direction": "in"}]},
             ["'$return'", "'in'", "needs 'out'"],
         ),
         (
-            GOOD,
+            GOOD_CODE,
             {"bindings": [{**FUNCTION_JSON["bindings"][0], "direction": "out"}, FUNCTION_JSON["bindings"][1]]},
             ["'req'", "'out'", "needs 'in'"],
         ),
         (
-            GOOD,
+            GOOD_CODE,
             {"bindings": [{**FUNCTION_JSON["bindings"][0], "route": "{id:odd}"}, FUNCTION_JSON["bindings"][1]]},
             ["constraint 'odd'"],
         ),
         (
-            GOOD,
+            GOOD_CODE,
             {"bindings": [{**FUNCTION_JSON["bindings"][0], "route": "GOOD"}, FUNCTION_JSON["bindings"][1]]},
             ["route 'GOOD'", "'good'"],
         ),
     ],
 )
-def test_function_that_cannot_be_loaded(tmp_path: Path, code: str, declared: Any, told: list[str]) -> None:
-    """A function at fault is told with its file and reason, and the others are served."""
+def test_function_that_cannot_be_loaded_is_reported(
+    tmp_path: Path, code: str, declared: Any, reasons: list[str]
+) -> None:
+    """The error has its file and the reason. The other functions are served."""
     write_function(tmp_path, "good")
     path = write_function(tmp_path, "z_bad", code, declared)
     with AzureFunctionHost(tmp_path) as host:
         (error,) = host.load_errors
         assert error.startswith(f"{path}: the function 'z_bad' cannot be loaded: ")
-        assert all(part in error for part in told), error
+        assert all(part in error for part in reasons), error
         assert fetch(host, "/api/good").text == "good"
 
 
 @pytest.mark.parametrize(
     "annotation", ["func.Out[str]", "func.Out[bytes]", "func.Out[func.HttpResponse]", "'func.Out[str]'"]
 )
-def test_output_of_a_type_of_the_sdk_is_served(tmp_path: Path, annotation: str) -> None:
-    """What the worker takes as an output's annotation is served."""
+def test_output_with_an_annotation_of_the_sdk_is_served(tmp_path: Path, annotation: str) -> None:
+    """Azure's worker accepts these annotations."""
     write_function(tmp_path, "f", f"{IMPORT}def main(req, out: {annotation}):\n    out.set('out')\n", with_output())
     with AzureFunctionHost(tmp_path) as host:
         assert (host.load_errors, fetch(host, "/api/f").text) == ([], "out")
@@ -259,38 +261,38 @@ def test_output_of_a_type_of_the_sdk_is_served(tmp_path: Path, annotation: str) 
         "def main(req: int): pass\n",
     ],
 )
-def test_v1_function_that_cannot_be_imported_answers_500(
+def test_v1_function_that_cannot_be_imported_is_a_500(
     tmp_path: Path, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its route is there, with its key and its methods, and each call's log has the reason."""
+    """It has its route, key and methods. The log of each call has the reason."""
     declared = json.loads(json.dumps(FUNCTION_JSON).replace("anonymous", "function"))
     declared["bindings"][0] |= {"route": "its/own", "methods": ["post"]}
     write_function(tmp_path, "bad", code, declared)
     write_function(tmp_path, "good")
     with AzureFunctionHost(tmp_path) as host:
         assert host.functions == ["bad", "good"]
-        (told,) = host.load_errors
+        (error,) = host.load_errors
         key = {"x-functions-key": host.function_key("bad")}
         assert fetch(host, "/api/its/own", headers=key).status_code == 404
         assert fetch(host, "/api/its/own", "POST").status_code == 401
         caplog.clear()
-        answer = fetch(host, "/api/its/own", "POST", headers=key)
-        assert (answer.status_code, answer.content, host.invocations("bad")) == (500, b"", 0)
+        response = fetch(host, "/api/its/own", "POST", headers=key)
+        assert (response.status_code, response.content, host.invocations("bad")) == (500, b"", 0)
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert record.exc_info is not None
     assert str(record.exc_info[1]).startswith("the function cannot be loaded: ")
-    assert "'bad' cannot be loaded" in told
+    assert "'bad' cannot be loaded" in error
 
 
-def test_v1_app_of_which_nothing_can_be_imported(tmp_path: Path) -> None:
-    """An app whose functions would all answer 500 does not start."""
+def test_v1_app_without_importable_functions_does_not_start(tmp_path: Path) -> None:
+    """Each of its functions would be a 500."""
     write_function(tmp_path, "bad", "import no_such_package\n")
     with pytest.raises(RuntimeError, match="no_such_package"):
         AzureFunctionHost(tmp_path).start()
 
 
 @pytest.mark.parametrize(
-    "globals_",
+    "globals_code",
     [
         "from unittest.mock import call, MagicMock\nmock = MagicMock()\n",
         "from flask import request, current_app, g, session\n",
@@ -300,17 +302,17 @@ def test_v1_app_of_which_nothing_can_be_imported(tmp_path: Path) -> None:
     ],
     ids=["mocks", "proxies", "attributes", "class", "SDK"],
 )
-def test_other_globals_are_not_asked(tmp_path: Path, globals_: str) -> None:
-    """Whatever else an app's module has, only instances of the SDK's class are looked at."""
+def test_other_globals_are_ignored(tmp_path: Path, globals_code: str) -> None:
+    """The host uses only instances of the SDK's class in the app's module."""
     (tmp_path / "function_app.py").write_text(
-        f"{IMPORT}{globals_}app = func.FunctionApp('ANONYMOUS')\n@app.route()\ndef f(req): return 'served'\n"
+        f"{IMPORT}{globals_code}app = func.FunctionApp('ANONYMOUS')\n@app.route()\ndef f(req): return 'served'\n"
     )
     with AzureFunctionHost(tmp_path) as host:
         assert fetch(host, "/api/f").text == "served"
 
 
-def test_installed_package_wins(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The app's folder is the last place where the worker looks for modules; a warning names both."""
+def test_installed_package_takes_precedence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The worker searches the app's folder last. A warning names both modules."""
     for path, word in (("yaml/__init__.py", "own"), ("iniconfig.py", "own"), ("shared.py", "own")):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(f"WORD = {word!r}\n")
@@ -335,15 +337,15 @@ def test_installed_package_wins(tmp_path: Path, caplog: pytest.LogCaptureFixture
             assert fetch(host, "/api/http").text.startswith("relative /")
     finally:
         sys.modules.update(before)
-    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warned == [
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == [
         f"{tmp_path / name}: 'import {name}' gives the installed {module.__file__} instead, as in Azure"
         for name, module in (("iniconfig", iniconfig), ("yaml", yaml))
     ]
 
 
 def test_instance_as_entry_point_is_served_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Azure's worker reads a function's annotations, which an instance does not have."""
+    """Azure's worker reads the annotations of a function, which an instance does not have."""
     code = (
         f"{IMPORT}class Greeter:\n    def __call__(self, req: func.HttpRequest) -> str: return 'hi'\nmain = Greeter()\n"
     )
@@ -355,8 +357,8 @@ def test_instance_as_entry_point_is_served_with_a_warning(tmp_path: Path, caplog
     assert warning == ("The function 'f' is an instance of Greeter; Azure's worker cannot load it: make it a function")
 
 
-def test_v2_function_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """In the v2 model too, a function at fault does not keep the others of its file from being served."""
+def test_v2_function_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
+    """The other functions of its file are served."""
     (tmp_path / "function_app.py").write_text(
         "import azure.functions as func\napp = func.FunctionApp('ANONYMOUS')\n"
         "@app.route()\ndef bad(req: 'unknown'): pass\n@app.route()\ndef good(req): return 'good'\n"
@@ -368,21 +370,21 @@ def test_v2_function_that_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("http_output", "status", "text"), [(False, 204, ""), (True, 200, "out")])
-def test_return_that_goes_elsewhere(tmp_path: Path, http_output: bool, status: int, text: str) -> None:
-    """Where $return is a queue, the answer is what an http output holds, or 204."""
+def test_return_to_a_queue_is_not_the_response(tmp_path: Path, http_output: bool, status: int, text: str) -> None:
+    """The response is the value of an http output, or 204 without one."""
     bindings = [FUNCTION_JSON["bindings"][0], {"type": "queue", "name": "$return", "direction": "out"}]
     code = "def main(req):\n    return 'queued'\n"
     if http_output:
-        bindings.append({"type": "http", "name": "answer", "direction": "out"})
-        code = "def main(req, answer):\n    answer.set('out')\n    return 'queued'\n"
+        bindings.append({"type": "http", "name": "response", "direction": "out"})
+        code = "def main(req, response):\n    response.set('out')\n    return 'queued'\n"
     write_function(tmp_path, "f", code, {"bindings": bindings})
     with AzureFunctionHost(tmp_path) as host:
-        answer = fetch(host, "/api/f")
-    assert (answer.status_code, answer.text) == (status, text)
+        response = fetch(host, "/api/f")
+    assert (response.status_code, response.text) == (status, text)
 
 
 @pytest.mark.parametrize(
-    ("files", "told"),
+    ("files", "reason"),
     [
         ({}, "no function_app.py, no folder with function.json"),
         ({"function_app.py": "import shared\n", "shared.py": "def (\n"}, "shared.py:1"),
@@ -409,19 +411,19 @@ def test_return_that_goes_elsewhere(tmp_path: Path, http_output: bool, status: i
         ),
     ],
 )
-def test_app_with_nothing_to_serve(tmp_path: Path, files: dict[str, str], told: str) -> None:
-    """An app of which nothing loads does not start, and the error names the folder, the file and the reason."""
+def test_app_without_functions_does_not_start(tmp_path: Path, files: dict[str, str], reason: str) -> None:
+    """The error has the folder, the file and the reason."""
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     with pytest.raises(RuntimeError) as raised:
         AzureFunctionHost(tmp_path).start()
     assert str(tmp_path) in str(raised.value)
-    assert told in str(raised.value)
+    assert reason in str(raised.value)
 
 
-def test_object_with_nothing_to_serve() -> None:
-    """A FunctionApp object's functions are named with the file that they are written in."""
+def test_app_object_without_functions_does_not_start() -> None:
+    """The error has the file in which its functions are defined."""
     app = func.FunctionApp()
     app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")(lambda timer: None)
     with pytest.raises(RuntimeError, match=r"test_azure_apps\.py: .* timerTrigger"):
@@ -429,7 +431,7 @@ def test_object_with_nothing_to_serve() -> None:
 
 
 def test_asgi_app_is_served_with_its_lifespan() -> None:
-    """AsgiFunctionApp runs its framework's startup once, before the first call, and its shutdown at the stop."""
+    """AsgiFunctionApp runs its startup once, before the first call, and its shutdown when the host stops."""
     with AzureFunctionHost(APPS / "asgi") as host:
         assert fetch(host, "/hello/World").text == "Hello, World! ['started']"
         assert fetch(host, "/hello/again").text == "Hello, again! ['started']"
@@ -440,7 +442,7 @@ def test_asgi_app_is_served_with_its_lifespan() -> None:
 
 
 def test_asgi_app_object_can_be_hosted_again() -> None:
-    """The same FunctionApp is served by one host after the other."""
+    """Two hosts serve the same FunctionApp, one after the other."""
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -458,10 +460,10 @@ def test_asgi_app_object_can_be_hosted_again() -> None:
 
 
 def test_wsgi_app_is_served() -> None:
-    """WsgiFunctionApp gets path, query and body."""
+    """WsgiFunctionApp receives path, query and body."""
     with AzureFunctionHost(APPS / "wsgi") as host:
-        answer = fetch(host, "/a/b?q=1", "POST", data="body")
-    assert (answer.text, answer.headers["content-type"]) == ("<p>/a/b 1 body</p>", "text/html; charset=utf-8")
+        response = fetch(host, "/a/b?q=1", "POST", data="body")
+    assert (response.text, response.headers["content-type"]) == ("<p>/a/b 1 body</p>", "text/html; charset=utf-8")
 
 
 @pytest.mark.parametrize(
@@ -472,60 +474,60 @@ def test_wsgi_app_is_served() -> None:
         ("/wsgi/x", "POST /wsgi/x body"),
     ],
 )
-def test_middleware_in_v1_functions(frameworks: AzureFunctionHost, path: str, text: str) -> None:
-    """AsgiMiddleware and WsgiMiddleware serve a framework from a function, without a route prefix."""
-    answer = fetch(frameworks, path, "POST" if "wsgi" in path else "GET", data="body")
-    assert answer.text == (text if "hello" not in path else '{"name":"World"}')
+def test_middleware_in_v1_functions_is_served(frameworks: AzureFunctionHost, path: str, text: str) -> None:
+    """AsgiMiddleware and WsgiMiddleware serve a framework, without a route prefix."""
+    response = fetch(frameworks, path, "POST" if "wsgi" in path else "GET", data="body")
+    assert response.text == (text if "hello" not in path else '{"name":"World"}')
 
 
-def test_streamed_answer_arrives_in_parts(streams: AzureFunctionHost) -> None:
-    """A StreamingResponse's first part is there before its last is made."""
-    with requests.get(streams.function_url("download"), stream=True, timeout=30) as answer:
-        parts = answer.iter_content(None)
+def test_streamed_response_arrives_in_parts(streams: AzureFunctionHost) -> None:
+    """The first part of a StreamingResponse arrives before the last is created."""
+    with requests.get(streams.function_url("download"), stream=True, timeout=30) as response:
+        parts = response.iter_content(None)
         assert next(parts) == b"first"
         sys.modules["function_app"].GO_ON.set()
         assert next(parts) == b"second"
 
 
 def test_streamed_upload_is_read_in_parts(streams: AzureFunctionHost) -> None:
-    """A function with HTTP streams sees a body's first part before the last is sent; and its route values."""
+    """The function reads the first part before the last is sent. It has its route values."""
 
     def parts() -> Iterator[bytes]:
         yield b"x" * 1000
         assert sys.modules["function_app"].BEGUN.wait(30)
         yield b"y"
 
-    answer = fetch(streams, "/api/upload/a", "POST", data=parts())
-    assert (answer.status_code, answer.json()) == (201, {"name": "a", "size": 1001})
+    response = fetch(streams, "/api/upload/a", "POST", data=parts())
+    assert (response.status_code, response.json()) == (201, {"name": "a", "size": 1001})
 
 
-def test_streaming_app_takes_starlette_requests_only(streams: AzureFunctionHost) -> None:
-    """Once a function streams, all of its app's do; one that wants the SDK's request cannot be loaded."""
+def test_streaming_app_supports_only_starlette_requests(streams: AzureFunctionHost) -> None:
+    """If one function streams, all do. A function with a request of the SDK cannot be loaded."""
     assert fetch(streams, "/api/plain?q=1").json() == {"host": "127.0.0.1", "query": "1"}
     assert (fetch(streams, "/api/fails").status_code, fetch(streams, "/api/fails").content) == (500, b"")
     (error,) = streams.load_errors
-    assert "'of_the_old_kind'" in error
+    assert "'with_sdk_request'" in error
 
 
-def test_context_tells_about_the_invocation(answers: AzureFunctionHost) -> None:
-    """The context has a new invocation id, the function's name and directory, the caller's trace, and no retries."""
+def test_context_describes_the_invocation(responses: AzureFunctionHost) -> None:
+    """It has a new invocation id, the name and folder of the function, the caller's trace, and no retries."""
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    seen = fetch(answers, "/api/context", headers={"traceparent": parent, "tracestate": "a=1"}).json()
-    again = fetch(answers, "/api/context").json()
-    assert seen.pop("id") != again.pop("id")
-    assert again["traceparent"][0].startswith("00-")
-    assert seen == {
+    context = fetch(responses, "/api/context", headers={"traceparent": parent, "tracestate": "a=1"}).json()
+    other = fetch(responses, "/api/context").json()
+    assert context.pop("id") != other.pop("id")
+    assert other["traceparent"][0].startswith("00-")
+    assert context == {
         "name": "context",
-        "directory": str(APPS / "answers"),
+        "directory": str(APPS / "responses"),
         "traceparent": [parent, parent],
         "tracestate": ["a=1", "a=1"],
         "retries": [0, 0],
     }
 
 
-def test_function_logs_under_its_name(answers: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
-    """What a function logs carries its name and invocation; a thread of its own joins by thread_local_storage."""
-    invocation = fetch(answers, "/api/logs").text
+def test_function_logs_under_its_name(responses: AzureFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
+    """Each record has the function's name and invocation. Other threads use thread_local_storage."""
+    invocation = fetch(responses, "/api/logs").text
     logged = {record.message: record for record in caplog.records}
     assert logged["on the root"].name == logged["in a thread"].name == "Function.logs.User"
     assert logged["on a logger"].name == "of my own"
@@ -535,13 +537,13 @@ def test_function_logs_under_its_name(answers: AzureFunctionHost, caplog: pytest
 
 
 @pytest.mark.parametrize(("setting", "passed"), [("1", True), ("0", False)])
-def test_debug_records_pass_on_request(setting: str, passed: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """PYTHON_ENABLE_DEBUG_LOGGING lets debug records through, until the last host that has it stops."""
+def test_debug_logging_can_be_enabled(setting: str, passed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """PYTHON_ENABLE_DEBUG_LOGGING has effect until the last host with this setting stops."""
     app = func.FunctionApp("ANONYMOUS")
     app.function_name("f")(app.route()(lambda req: logging.debug("in detail") or "done"))
     level = logging.getLogger().level
     settings = {"PYTHON_ENABLE_DEBUG_LOGGING": setting}
-    with AzureFunctionHost(app, settings=settings), AzureFunctionHost(APPS / "answers", settings=settings) as other:
+    with AzureFunctionHost(app, settings=settings), AzureFunctionHost(APPS / "responses", settings=settings) as other:
         other.stop()
         with AzureFunctionHost(app, settings=settings) as host:
             assert fetch(host, "/api/f").text == "done"
@@ -550,8 +552,8 @@ def test_debug_records_pass_on_request(setting: str, passed: bool, caplog: pytes
 
 
 @pytest.mark.parametrize("name", ["azure.functions", "azure.functions.decorators", "azure_functions_worker"])
-def test_log_of_the_worker_is_not_a_functions(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """What the SDK and the worker log while a function runs is theirs."""
+def test_log_of_the_worker_keeps_its_name(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The SDK and the worker log these records while a function runs."""
     app = func.FunctionApp("ANONYMOUS")
     app.function_name("f")(app.route()(lambda req: logging.getLogger(name).warning("of the SDK") or "done"))
     with AzureFunctionHost(app) as host:
@@ -560,15 +562,15 @@ def test_log_of_the_worker_is_not_a_functions(name: str, caplog: pytest.LogCaptu
     assert (record.name, hasattr(record, "function_name")) == (name, False)
 
 
-@pytest.mark.usefixtures("answers")
-def test_host_does_not_touch_other_logs(caplog: pytest.LogCaptureFixture) -> None:
-    """What is logged outside of functions stays as it is."""
+@pytest.mark.usefixtures("responses")
+def test_host_does_not_change_other_logs(caplog: pytest.LogCaptureFixture) -> None:
+    """These records are logged outside of functions."""
     logging.warning("outside")
     assert [(record.name, hasattr(record, "function_name")) for record in caplog.records] == [("root", False)]
 
 
 def test_settings_are_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """local.settings.json's values are there while the host runs, but not in place of what the environment has."""
+    """Values of local.settings.json are set while the host runs. The environment takes precedence."""
     monkeypatch.setenv("AZURE_HOST_TEST_TAKEN", "from the environment")
     before = dict(os.environ)
     with AzureFunctionHost(APPS / "settings", settings={"AZURE_HOST_TEST_GIVEN": "given"}) as host:
@@ -578,14 +580,14 @@ def test_settings_are_environment_variables(monkeypatch: pytest.MonkeyPatch) -> 
     assert dict(os.environ) == before
 
 
-def test_settings_can_switch_a_function_off() -> None:
-    """AzureWebJobs.<function>.Disabled makes a function a 404."""
+def test_settings_can_disable_a_function() -> None:
+    """With AzureWebJobs.<function>.Disabled, the function is a 404."""
     with AzureFunctionHost(APPS / "settings") as host:
         assert fetch(host, "/v1/own/switched_off").status_code == 404
 
 
 def test_custom_headers_are_added() -> None:
-    """host.json's customHeaders are on every answer."""
+    """Each response has the customHeaders of host.json."""
     with AzureFunctionHost(APPS / "settings") as host:
         for path in ("/v1/own/switched_off", "/unknown", "/"):
             headers = fetch(host, path).headers
@@ -593,8 +595,8 @@ def test_custom_headers_are_added() -> None:
 
 
 @pytest.mark.parametrize("name", ["host.json", "local.settings.json"])
-def test_bad_json_of_the_app_is_told(tmp_path: Path, name: str) -> None:
-    """An app whose own settings cannot be read does not start, and the file is named."""
+def test_invalid_json_of_the_app_is_an_error(tmp_path: Path, name: str) -> None:
+    """The app does not start, and the error names the file."""
     write_function(tmp_path, "good")
     (tmp_path / name).write_text("{")
     with pytest.raises(ValueError, match=f"{name}: it is not valid JSON: "):
@@ -602,7 +604,7 @@ def test_bad_json_of_the_app_is_told(tmp_path: Path, name: str) -> None:
 
 
 def test_encrypted_settings_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Settings that only the Functions tools can decrypt are left out, with a warning."""
+    """Only the Functions tools can decrypt them. There is a warning."""
     write_function(tmp_path, "good")
     (tmp_path / "local.settings.json").write_text('{"IsEncrypted": true, "Values": {"AZURE_HOST_TEST": "x"}}')
     with AzureFunctionHost(tmp_path):
@@ -611,7 +613,7 @@ def test_encrypted_settings_are_not_read(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 def test_packages_of_the_app_are_found(tmp_path: Path) -> None:
-    """Dependencies under .python_packages are importable while the host runs."""
+    """Dependencies in .python_packages can be imported while the host runs."""
     packages = tmp_path / ".python_packages" / "lib" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "azure_host_test_package.py").write_text("WORD = 'packaged'")
@@ -622,8 +624,8 @@ def test_packages_of_the_app_are_found(tmp_path: Path) -> None:
     sys.modules.pop("azure_host_test_package")
 
 
-def test_two_apps_side_by_side_keep_their_modules_apart(tmp_path: Path) -> None:
-    """Two running apps may have modules of the same name, and each app's lazy imports of its own modules work."""
+def test_two_apps_have_separate_modules(tmp_path: Path) -> None:
+    """Both apps may have modules with the same name. Late imports of an app find its own modules."""
     for name in ("a", "b"):
         folder = tmp_path / name
         folder.mkdir()
@@ -646,7 +648,7 @@ def test_two_apps_side_by_side_keep_their_modules_apart(tmp_path: Path) -> None:
 
 
 def test_port_is_on_loopback_only(v2: AzureFunctionHost) -> None:
-    """The host does not listen on this machine's other addresses."""
+    """The host does not listen on the other addresses of this machine."""
     port = int(v2.url.rsplit(":", 1)[1])
     with socket.socket() as other:
         other.bind(("127.0.0.2", port))

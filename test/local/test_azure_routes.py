@@ -1,4 +1,4 @@
-"""Route templates are ASP.NET's: what they match, in which order, and the URL they make."""
+"""Route templates are those of ASP.NET: which paths they match, their precedence, and the URLs that they make."""
 
 import pytest
 
@@ -60,22 +60,22 @@ GUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
         ("{x:required}", "/y", {"x": "y"}),
     ],
 )
-def test_template_matches_as_asp_net(template: str, path: str, values: dict[str, str] | None) -> None:
-    """A template matches the paths that ASP.NET's would, and gives the same route values."""
+def test_template_matches_like_asp_net(template: str, path: str, values: dict[str, str] | None) -> None:
+    """It has the same route values."""
     assert Route(template).match(path) == values
 
 
 @pytest.mark.parametrize(
     "template", ["{id", "id}", "{}", "{id:odd}", "{id:int(3)}", "{id:length(a)}", "{id:regex([)}", "{:int}"]
 )
-def test_unreadable_template_is_refused(template: str) -> None:
-    """A template that ASP.NET cannot read is a ValueError, not a route that never matches."""
+def test_invalid_template_raises(template: str) -> None:
+    """ASP.NET cannot read such a template. It is a ValueError, not a route that never matches."""
     with pytest.raises(ValueError, match="route"):
         Route(template)
 
 
-def test_precedence_is_literal_constrained_free_rest() -> None:
-    """Of several routes that match, ASP.NET takes the most specific one."""
+def test_the_most_specific_route_takes_precedence() -> None:
+    """Literal segments come first, then constrained parameters, then others, then the rest of the path."""
     templates = ["{*rest}", "a/{*rest}", "{id}", "a/{id}/c", "a/{id}", "a/b", "a/{*rest:alpha}", "a/{id:int}"]
     templates.sort(key=lambda template: Route(template).precedence)
     assert templates == ["a/b", "a/{id:int}", "a/{id}", "a/{id}/c", "a/{*rest:alpha}", "a/{*rest}", "{id}", "{*rest}"]
@@ -92,12 +92,12 @@ def test_precedence_is_literal_constrained_free_rest() -> None:
         ("{*rest}", {"rest": "a/b c"}, "/api/a/b%20c"),
     ],
 )
-def test_path_for_values(template: str, values: dict[str, object], path: str) -> None:
-    """A route makes the path that it would match with those values."""
+def test_path_has_the_values(template: str, values: dict[str, object], path: str) -> None:
+    """The route would match this path with those values."""
     assert Route(template, "api").path(values) == path
 
 
-def test_path_names_missing_and_unknown_values() -> None:
-    """A path cannot be made without all values, nor with others."""
+def test_missing_and_unknown_values_raise() -> None:
+    """The error has their names."""
     with pytest.raises(ValueError, match="needs a value for id and has no parameter part"):
         Route("items/{id}").path({"part": 1})

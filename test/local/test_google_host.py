@@ -1,4 +1,4 @@
-"""GoogleFunctionHost serves functions by Google's own functions-framework, and leaves nothing behind."""
+"""GoogleFunctionHost serves functions with Google's functions-framework, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ TIMEOUT = 10  # seconds
 
 @pytest.fixture
 def host() -> Iterator[GoogleFunctionHost]:
-    """A host that is started."""
+    """A started host."""
     with GoogleFunctionHost() as host:
         yield host
 
 
 def post(host: GoogleFunctionHost, name: str, path: str = "", **of: Any) -> requests.Response:
-    """A request with the function's token."""
+    """A request with the token of the function."""
     token = host.config(name).get_as_nullable_string("credential.auth_token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     return requests.post(f"{host.url}/{name}{path}", headers=headers, timeout=TIMEOUT, **of)
 
 
-def called(host: GoogleFunctionHost, name: str, **options: Any) -> Any:
-    """What a client's call comes to: a result, or the error."""
+def call_result(host: GoogleFunctionHost, name: str, **options: Any) -> Any:
+    """The result of a client's call, or its error."""
     client = CloudFunctionClient()
     client.configure({**host.config(name), **{f"options.{key}": value for key, value in options.items()}})
     with client:
@@ -51,19 +51,19 @@ def called(host: GoogleFunctionHost, name: str, **options: Any) -> Any:
             return error
 
 
-# --- What a function sees and what its caller gets ---
+# --- Requests and responses ---
 
 
-@pytest.mark.parametrize(("path", "seen"), [("", "/"), ("/", "/"), ("/a/b%20c?x=1", "/a/b c")])
-def test_a_function_gets_the_request_without_its_own_name(host: GoogleFunctionHost, path: str, seen: str) -> None:
-    """As behind `cloudfunctions.net/name`."""
+@pytest.mark.parametrize(("path", "expected"), [("", "/"), ("/", "/"), ("/a/b%20c?x=1", "/a/b c")])
+def test_a_function_gets_the_path_without_its_name(host: GoogleFunctionHost, path: str, expected: str) -> None:
+    """`cloudfunctions.net/name` has the same effect."""
     assert host.deploy("echo", ONE) == f"{host.url}/echo"
-    answer = post(host, "echo", path, json={"cmd": "get"})
+    response = post(host, "echo", path, json={"cmd": "get"})
 
-    assert answer.status_code == 200
-    assert answer.json() == {
+    assert response.status_code == 200
+    assert response.json() == {
         "method": "POST",
-        "path": seen,
+        "path": expected,
         "query": "x=1" if "?" in path else "",
         "json": {"cmd": "get"},
         "authorization": f"Bearer {host.config('echo').get_as_string('credential.auth_token')}",
@@ -71,37 +71,37 @@ def test_a_function_gets_the_request_without_its_own_name(host: GoogleFunctionHo
     }
 
 
-def test_what_functions_answer(host: GoogleFunctionHost) -> None:
-    """204, an exception by the framework's own handler, an error of flask's."""
+def test_responses_and_exceptions_are_those_of_the_framework(host: GoogleFunctionHost) -> None:
+    """A 204, an exception, and an error of flask."""
     for name in ("nothing", "breaks", "refuses"):
         host.deploy(name, ONE)
-    answers = {name: post(host, name, json={}) for name in host.functions}
+    responses = {name: post(host, name, json={}) for name in host.functions}
 
-    assert {name: answer.status_code for name, answer in answers.items()} == {
+    assert {name: response.status_code for name, response in responses.items()} == {
         "nothing": 204,
         "breaks": 500,
         "refuses": 400,
     }
-    assert answers["breaks"].headers["X-Google-Status"] == "crash"
-    assert "no such order" in answers["refuses"].text
-    assert called(host, "nothing") is None
-    assert (called(host, "breaks").code, called(host, "refuses").code) == ("CALL_FAILED", "BAD_REQUEST")
+    assert responses["breaks"].headers["X-Google-Status"] == "crash"
+    assert "no such order" in responses["refuses"].text
+    assert call_result(host, "nothing") is None
+    assert (call_result(host, "breaks").code, call_result(host, "refuses").code) == ("CALL_FAILED", "BAD_REQUEST")
 
 
-def test_a_name_that_is_not_deployed(host: GoogleFunctionHost) -> None:
-    """404 from the host, a `LookupError` from its methods."""
+def test_an_unknown_name_is_an_error(host: GoogleFunctionHost) -> None:
+    """It is a 404 of the host, and a `LookupError` of its methods."""
     host.deploy("echo", ONE)
     assert requests.post(f"{host.url}/other", timeout=TIMEOUT).status_code == 404
-    for ask in (host.config, host.invocations, host.remove, lambda name: host.fail(name, drop=True)):
+    for method in (host.config, host.invocations, host.remove, lambda name: host.fail(name, drop=True)):
         with pytest.raises(LookupError, match=r"'other'.*echo"):
-            ask("other")
+            method("other")
 
 
 # --- Tokens ---
 
 
 def test_a_call_needs_the_token(host: GoogleFunctionHost) -> None:
-    """403 without one and 401 with a wrong one, in HTML as from Google's front end; nothing runs."""
+    """Without one it is a 403, with a wrong one a 401, in HTML like Google's front end. Nothing runs."""
     host.deploy("echo", ONE)
     for token, status in ((None, 403), ("wrong", 401)):
         client = CloudFunctionClient.from_uri(f"{host.url}/echo", token)
@@ -110,22 +110,22 @@ def test_a_call_needs_the_token(host: GoogleFunctionHost) -> None:
         assert caught.value.status == status
         assert "<title>" in caught.value.message
     assert host.invocations("echo") == 0
-    assert called(host, "echo")["json"]["cmd"] == "get"
+    assert call_result(host, "echo")["json"]["cmd"] == "get"
     assert host.invocations("echo") == 1
 
 
-def test_a_function_for_everybody(host: GoogleFunctionHost) -> None:
-    """Its configuration has no token."""
+def test_allow_unauthenticated_needs_no_token(host: GoogleFunctionHost) -> None:
+    """The configuration has no token either."""
     host.deploy("echo", ONE, allow_unauthenticated=True)
     assert dict(host.config("echo")) == {"connection.uri": f"{host.url}/echo"}
-    assert called(host, "echo")["authorization"] is None
+    assert call_result(host, "echo")["authorization"] is None
 
 
-def test_a_token_of_ones_own() -> None:
-    """In place of one that is made up."""
+def test_the_token_can_be_configured() -> None:
+    """Otherwise it is generated."""
     with GoogleFunctionHost(token="own") as host:
         host.deploy("echo", ONE)
-        assert called(host, "echo")["authorization"] == "Bearer own"
+        assert call_result(host, "echo")["authorization"] == "Bearer own"
 
 
 # --- Faults ---
@@ -144,32 +144,32 @@ def test_a_token_of_ones_own() -> None:
     ],
     ids=str,
 )
-def test_a_call_that_is_to_fail(
+def test_a_fault_happens_once(
     host: GoogleFunctionHost, fault: dict[str, Any], error: tuple[str, int], invocations: int
 ) -> None:
-    """Once, before or after the function ran; the next call is answered."""
+    """It happens before or after the function runs. The next call succeeds."""
     host.deploy("echo", ONE)
     host.fail("echo", **fault)
 
-    failed = called(host, "echo", retries=0)
+    failed = call_result(host, "echo", retries=0)
     assert (failed.code, failed.status) == error
     assert host.invocations("echo") == invocations
-    assert called(host, "echo")["module"] == "one"
+    assert call_result(host, "echo")["module"] == "one"
 
 
-def test_faults_come_one_after_the_other(host: GoogleFunctionHost) -> None:
-    """And a client retries those that it may."""
+def test_faults_happen_in_order(host: GoogleFunctionHost) -> None:
+    """A client retries the calls that may be retried."""
     host.deploy("echo", ONE)
     host.fail("echo", 2, status=429)
     host.fail("echo", delay=0.3)
 
-    assert called(host, "echo", retries=2, timeout=100).code == "CALL_TIMEOUT"
-    assert called(host, "echo")["module"] == "one"
+    assert call_result(host, "echo", retries=2, timeout=100).code == "CALL_TIMEOUT"
+    assert call_result(host, "echo")["module"] == "one"
 
 
 @pytest.mark.parametrize("fault", [{}, {"status": 199}, {"status": 600}, {"run": True}], ids=str)
-def test_a_fault_that_would_be_none(host: GoogleFunctionHost, fault: dict[str, Any]) -> None:
-    """Is refused."""
+def test_a_wrong_fault_raises(host: GoogleFunctionHost, fault: dict[str, Any]) -> None:
+    """It would have no effect, or its status is outside the range."""
     host.deploy("echo", ONE)
     with pytest.raises(ValueError, match=r"fault|status"):
         host.fail("echo", **fault)
@@ -179,44 +179,44 @@ def test_a_fault_that_would_be_none(host: GoogleFunctionHost, fault: dict[str, A
 
 
 def test_functions_have_their_own_modules(host: GoogleFunctionHost) -> None:
-    """Though two source folders have a module of one name, and two functions one source file."""
+    """Two folders have a module with the same name, and two functions have the same source file."""
     host.deploy("first", ONE, "echo")
     host.deploy("second", TWO / "other.py", "name")
     host.deploy("third", ONE / "main.py", "echo")
 
-    assert [called(host, name)["module"] for name in ("first", "second", "third")] == ["one", "two", "one"]
+    assert [call_result(host, name)["module"] for name in ("first", "second", "third")] == ["one", "two", "one"]
     assert [host.invocations(name) for name in host.functions] == [1, 1, 1]
 
 
-def test_a_function_is_deployed_again(host: GoogleFunctionHost, tmp_path: Path) -> None:
-    """Its code is read anew, and counts begin anew; what cannot be loaded takes nothing away."""
+def test_a_function_can_be_deployed_again(host: GoogleFunctionHost, tmp_path: Path) -> None:
+    """Its code is loaded and its counts begin again. If the code cannot be loaded, the function does not change."""
     source = tmp_path / "main.py"
     source.write_text("def f(request):\n    return {'version': 1}\n")
     host.deploy("f", tmp_path)
-    assert called(host, "f") == {"version": 1}
+    assert call_result(host, "f") == {"version": 1}
     source.write_text("def f(request):\n    return {'version': 22}\n")
     host.deploy("f", tmp_path)
-    assert called(host, "f") == {"version": 22}
+    assert call_result(host, "f") == {"version": 22}
     source.write_text("def f(\n")
     with pytest.raises(RuntimeError, match="SyntaxError"):
         host.deploy("f", tmp_path)
 
-    assert called(host, "f") == {"version": 22}
+    assert call_result(host, "f") == {"version": 22}
     assert host.invocations("f") == 2
     host.remove("f")
     assert host.functions == []
     assert str(tmp_path) not in sys.path
 
 
-def test_the_environment_stays(host: GoogleFunctionHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    """functions-framework takes its process for that of one function."""
+def test_the_environment_is_kept(host: GoogleFunctionHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """functions-framework assumes that its process has only one function."""
     monkeypatch.setenv("FUNCTION_TARGET", "mine")
     host.deploy("environment", ONE)
-    assert called(host, "environment") == {"FUNCTION_TARGET": "mine", "FUNCTION_SIGNATURE_TYPE": None}
+    assert call_result(host, "environment") == {"FUNCTION_TARGET": "mine", "FUNCTION_SIGNATURE_TYPE": None}
 
 
 @pytest.mark.parametrize(
-    ("path", "target", "error", "words"),
+    ("path", "target", "error", "message"),
     [
         (ONE, "missing", RuntimeError, "missing"),
         (ONE, "NO_FUNCTION", RuntimeError, "needs to be of type function"),
@@ -226,12 +226,12 @@ def test_the_environment_stays(host: GoogleFunctionHost, monkeypatch: pytest.Mon
         (TWO / "none.py", "f", FileNotFoundError, r"none\.py"),
     ],
 )
-def test_what_cannot_be_deployed(
-    host: GoogleFunctionHost, path: Path, target: str, error: type[Exception], words: str
+def test_a_failed_deployment_raises_and_leaves_nothing(
+    host: GoogleFunctionHost, path: Path, target: str, error: type[Exception], message: str
 ) -> None:
-    """Is refused with the reason, and leaves nothing."""
+    """The error has the reason."""
     before = set(sys.modules), list(sys.path)
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=message):
         host.deploy("f", path, target)
 
     assert host.functions == []
@@ -239,18 +239,18 @@ def test_what_cannot_be_deployed(
     assert not {"main", "other", "broken", "shared"} & (set(sys.modules) - before[0])
 
 
-# --- The host's own life ---
+# --- Start and stop ---
 
 
-def test_nothing_is_left() -> None:
-    """No thread, port, module, path or variable; and it starts again."""
+def test_stop_leaves_nothing() -> None:
+    """No thread, port, module, path or variable is left. The host can be started again."""
     host = GoogleFunctionHost()
     before = set(sys.modules), list(sys.path), dict(os.environ), threading.active_count()
     for _ in range(2):
         with host:
             assert host.start() is host
             host.deploy("echo", ONE)
-            assert called(host, "echo")["module"] == "one"
+            assert call_result(host, "echo")["module"] == "one"
             port = int(host.url.rpartition(":")[2])
         host.stop()
 
@@ -267,13 +267,13 @@ def test_nothing_is_left() -> None:
             host.url  # noqa: B018
 
 
-def test_a_stop_ends_calls_under_way() -> None:
-    """They lose their connections; the stop waits for the function."""
+def test_stop_ends_running_calls() -> None:
+    """Their connections are closed. The stop waits for the function."""
     errors: list[Any] = []
     with GoogleFunctionHost() as host:
         host.deploy("waits", ONE)
         module = sys.modules["main"]
-        thread = threading.Thread(target=lambda: errors.append(called(host, "waits", retries=0)))
+        thread = threading.Thread(target=lambda: errors.append(call_result(host, "waits", retries=0)))
         thread.start()
         assert module.STARTED.wait(TIMEOUT)
         threading.Timer(0.2, module.GO_ON.set).start()
@@ -286,8 +286,8 @@ def test_a_stop_ends_calls_under_way() -> None:
 @pytest.mark.parametrize(
     "sent", [b"", b"POST /echo HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"]
 )
-def test_a_stop_ends_requests_that_are_not_whole(sent: bytes) -> None:
-    """The thread that reads one ends as well."""
+def test_stop_ends_incomplete_requests(sent: bytes) -> None:
+    """The threads that read them end as well."""
     before = threading.active_count()
     with GoogleFunctionHost() as host:
         host.deploy("echo", ONE, allow_unauthenticated=True)
@@ -304,8 +304,8 @@ def test_a_stop_ends_requests_that_are_not_whole(sent: bytes) -> None:
         assert threading.active_count() <= before
 
 
-def test_a_port_of_ones_own() -> None:
-    """A port that is taken, and a number that is none, are refused."""
+def test_the_port_can_be_configured() -> None:
+    """A used port and an invalid number raise."""
     with GoogleFunctionHost() as host:
         port = int(host.url.rpartition(":")[2])
         with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
@@ -317,7 +317,7 @@ def test_a_port_of_ones_own() -> None:
 
 
 def test_each_request_is_logged(host: GoogleFunctionHost, caplog: pytest.LogCaptureFixture) -> None:
-    """With status and time, refused and dropped ones too, and never with the query."""
+    """Its line has status and time, but no query. Rejected and dropped requests are logged too."""
     caplog.set_level(logging.INFO, "pip_services4_serverless.local.google")
     host.deploy("echo", ONE)
     post(host, "echo", "/a?key=hunter2")

@@ -1,4 +1,4 @@
-"""LambdaHost answers as the Lambda Invoke API does, and tells what its functions did."""
+"""LambdaHost responds like the Lambda Invoke API, and reports what its functions did."""
 
 import base64
 import contextlib
@@ -34,7 +34,7 @@ def host() -> Iterator[LambdaHost]:
 
 @pytest.fixture
 def deploy(host: LambdaHost, request: pytest.FixtureRequest) -> Deploy:
-    """Deploy a handler of app.py under the name of the test."""
+    """Deploys a handler of app.py under the name of the test."""
 
     def deploy(handler: str, suffix: str = "", **options: Any) -> str:
         name = request.node.originalname + suffix
@@ -44,38 +44,38 @@ def deploy(host: LambdaHost, request: pytest.FixtureRequest) -> Deploy:
     return deploy
 
 
-def client_of(host: LambdaHost, **options: Any) -> Any:
+def boto3_client(host: LambdaHost, **options: Any) -> Any:
     return boto3.client(
         "lambda",
         endpoint_url=host.endpoint,
         region_name="us-east-1",
-        aws_access_key_id="made",
-        aws_secret_access_key="up",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, **options),
     )
 
 
 @pytest.fixture(scope="module")
 def client(host: LambdaHost) -> Iterator[Any]:
-    client = client_of(host)
+    client = boto3_client(host)
     yield client
     client.close()
 
 
 @pytest.fixture
 def invoke(host: LambdaHost, client: Any) -> Invoke:
-    """Call a function as boto3 does; the payload comes decoded."""
+    """Calls a function with boto3, and decodes the payload of the response."""
 
     def invoke(name: str, event: Any = None, qualifier: str | None = None, **options: Any) -> Any:
-        answer = client.invoke(FunctionName=host.arn(name, qualifier), Payload=json.dumps(event), **options)
-        body = answer["Payload"].read()
-        return {**answer, "Payload": json.loads(body) if body else None}
+        response = client.invoke(FunctionName=host.arn(name, qualifier), Payload=json.dumps(event), **options)
+        body = response["Payload"].read()
+        return {**response, "Payload": json.loads(body) if body else None}
 
     return invoke
 
 
 class Gate:
-    """Keeps the handler `gate` waiting until it is opened."""
+    """Makes the handler `gate` wait until `open` is called."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -99,33 +99,33 @@ def gate() -> Iterator[Gate]:
 def test_handler_runs_under_awslambdaric_with_this_interpreter(
     host: LambdaHost, deploy: Deploy, invoke: Invoke
 ) -> None:
-    """The event reaches the handler, in a process of this interpreter, and its result comes back."""
+    """The handler receives the event in another process of this interpreter. The caller gets its result."""
     name = deploy("echo")
-    answer = invoke(name, {"a": ["ü", 1]})
-    assert answer["StatusCode"] == 200
-    assert "FunctionError" not in answer
-    assert answer["Payload"] == {
+    response = invoke(name, {"a": ["ü", 1]})
+    assert response["StatusCode"] == 200
+    assert "FunctionError" not in response
+    assert response["Payload"] == {
         "event": {"a": ["ü", 1]},
         "version": "$LATEST",
         "arn": host.arn(name),
-        "pid": answer["Payload"]["pid"],
+        "pid": response["Payload"]["pid"],
         "python": sys.executable,
         "runtime": True,
     }
 
 
-def test_process_serves_the_next_call_too(deploy: Deploy, invoke: Invoke) -> None:
-    """A function starts once for calls that come one after the other, as on AWS."""
+def test_next_call_uses_the_same_process(deploy: Deploy, invoke: Invoke) -> None:
+    """A function starts only once for consecutive calls, as on AWS."""
     name = deploy("echo")
     assert len({invoke(name)["Payload"]["pid"] for _ in range(3)}) == 1
 
 
-def test_none_comes_as_null(deploy: Deploy, invoke: Invoke) -> None:
-    """A handler that returns None answers with JSON's null."""
-    answer = invoke(deploy("nothing"))
-    assert answer["StatusCode"] == 200
-    assert answer["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "4"
-    assert answer["Payload"] is None
+def test_none_is_sent_as_null(deploy: Deploy, invoke: Invoke) -> None:
+    """The response of a handler that returns None is null in JSON."""
+    response = invoke(deploy("nothing"))
+    assert response["StatusCode"] == 200
+    assert response["ResponseMetadata"]["HTTPHeaders"]["content-length"] == "4"
+    assert response["Payload"] is None
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_none_comes_as_null(deploy: Deploy, invoke: Invoke) -> None:
 def test_failure_is_a_function_error(
     host: LambdaHost, handler: str, event: dict[str, Any], error_type: str, message: str, invoke: Invoke
 ) -> None:
-    """A function that fails answers with status 200, a FunctionError and Lambda's error document."""
+    """The response has status 200, a FunctionError, and Lambda's error document."""
     host.deploy("failing", APPS, handler, timeout=1)
-    answer = invoke("failing", event)
-    assert (answer["StatusCode"], answer["FunctionError"]) == (200, "Unhandled")
-    assert answer["Payload"]["errorType"] == error_type
-    assert answer["Payload"]["errorMessage"] == message
+    response = invoke("failing", event)
+    assert (response["StatusCode"], response["FunctionError"]) == (200, "Unhandled")
+    assert response["Payload"]["errorType"] == error_type
+    assert response["Payload"]["errorMessage"] == message
 
 
 @pytest.mark.parametrize(
@@ -159,15 +159,15 @@ def test_failure_is_a_function_error(
     [
         ("app.missing", "Runtime.HandlerNotFound: Handler 'missing' missing on module 'app'"),
         ("unimportable.handler", "Runtime.ImportModuleError: Unable to import .*: No module named 'no_such_package'"),
-        ("unwritten.handler", r"Runtime.UserCodeSyntaxError: Syntax error in module .* \(unwritten.py, line 1\)"),
-        ("careless.handler", "KeyError: 'NO_SUCH_VARIABLE'"),
-        ("rude.handler", ".*bootstrap exited during init with code 3"),
+        ("no_syntax.handler", r"Runtime.UserCodeSyntaxError: Syntax error in module .* \(no_syntax.py, line 1\)"),
+        ("no_variable.handler", "KeyError: 'NO_SUCH_VARIABLE'"),
+        ("exits.handler", ".*bootstrap exited during init with code 3"),
     ],
 )
-def test_handler_that_cannot_be_imported_is_told(
+def test_check_reports_a_handler_that_cannot_be_imported(
     host: LambdaHost, tmp_path: Path, caplog: pytest.LogCaptureFixture, handler: str, message: str
 ) -> None:
-    """`check` says what is wrong with it, before anybody calls it. The log has no empty lines."""
+    """It does so before the first call. The log has no empty lines."""
     caplog.set_level(logging.INFO, LOGS)
     folder = tmp_path if (module := handler.partition(".")[0]) in BROKEN else APPS
     if folder is tmp_path:
@@ -180,14 +180,14 @@ def test_handler_that_cannot_be_imported_is_told(
 
 
 BROKEN = {
-    "unwritten": "def handler(event, context)",
-    "careless": "import os\nos.environ['NO_SUCH_VARIABLE']",
-    "rude": "import os\nos._exit(3)",
+    "no_syntax": "def handler(event, context)",
+    "no_variable": "import os\nos.environ['NO_SUCH_VARIABLE']",
+    "exits": "import os\nos._exit(3)",
 }
 
 
-def test_check_calls_no_handler(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """It imports in the function's process, which then serves the calls, and does not count."""
+def test_check_does_not_call_the_handler(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """The process that imports the handler also serves the calls. The check is not counted."""
     name = deploy("fail")
     host.check(name)
     host.check(name)
@@ -196,71 +196,71 @@ def test_check_calls_no_handler(host: LambdaHost, deploy: Deploy, invoke: Invoke
     host.check(name)
     assert invoke(name, {"a": 1})["Payload"]["event"] == {"a": 1}
     assert host.invocations(name) == 1
-    with pytest.raises(LookupError, match="No function 'nobody' is deployed"):
-        host.check("nobody")
+    with pytest.raises(LookupError, match="No function 'unknown' is deployed"):
+        host.check("unknown")
 
 
-def test_exception_comes_with_its_stack(deploy: Deploy, invoke: Invoke) -> None:
-    """The error document of a Python exception has the handler's stack."""
+def test_error_document_has_the_stack(deploy: Deploy, invoke: Invoke) -> None:
+    """It is the stack of the handler's exception."""
     payload = invoke(deploy("fail"), {"type": "KeyError", "message": "x"})["Payload"]
     assert "app.py" in payload["stackTrace"][0]
 
 
-def test_function_goes_on_after_a_crash(deploy: Deploy, invoke: Invoke) -> None:
-    """The call after a crash is served by a new process."""
+def test_next_call_after_a_crash_uses_a_new_process(deploy: Deploy, invoke: Invoke) -> None:
+    """The function can still be called."""
     name = deploy("crash")
     invoke(name, {"crash": True})
     assert invoke(name, {})["Payload"] == "alive"
 
 
-def test_function_that_is_not_there_is_answered_with_404(client: Any) -> None:
-    """Lambda's own error comes for a name that nothing was deployed under."""
+def test_unknown_function_is_a_404(client: Any) -> None:
+    """It is Lambda's own error."""
     with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.invoke(FunctionName="nobody")
+        client.invoke(FunctionName="unknown")
 
 
-def test_call_over_the_limit_is_answered_with_429(host: LambdaHost, deploy: Deploy, gate: Gate, invoke: Invoke) -> None:
-    """While as many calls run as are allowed, another is refused before its handler runs, and later ones are not."""
+def test_call_over_the_limit_is_a_429(host: LambdaHost, deploy: Deploy, gate: Gate, invoke: Invoke) -> None:
+    """The handler does not run. When a call has ended, another is possible."""
     name = deploy("gate", concurrency=1, environment=gate.environment)
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(invoke, name)
         host.wait_for_invocations(name, 1)
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError) as rejected:
             invoke(name)
         gate.open()
         assert running.result()["Payload"] == "open"
-    assert refused.value.response["Error"]["Code"] == "TooManyRequestsException"
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert rejected.value.response["Error"]["Code"] == "TooManyRequestsException"
+    assert rejected.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert host.invocations(name) == 1
 
 
-def test_limit_of_zero_refuses_every_call(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """A function with no concurrency at all is always throttled."""
+def test_limit_of_zero_rejects_every_call(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """Such a function is always throttled."""
     name = deploy("echo", concurrency=0)
     with pytest.raises(ClientError, match="TooManyRequestsException"):
         invoke(name)
     assert host.invocations(name) == 0
 
 
-def test_alias_leads_to_the_published_version(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """A call by an alias runs version 1, whose context knows both."""
+def test_alias_selects_the_published_version(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """The call runs version 1, and the context has alias and version."""
     name = deploy("echo", aliases=["live", "next"])
-    answer = invoke(name, qualifier="live")
-    assert answer["ExecutedVersion"] == "1"
-    assert answer["Payload"]["version"] == "1"
-    assert answer["Payload"]["arn"] == f"{host.arn(name)}:live"
+    response = invoke(name, qualifier="live")
+    assert response["ExecutedVersion"] == "1"
+    assert response["Payload"]["version"] == "1"
+    assert response["Payload"]["arn"] == f"{host.arn(name)}:live"
     assert host.arn(name, "1") == f"{host.arn(name)}:1"
     assert host.invocations(name) == 1
 
 
-def test_environment_is_the_functions_own(deploy: Deploy, invoke: Invoke) -> None:
-    """Two functions of one handler differ in their environment."""
+def test_each_function_has_its_own_environment(deploy: Deploy, invoke: Invoke) -> None:
+    """Two functions have the same handler and different variables."""
     names = [deploy("environment", suffix, environment={"MINE": suffix}) for suffix in ("a", "b")]
     assert [invoke(name)["Payload"]["MINE"] for name in names] == ["a", "b"]
 
 
-def test_deploying_again_replaces(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """The name then means the new handler with only its own settings, and its invocations count from 0."""
+def test_deploying_again_replaces_the_function(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """The settings are new, and the invocations are counted from 0."""
     name = deploy("echo", concurrency=0, aliases=["old"])
     name = deploy("echo")
     invoke(name)
@@ -270,8 +270,8 @@ def test_deploying_again_replaces(host: LambdaHost, deploy: Deploy, invoke: Invo
     assert host.invocations(name) == 1
 
 
-def test_code_that_was_changed_is_seen_after_deploying_again(host: LambdaHost, tmp_path: Path, invoke: Invoke) -> None:
-    """A running process keeps its code; the next deployment has the folder's."""
+def test_changed_code_is_used_after_deploying_again(host: LambdaHost, tmp_path: Path, invoke: Invoke) -> None:
+    """A running process keeps its code."""
     code = tmp_path / "changing.py"
     code.write_text("def handler(event, context): return 'first'")
     host.deploy("changing", code, "changing.handler")
@@ -284,22 +284,22 @@ def test_code_that_was_changed_is_seen_after_deploying_again(host: LambdaHost, t
 
 @pytest.mark.parametrize("handler", ["package.inner.handler", "package/inner.handler"])
 def test_handler_may_be_in_a_package(host: LambdaHost, handler: str, invoke: Invoke) -> None:
-    """A module in a package is named with dots, or with slashes as on AWS."""
+    """Its module has dots, or slashes as on AWS."""
     host.deploy("packaged", APPS, handler)
     assert invoke("packaged")["Payload"] == "package"
 
 
 def test_functions_can_call_each_other(deploy: Deploy, invoke: Invoke) -> None:
-    """A handler's boto3 finds this host, without any setting."""
+    """boto3 in a handler finds this host without any setting."""
     callee = deploy("echo", "callee")
-    answer = invoke(deploy("call"), {"function": callee})
-    assert answer["Payload"]["event"] == {"from": "test_functions_can_call_each_other"}
+    response = invoke(deploy("call"), {"function": callee})
+    assert response["Payload"]["event"] == {"from": "test_functions_can_call_each_other"}
 
 
-def test_logs_reach_this_process(
+def test_output_of_a_handler_is_logged(
     host: LambdaHost, deploy: Deploy, caplog: pytest.LogCaptureFixture, invoke: Invoke
 ) -> None:
-    """What a handler prints and logs is logged here, under the function's name and with its level."""
+    """Its prints and logs have the function's name and their level."""
     name = deploy("talk")
     caplog.set_level(logging.INFO, LOGS)
     invoke(name, {"length": 3})
@@ -314,16 +314,16 @@ def test_logs_reach_this_process(
 
 
 def logged(host: LambdaHost, caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
-    """What a function's answered calls have logged."""
+    """The lines that the finished calls of a function have logged."""
     host.invocations(name)
     return [record.getMessage() for record in caplog.records if record.name == f"{LOGS}.{name}"]
 
 
 @pytest.mark.parametrize("by", ["print", "stderr", "first stdout", "descriptor", "child", "/dev/stdout"])
-def test_output_without_a_newline_is_its_own_calls(
+def test_output_without_a_newline_belongs_to_its_call(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, by: str
 ) -> None:
-    """Whoever writes it and where to, it is in the log when the call is answered, apart from the next call's."""
+    """It is in the log when the call returns, separate from that of the next call."""
     name = deploy("say")
     caplog.set_level(logging.INFO, LOGS)
     for number in range(2):
@@ -335,23 +335,23 @@ def test_output_without_a_newline_is_its_own_calls(
 
 @pytest.mark.parametrize("by", ["print", "descriptor", "child"])
 @pytest.mark.parametrize("then", ["exit", "hang", "raise"])
-def test_output_of_a_call_that_fails_is_whole(
+def test_output_of_a_failed_call_is_complete(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, by: str, then: str
 ) -> None:
-    """What was written just before the process ended, was ended, or raised is in the log when the call is answered."""
+    """It is in the log when the call returns, also if the process has ended."""
     name = deploy("say", timeout=1)
     caplog.set_level(logging.INFO, LOGS)
     for number in range(2):
-        answer = invoke(name, {"by": by, "text": f"last words {number}", "then": then})
-        assert answer["FunctionError"] == "Unhandled"
-        assert logged(host, caplog, name)[0] == f"last words {number}"
+        response = invoke(name, {"by": by, "text": f"last text {number}", "then": then})
+        assert response["FunctionError"] == "Unhandled"
+        assert logged(host, caplog, name)[0] == f"last text {number}"
         caplog.clear()
 
 
-def test_much_output_of_a_child_is_whole(
+def test_long_output_of_a_child_is_complete(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """More than a pipe holds arrives, in order, before the answer."""
+    """It is more than a pipe holds. It is in the log, in order, before the call returns."""
     name = deploy("say")
     caplog.set_level(logging.INFO, LOGS)
     lines = [f"{number:05} {'x' * 100}" for number in range(1_000)]
@@ -361,10 +361,10 @@ def test_much_output_of_a_child_is_whole(
 
 @pytest.mark.timing
 @pytest.mark.parametrize("ends", [False, True])
-def test_output_of_a_child_that_is_left_behind_is_logged(
+def test_output_of_a_remaining_child_is_logged(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture, ends: bool
 ) -> None:
-    """A child that goes on does not hold the answer back, whether the function's process goes on too or not."""
+    """The call does not wait for the child, whether the function's process ends or not."""
     name = deploy("leave", timeout=20)
     caplog.set_level(logging.INFO, LOGS)
     started = time.monotonic()
@@ -377,15 +377,15 @@ def test_output_of_a_child_that_is_left_behind_is_logged(
     assert logged(host, caplog, name) == ["left"]
 
 
-def test_handler_has_only_its_own_children(deploy: Deploy, invoke: Invoke) -> None:
-    """A handler that waits for all of its children does not wait for one of the host's."""
+def test_handler_has_no_children_of_the_host(deploy: Deploy, invoke: Invoke) -> None:
+    """A handler may wait for all of its children."""
     assert invoke(deploy("wait_for_all"))["Payload"] == "none"
 
 
-def test_long_line_stays_whole(
+def test_long_line_is_one_record(
     host: LambdaHost, deploy: Deploy, invoke: Invoke, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line that is longer than the pipe takes at once is one record all the same."""
+    """A pipe does not hold the whole line."""
     name = deploy("talk")
     caplog.set_level(logging.INFO, LOGS)
     invoke(name, {"length": 100_001})
@@ -396,7 +396,7 @@ def test_long_line_stays_whole(
 def test_exception_of_a_handler_is_logged(
     host: LambdaHost, deploy: Deploy, caplog: pytest.LogCaptureFixture, invoke: Invoke
 ) -> None:
-    """An unhandled exception is one record of level ERROR, with the traceback."""
+    """It is one record of level ERROR, with the traceback."""
     name = deploy("fail")
     invoke(name, {"type": "ValueError", "message": "no"})
     host.invocations(name)
@@ -406,7 +406,7 @@ def test_exception_of_a_handler_is_logged(
 
 
 def test_every_execution_is_counted(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """The count is exact with several processes of a function at once."""
+    """The count is exact if a function has several processes."""
     name = deploy("echo")
     with ThreadPoolExecutor(4) as pool:
         assert len(list(pool.map(lambda _: invoke(name), range(20)))) == 20
@@ -414,16 +414,16 @@ def test_every_execution_is_counted(host: LambdaHost, deploy: Deploy, invoke: In
 
 
 def test_crash_is_counted(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """A handler that ended its process was executed."""
+    """The handler was executed."""
     name = deploy("crash")
     invoke(name, {"crash": True})
     assert host.invocations(name) == 1
 
 
-def test_execution_is_counted_when_the_caller_gave_up(host: LambdaHost, deploy: Deploy, gate: Gate) -> None:
-    """A call that its client no longer waits for goes on, and counts."""
+def test_execution_is_counted_if_the_caller_timed_out(host: LambdaHost, deploy: Deploy, gate: Gate) -> None:
+    """The handler runs to its end."""
     name = deploy("gate", environment=gate.environment)
-    client = client_of(host, read_timeout=0.3)
+    client = boto3_client(host, read_timeout=0.3)
     with pytest.raises(ReadTimeoutError):
         client.invoke(FunctionName=name)
     client.close()
@@ -432,33 +432,33 @@ def test_execution_is_counted_when_the_caller_gave_up(host: LambdaHost, deploy: 
     assert host.invocations(name) == 1
 
 
-def test_one_way_call_is_answered_before_it_runs(host: LambdaHost, deploy: Deploy, gate: Gate, invoke: Invoke) -> None:
-    """An Event call gets 202 at once, and its execution is waited for and counted."""
+def test_one_way_call_returns_before_it_runs(host: LambdaHost, deploy: Deploy, gate: Gate, invoke: Invoke) -> None:
+    """Its status is 202. Its execution can be waited for, and is counted."""
     name = deploy("gate", environment=gate.environment)
-    answer = invoke(name, InvocationType="Event")
-    assert (answer["StatusCode"], answer["Payload"]) == (202, None)
+    response = invoke(name, InvocationType="Event")
+    assert (response["StatusCode"], response["Payload"]) == (202, None)
     host.wait_for_invocations(name, 1)
     gate.open()
     assert host.invocations(name) == 1
 
 
-def test_one_way_call_that_fails_is_executed_three_times(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """AWS repeats a failed Event twice, and so does the host."""
+def test_failed_one_way_call_is_executed_three_times(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """AWS also repeats it twice."""
     name = deploy("fail")
     invoke(name, {"type": "ValueError", "message": "no"}, InvocationType="Event")
     host.wait_for_invocations(name, 3, timeout=30)
 
 
-def test_waiting_ends_with_the_time(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """When too few executions come, the error tells how many there were."""
+def test_waiting_for_invocations_has_a_timeout(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """The error has the number of executions."""
     name = deploy("echo")
     invoke(name)
     with pytest.raises(TimeoutError, match=r"was invoked 1 times in 0.01 s, not 2"):
         host.wait_for_invocations(name, 2, timeout=0.01)
 
 
-def test_waiting_ends_with_the_execution(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
-    """A wait that began before the call ends when the handler starts."""
+def test_waiting_ends_when_the_handler_starts(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
+    """The wait may begin before the call."""
     name = deploy("echo")
     waiting = threading.Thread(target=host.wait_for_invocations, args=(name, 1, 30.0))
     waiting.start()
@@ -467,8 +467,8 @@ def test_waiting_ends_with_the_execution(host: LambdaHost, deploy: Deploy, invok
     assert not waiting.is_alive()
 
 
-def test_config_is_ready_for_a_client(host: LambdaHost, deploy: Deploy) -> None:
-    """It has all that a client needs, and keys that are good nowhere else."""
+def test_config_configures_a_client(host: LambdaHost, deploy: Deploy) -> None:
+    """Its keys are valid only for this host."""
     name = deploy("echo", aliases=["live"])
     assert dict(host.config(name, "live")) == {
         "connection.arn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}:live",
@@ -478,16 +478,16 @@ def test_config_is_ready_for_a_client(host: LambdaHost, deploy: Deploy) -> None:
     }
 
 
-@pytest.mark.parametrize("ask", ["arn", "config", "invocations"])
-def test_unknown_name_is_told_with_those_that_exist(host: LambdaHost, deploy: Deploy, ask: str) -> None:
-    """Asking for a function that was not deployed names the ones that were."""
+@pytest.mark.parametrize("method", ["arn", "config", "invocations"])
+def test_unknown_name_raises_with_the_known_ones(host: LambdaHost, deploy: Deploy, method: str) -> None:
+    """The error lists the deployed functions."""
     name = deploy("echo")
-    with pytest.raises(LookupError, match=f"No function 'nobody' is deployed; the deployed functions are: .*{name}"):
-        getattr(host, ask)("nobody")
+    with pytest.raises(LookupError, match=f"No function 'unknown' is deployed; the deployed functions are: .*{name}"):
+        getattr(host, method)("unknown")
 
 
-def test_unknown_qualifier_is_told_with_those_that_exist(host: LambdaHost, deploy: Deploy) -> None:
-    """Asking for an alias that a function has not names the ones that it has."""
+def test_unknown_qualifier_raises_with_the_known_ones(host: LambdaHost, deploy: Deploy) -> None:
+    """The error lists the qualifiers of the function."""
     name = deploy("echo", aliases=["live"])
     with pytest.raises(LookupError, match=r"has no qualifier 'old'; its qualifiers are: \$LATEST, 1, live$"):
         host.config(name, "old")
@@ -519,15 +519,15 @@ def test_unknown_qualifier_is_told_with_those_that_exist(host: LambdaHost, deplo
 def test_wrong_argument_is_named(
     host: LambdaHost, arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    """deploy tells which argument is wrong and what it should be, and deploys nothing."""
+    """The error names it and says what is valid. Nothing is deployed."""
     with pytest.raises(error, match=message):
-        host.deploy(**{"name": "unborn", "path": APPS, "handler": "app.echo", **arguments})
+        host.deploy(**{"name": "not-deployed", "path": APPS, "handler": "app.echo", **arguments})
     with pytest.raises(LookupError):
-        host.arn("unborn")
+        host.arn("not-deployed")
 
 
-def test_a_function_that_is_removed_is_gone(host: LambdaHost, deploy: Deploy, client: Any) -> None:
-    """Its name is free, is no longer listed, and is not found by a call."""
+def test_removed_function_does_not_exist(host: LambdaHost, deploy: Deploy, client: Any) -> None:
+    """It is not listed, a call is a 404, and its name can be used again."""
     name = deploy("echo")
     arn = host.arn(name)
     assert name in host.functions

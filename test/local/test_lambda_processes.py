@@ -1,4 +1,4 @@
-"""LambdaHost leaves nothing behind, however it ends, and tells why when it cannot begin."""
+"""LambdaHost leaves nothing behind, however it ends. If it cannot start, the error gives the reason."""
 
 import contextlib
 import http.client
@@ -26,8 +26,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def call(host: LambdaHost, name: str, region: str = "us-east-1") -> Any:
-    """Call a function by plain HTTP."""
-    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential=made/20260101/{region}/lambda/aws4_request, Signature=up"}
+    """Calls a function with plain HTTP."""
+    headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=test/20260101/{region}/lambda/aws4_request, Signature=test"
+    }
     connection = http.client.HTTPConnection(host.endpoint.removeprefix("http://"), timeout=30)
     connection.request("POST", f"/2015-03-31/functions/{name}/invocations", "{}", headers)
     body = connection.getresponse().read()
@@ -36,7 +38,7 @@ def call(host: LambdaHost, name: str, region: str = "us-east-1") -> Any:
 
 
 def assert_nothing_left(left: dict[str, Any], seconds: float = 5.0) -> None:
-    """Wait for the processes' ends, and look for the port and the folder."""
+    """Waits until the processes have ended, and checks the port and the folder."""
     for pid in left["pids"]:
         try:
             descriptor = os.pidfd_open(pid)
@@ -52,7 +54,7 @@ def assert_nothing_left(left: dict[str, Any], seconds: float = 5.0) -> None:
 
 @pytest.fixture
 def run() -> Iterator[Callable[[str], tuple[subprocess.Popen[str], dict[str, Any]]]]:
-    """Run the program until it has told what there is."""
+    """Runs the program until it has printed its information."""
     with contextlib.ExitStack() as stack:
 
         def run(then: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
@@ -74,16 +76,16 @@ def run() -> Iterator[Callable[[str], tuple[subprocess.Popen[str], dict[str, Any
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
 def test_nothing_is_left_when_the_process_is_ended(run: Callable[..., Any], name: str) -> None:
-    """Not even when it has no time to clean up, and a handler is busy and deaf to signals."""
-    # Not signal.pause: a signal that comes just before it would go unseen.
+    """The process has no time to clean up, and a busy handler ignores signals."""
+    # Not signal.pause, which would not notice a signal that arrives just before it.
     process, left = run("import time\nwhile True: time.sleep(0.1)")
     process.send_signal(getattr(signal, name))
     process.wait(30)
     assert_nothing_left(left)
 
 
-def test_nothing_is_left_when_a_forked_child_of_the_process_lives_on(run: Callable[..., Any]) -> None:
-    """It is the end of the process that started the host which counts, not of those that share its descriptors."""
+def test_nothing_is_left_although_a_forked_child_still_runs(run: Callable[..., Any]) -> None:
+    """The end of the process that started the host counts, although a child has its descriptors."""
     process, left = run("import time\nprint(os.fork() or time.sleep(60), flush=True)\nwhile True: time.sleep(0.1)")
     forked = int(process.stdout.readline())
     try:
@@ -95,8 +97,8 @@ def test_nothing_is_left_when_a_forked_child_of_the_process_lives_on(run: Callab
 
 
 @pytest.mark.parametrize("how", ["stop", "end"])
-def test_process_in_a_session_of_its_own_is_ended(run: Callable[..., Any], how: str) -> None:
-    """A process that a handler started ends with the host, though it has a session and its parent has ended."""
+def test_process_in_its_own_session_is_ended(run: Callable[..., Any], how: str) -> None:
+    """A handler started the process, and its parent has ended."""
     start = (
         "import subprocess, time\n"
         "host.deploy('daemon', Path(__file__).parent, 'app.daemon')\n"
@@ -117,8 +119,8 @@ def test_process_in_a_session_of_its_own_is_ended(run: Callable[..., Any], how: 
             os.kill(daemon, signal.SIGKILL)
 
 
-def test_orphans_of_handlers_are_not_kept_as_zombies(host: LambdaHost) -> None:
-    """A process whose parent has ended goes away when it ends, while the host goes on."""
+def test_ended_orphans_of_handlers_are_not_zombies(host: LambdaHost) -> None:
+    """They disappear while the host runs."""
     host.deploy("f", APPS, "app.daemon")
     daemon = call(host, "f", "eu-central-1")
     os.kill(daemon, signal.SIGKILL)
@@ -129,15 +131,15 @@ def test_orphans_of_handlers_are_not_kept_as_zombies(host: LambdaHost) -> None:
 
 
 @pytest.mark.parametrize("port", [70_000, -1, "80", True])
-def test_port_that_is_none_is_told(port: Any) -> None:
-    """As an argument that is wrong."""
+def test_invalid_port_raises(port: Any) -> None:
+    """It is a ValueError."""
     with pytest.raises(ValueError, match=f"port: must be a whole number from 0 to 65535, not {port!r}"):
         LambdaHost(port=port)
 
 
-@pytest.mark.parametrize("ask", ["deploy", "remove"])
-def test_server_that_has_ended_is_told(ask: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The error says that ministack has ended, what it said last, and what to do; then a new start serves again."""
+@pytest.mark.parametrize("method", ["deploy", "remove"])
+def test_ended_server_raises(method: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error says that ministack has ended, and has its last output. The host can be started again."""
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
         "def end(*_):\n"
@@ -152,7 +154,7 @@ def test_server_that_has_ended_is_told(ask: str, monkeypatch: pytest.MonkeyPatch
         os.kill(int(call(host, "f")["PARENT"]), signal.SIGUSR1)
         message = r"(?s)ministack has ended; stop the host and start it again: .*killed on purpose"
         with pytest.raises(RuntimeError, match=message):
-            host.deploy("g", APPS, "app.other") if ask == "deploy" else host.remove("f")
+            host.deploy("g", APPS, "app.other") if method == "deploy" else host.remove("f")
     with host:
         host.deploy("g", APPS, "app.other")
         assert call(host, "g") == "other"
@@ -160,14 +162,14 @@ def test_server_that_has_ended_is_told(ask: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("then", ["raise ValueError", "os._exit(1)"])
 def test_nothing_is_left_when_the_program_fails(run: Callable[..., Any], then: str) -> None:
-    """An exception in the context and a hard exit end all that was started."""
+    """It ends by an exception or by `os._exit`."""
     process, left = run(then)
     assert process.wait(30) == 1
     assert_nothing_left(left)
 
 
 def test_nothing_is_left_after_stop(run: Callable[..., Any]) -> None:
-    """Once stop has returned there is no process of it, not even a dead one, and no port, folder or thread."""
+    """No process, port, folder or thread is left, and no zombie."""
     process, left = run("import threading; host.stop(); print(threading.active_count(), flush=True); sys.stdin.read()")
     assert process.stdout.readline() == "1\n"
     assert len(left["pids"]) == 7, "two of the server, two of each function, and a child of one"
@@ -176,7 +178,7 @@ def test_nothing_is_left_after_stop(run: Callable[..., Any]) -> None:
 
 
 def test_host_can_be_stopped_and_started_again() -> None:
-    """start and stop can each be called twice, and a stopped host begins anew, without its functions."""
+    """Calling start or stop twice does nothing. After a restart, the host has no functions."""
     host = LambdaHost()
     host.stop()
     with host as same:
@@ -192,15 +194,15 @@ def test_host_can_be_stopped_and_started_again() -> None:
         host.arn("f")
 
 
-def test_host_that_is_not_started_refuses_a_function() -> None:
-    """deploy says that the host is to be started first."""
+def test_deploy_before_the_start_raises() -> None:
+    """The error says that the host is not started."""
     with pytest.raises(RuntimeError, match="LambdaHost is not started"):
         LambdaHost().deploy("f", APPS, "app.echo")
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[LambdaHost]:
-    """A host on a port of our choice, in another region, and in a process that has an AWS account."""
+    """A host with a chosen port and another region, in a process that has AWS settings."""
     with socket.socket() as probe, pytest.MonkeyPatch.context() as patch:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -213,13 +215,13 @@ def host() -> Iterator[LambdaHost]:
 
 
 def test_host_listens_on_loopback_only(host: LambdaHost) -> None:
-    """The port is open on 127.0.0.1 and on no other address."""
+    """The port is open only on 127.0.0.1."""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", int(host.endpoint.rpartition(":")[2])))
 
 
-def test_handlers_see_no_account(host: LambdaHost) -> None:
-    """The AWS settings of this process do not reach a handler, its other variables do."""
+def test_handlers_have_no_aws_settings(host: LambdaHost) -> None:
+    """The AWS settings of this process are removed. Other variables are kept."""
     host.deploy("f", APPS, "app.environment")
     environment = call(host, "f", "eu-central-1")
     assert [name for name, value in environment.items() if value == "real"] == ["OTHER"]
@@ -227,8 +229,8 @@ def test_handlers_see_no_account(host: LambdaHost) -> None:
     assert environment["AWS_ENDPOINT_URL"] == host.endpoint
 
 
-def test_hosts_are_apart(host: LambdaHost) -> None:
-    """Two hosts at once have ports and functions of their own."""
+def test_two_hosts_are_independent(host: LambdaHost) -> None:
+    """Each has its own port and functions."""
     host.deploy("f", APPS, "app.nothing")
     with LambdaHost() as other:
         other.deploy("f", APPS, "app.other")
@@ -238,8 +240,8 @@ def test_hosts_are_apart(host: LambdaHost) -> None:
     assert host.arn("f").split(":")[:4] == ["arn", "aws", "lambda", "eu-central-1"]
 
 
-def test_port_that_is_taken_is_told() -> None:
-    """The error names the port, and nothing was started."""
+def test_used_port_raises() -> None:
+    """The error has the port. Nothing is started."""
     threads = set(threading.enumerate())
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -250,31 +252,31 @@ def test_port_that_is_taken_is_told() -> None:
     assert set(threading.enumerate()) == threads
 
 
-def test_another_system_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before it is missed a package that is not for that system."""
+def test_another_operating_system_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It raises before a package is missing that is only for Linux."""
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     with pytest.raises(RuntimeError, match="LambdaHost needs Linux"):
         LambdaHost().start()
 
 
 @pytest.mark.parametrize("package", ["ministack", "awslambdaric"])
-def test_package_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
-    """The error names the package and the extra that has it."""
+def test_missing_package_raises(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """The error names the package and the extra that installs it."""
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModuleNotFoundError, match=rf"needs the package '{package}': pip install .*\[local\]"):
         LambdaHost().start()
 
 
-def test_ministack_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the version that is needed and the one that is there."""
+def test_old_ministack_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the needed version and the installed one."""
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "1.4.21")
     with pytest.raises(RuntimeError, match=r"needs ministack 1\.5\.33, not 1\.4\.21"):
         LambdaHost().start()
 
 
 @pytest.mark.timing
-def test_ministack_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The error has what ministack's process said before it ended, and nothing is left."""
+def test_ministack_that_does_not_start_raises(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error has the output of its process. Nothing is left."""
     (tmp_path / "hypercorn.py").write_text("raise SystemError('broken on purpose')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

@@ -1,4 +1,4 @@
-"""The fixtures of the pytest plugin, in a user's project."""
+"""The fixtures of the pytest plugin, in the project of a user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
 
-# Imported here once: what a session of `pytester` imports in this process is forgotten at its end.
+# Imported here once, because a session of `pytester` removes the modules that it has imported.
 assert callable(AzureFunctionHost)
 assert callable(GoogleFunctionHost)
 assert callable(LambdaHost)
@@ -44,7 +44,7 @@ BLOCKED = (
 
 @pytest.fixture
 def ini(pytester: pytest.Pytester) -> None:
-    """pytest-asyncio, which the documentation's examples need, warns where this is not set."""
+    """pytest-asyncio, which the examples of the documentation need, warns if this is not set."""
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
 
 
@@ -60,7 +60,7 @@ def project(pytester: pytest.Pytester, ini: None) -> pytest.Pytester:
 
 
 def test_documented_example_passes(pytester: pytest.Pytester, ini: None) -> None:
-    """The example of the documentation, as its reader would copy it."""
+    """Its files are those of the documentation."""
     for name, text in re.findall(
         r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
     ):
@@ -68,8 +68,8 @@ def test_documented_example_passes(pytester: pytest.Pytester, ini: None) -> None
     pytester.runpytest("-W", "error").assert_outcomes(passed=10)
 
 
-def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: pytest.Pytester) -> None:
-    """Every test begins without functions, faults and counts; the session has one Lambda host, and leaves nothing."""
+def test_each_test_has_new_functions_and_the_session_one_lambda_host(project: pytest.Pytester) -> None:
+    """A test begins without functions, faults and counts. Nothing is left after the session."""
     project.makepyfile("""
         import http.client
         import json
@@ -87,7 +87,7 @@ def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: 
                 connection.close()
 
         @pytest.mark.parametrize("number", range(2))
-        def test_own_functions(azure_function_host, lambda_host, number):
+        def test_has_new_functions(azure_function_host, lambda_host, number):
             azure = azure_function_host(".", enforce_keys=False)
             assert azure.invocations("hello") == 0
             assert get(azure.url, "/api/hello") == b"hello"
@@ -99,7 +99,7 @@ def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: 
                 aws.arn(f"hello{1 - number}")
             assert lambda_host("other", ".", "handlers.handler") is aws
 
-        def test_after_them(lambda_host):
+        def test_sees_no_functions(lambda_host):
             for url in urls:
                 with pytest.raises(ConnectionRefusedError):
                     get(url, "/")
@@ -108,15 +108,15 @@ def test_functions_are_the_tests_and_the_lambda_server_is_the_sessions(project: 
             functions = get(endpoints[0], "/2015-03-31/functions/", Authorization=signature)
             assert json.loads(functions)["Functions"] == []
 
-        def test_that_stops_the_host(lambda_host):
+        def test_stops_the_host(lambda_host):
             lambda_host("hello", ".", "handlers.handler").stop()
 
-        def test_after_that_one(lambda_host):
+        def test_has_another_host(lambda_host):
             host = lambda_host("hello", ".", "handlers.handler")
             assert host.arn("hello")
             with open("last", "w") as file:
                 json.dump([host.endpoint, host._folder], file)
-            raise AssertionError("as it should")
+            raise AssertionError("expected")
     """)
     project.runpytest("-W", "error").assert_outcomes(passed=4, failed=1)
     endpoint, folder = json.loads(project.path.joinpath("last").read_text())
@@ -150,7 +150,7 @@ CLIENTS = """
 
 
 def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
-    """A client is configured for its function, with options; it is closed after the test, also one that fails."""
+    """A client is configured for its function, with options. It is closed after the test, even if the test fails."""
     project.makepyfile(
         CLIENTS
         + """
@@ -160,7 +160,7 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
         clients.extend([azure, aws, google])
         assert [client.hello() for client in clients] == ["hello", "hello", "hello"]
         assert (azure._timeout, google._timeout) == (4000, 5000)
-        raise AssertionError("as it should")
+        raise AssertionError("expected")
 
     def test_they_are_closed():
         assert len(clients) == 3
@@ -168,11 +168,11 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
             with pytest.raises(InvalidStateException):
                 client.hello()
 
-    def test_several_of_one_test(lambda_client):
-        made = [lambda_client(".", "handlers.handler", HelloLambda) for _ in range(2)]
-        assert [client.hello() for client in made] == ["hello", "hello"]
+    def test_several_clients(lambda_client):
+        clients = [lambda_client(".", "handlers.handler", HelloLambda) for _ in range(2)]
+        assert [client.hello() for client in clients] == ["hello", "hello"]
 
-    def test_on_hosts_of_its_own(azure_function_host, lambda_host, azure_client, lambda_client):
+    def test_clients_of_given_hosts(azure_function_host, lambda_host, azure_client, lambda_client):
         azure, aws = azure_function_host("."), lambda_host("hello", ".", "handlers.handler")
         client = azure_client(azure, HelloAzure, "hello")
         azure.fail("hello", status=404)
@@ -182,14 +182,14 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
         assert commandable.call_command("x", "T", {}) == "hello"
         assert aws.invocations("hello") == 1
 
-    def test_on_a_google_host_of_its_own(google_function_host, google_client):
+    def test_clients_of_a_google_host(google_function_host, google_client):
         host = google_function_host("hello", "main.py", allow_unauthenticated=True)
         assert google_function_host("other", ".", "hello") is host
-        made = [google_client(host, name, HelloGoogle) for name in host.functions]
+        clients = [google_client(host, name, HelloGoogle) for name in host.functions]
         host.fail("other", status=404)
-        assert made[0].hello() == "hello"
+        assert clients[0].hello() == "hello"
         with pytest.raises(NotFoundException):
-            made[1].hello()
+            clients[1].hello()
         assert [host.invocations(name) for name in ("hello", "other")] == [1, 0]
 
     def test_the_next_test_has_another_google_host(google_function_host):
@@ -207,8 +207,8 @@ def test_clients_are_opened_and_closed(project: pytest.Pytester) -> None:
     project.runpytest("-W", "error").assert_outcomes(passed=6, failed=1)
 
 
-def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester) -> None:
-    """What it has printed is in the report of the test that called it, without any option."""
+def test_report_of_a_failed_test_has_the_output_of_handlers(project: pytest.Pytester) -> None:
+    """No option is needed for that."""
     project.makepyfile(
         CLIENTS
         + """
@@ -216,13 +216,13 @@ def test_output_of_a_handler_is_seen_in_a_failing_test(project: pytest.Pytester)
     def test_fails(lambda_client, number):
         assert lambda_client(".", "talking.handler", HelloLambda).hello() == number
     """,
-        talking="def handler(event, context):\n    print('said by the handler', end='')",
+        talking="def handler(event, context):\n    print('printed by the handler', end='')",
     )
     result = project.runpytest("-W", "error")
     result.assert_outcomes(failed=3)
-    said = "INFO *pip_services4_serverless.local.lambda.*said by the handler"
-    result.stdout.fnmatch_lines(["*Captured log call*", said] * 3)
-    assert result.stdout.str().count("said by the handler") == 3
+    line = "INFO *pip_services4_serverless.local.lambda.*printed by the handler"
+    result.stdout.fnmatch_lines(["*Captured log call*", line] * 3)
+    assert result.stdout.str().count("printed by the handler") == 3
     assert logging.getLogger("pip_services4_serverless.local.lambda").level == logging.NOTSET
 
 
@@ -240,18 +240,18 @@ def test_nothing_is_imported():
 """
 
 
-def test_session_that_uses_no_fixture_imports_nothing(
+def test_session_without_these_fixtures_imports_nothing(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The plugin costs a session nothing, and hides nothing from its coverage but its own few lines."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # others import what they like
+    """Its coverage lacks only the few lines of the plugin."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins may import these modules
     pytester.makepyfile(UNUSED)
     plugin = "pip_services4_serverless.local.pytest_plugin"
     pytester.runpytest_subprocess("-W", "error", "-p", plugin).assert_outcomes(passed=1)
 
 
-def test_without_the_extra_only_tests_that_need_it_fail(pytester: pytest.Pytester) -> None:
-    """Where the extra `local` is not installed, a fixture that is asked for tells how to install it."""
+def test_without_the_extra_only_its_fixtures_fail(pytester: pytest.Pytester) -> None:
+    """Each error says how to install the extra `local`."""
     pytester.makeconftest(f"""
         import sys
 
@@ -279,9 +279,9 @@ def test_without_the_extra_only_tests_that_need_it_fail(pytester: pytest.Pyteste
 
 
 def test_plugin_is_an_entry_point() -> None:
-    """Installing the package is all that a user does."""
+    """Users need only install the package."""
     from importlib.metadata import entry_points
 
     (found,) = (entry for entry in entry_points(group="pytest11") if entry.name == "pip_services4_serverless")
     assert found.value == "pip_services4_serverless.local.pytest_plugin"
-    assert sys.modules.get(found.value) is None, "this project's own session blocks it, so that coverage is measured"
+    assert sys.modules.get(found.value) is None, "the tests of this project block it, so that coverage is measured"

@@ -1,4 +1,4 @@
-"""What a caller sends arrives at the function as it is, and comes back so."""
+"""A function receives the values that a caller sends, and the caller gets the same values back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def echo(req: func.HttpRequest) -> func.HttpResponse:
 
 @pytest.fixture(scope="module")
 def clients() -> Iterator[dict[str, Any]]:
-    """An open client of a function that echoes, on each host."""
+    """An open client for a function that echoes, on each host."""
     with ExitStack() as resources:
         azure, aws = resources.enter_context(AzureFunctionHost(app)), resources.enter_context(LambdaHost())
         aws.deploy("echo", Path(__file__).with_name("lambda_apps"), "app.echo")
@@ -49,9 +49,9 @@ values = st.recursive(
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(value=values)
 @example(value={"": [None, -0.0, 1e308, 2**70, "\0\u2028\U0001f600<&>'\"\\", {"cmd": {"trace_id": []}}]})
-def test_any_json_like_value_comes_back_as_it_was(clients: dict[str, Any], value: Any) -> None:
-    """Through a real function of each provider's runtime, inside the envelope of `cmd` and `trace_id`."""
+def test_any_json_value_is_returned_unchanged(clients: dict[str, Any], value: Any) -> None:
+    """The functions run in the runtime of each provider. The payload has `cmd` and `trace_id`."""
     for client in clients.values():
         event = client.call_command("say", "T", {"value": value})["event"]
-        # As text: True is not 1 here, and 0.0 not -0.0.
+        # Compared as text, True is different from 1, and 0.0 from -0.0.
         assert json.dumps(event) == json.dumps({"value": value, "cmd": "echo.say", "trace_id": "T"})

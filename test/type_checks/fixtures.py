@@ -1,6 +1,6 @@
-"""A test that is annotated with the pytest plugin's fixtures, and knows the class of the client that it gets."""
+"""A user's test that annotates the pytest plugin's fixtures. Type checkers know the class of each client."""
 
-# ruff: noqa: F841 - what a name is declared as is all that counts
+# ruff: noqa: F841 - only the types of the names matter
 
 from pip_services4_serverless.clients import AzureFunctionClient, CloudFunctionClient, LambdaClient
 from pip_services4_serverless.local import AzureFunctionHost, GoogleFunctionHost, LambdaHost
@@ -42,11 +42,11 @@ def test(
 ) -> None:
     google: GoogleFunctionHost = google_function_host("hello", ".", allow_unauthenticated=True)
     on_google: OnGoogle = google_client(google, "hello", OnGoogle, timeout=500)
-    as_well: OnGoogle = google_client(".", "hello", OnGoogle)
+    on_google_too: OnGoogle = google_client(".", "hello", OnGoogle)
     azure: AzureFunctionHost = azure_function_host(".", enforce_keys=False)
     aws: LambdaHost = lambda_host("hello", ".", "app.handler", timeout=5)
     first: OnAzure = azure_client(azure, OnAzure, function="hello", timeout=500)
     second: OnLambda = lambda_client(".", "app.handler", OnLambda)
     third: OnLambda = lambda_client(aws, "hello", OnLambda, retries=0)
     plain: Plain = azure_client(".", Plain)
-    wrong: int = lambda_client(".", "app.handler", Plain)  # refused
+    wrong: int = lambda_client(".", "app.handler", Plain)  # error

@@ -1,4 +1,4 @@
-"""mypy and pyright take what users write, and refuse their slips: a dict as context, wrong options, a wrong client."""
+"""mypy and pyright accept what users write, and report their mistakes, such as a dict as context or wrong options."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-FILES = ("user_code.py", "fixtures.py", "refused.py")
+FILES = ("user_code.py", "fixtures.py", "wrong_code.py")
 
 
 def output_of(*command: str | Path) -> str:
-    """What a type checker, run in this folder as a user would run it, prints."""
-    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # it would look for a newer release
+    """The output of a type checker that runs in this folder as for a user."""
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}  # else it looks for a newer release
     run = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=HERE,
@@ -27,12 +27,12 @@ def output_of(*command: str | Path) -> str:
         timeout=240,
         check=False,
     )
-    assert run.returncode in (0, 1), run.stdout + run.stderr  # more: it could not check
+    assert run.returncode in (0, 1), run.stdout + run.stderr  # other codes: the check itself failed
     assert run.stdout, run.stderr
     return run.stdout
 
 
-def by_mypy(cache: Path) -> dict[str, set[int]]:
+def mypy_errors(cache: Path) -> dict[str, set[int]]:
     """The lines with errors, by file."""
     found: dict[str, set[int]] = {name: set() for name in FILES}
     output = output_of("mypy", "--config-file", "mypy.ini", "--cache-dir", cache, *FILES)
@@ -41,8 +41,8 @@ def by_mypy(cache: Path) -> dict[str, set[int]]:
     return found
 
 
-def by_pyright(_: Path) -> dict[str, set[int]]:
-    """The same; it counts lines from 0."""
+def pyright_errors(_: Path) -> dict[str, set[int]]:
+    """The lines with errors, by file. pyright counts lines from 0."""
     found: dict[str, set[int]] = {name: set() for name in FILES}
     report = json.loads(output_of("pyright", "--project", ".", "--pythonpath", sys.executable, "--outputjson"))
     assert report["summary"]["filesAnalyzed"] >= len(FILES)
@@ -52,22 +52,22 @@ def by_pyright(_: Path) -> dict[str, set[int]]:
     return found
 
 
-@pytest.fixture(scope="module", params=[by_mypy, by_pyright], ids=["mypy", "pyright"])
-def lines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[int]]:
+@pytest.fixture(scope="module", params=[mypy_errors, pyright_errors], ids=["mypy", "pyright"])
+def error_lines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[int]]:
     """The lines with errors, by file."""
     found: dict[str, set[int]] = request.param(tmp_path_factory.mktemp("cache"))
     return found
 
 
-def test_what_users_write_is_clean(lines: dict[str, set[int]]) -> None:
-    """A subclass, calls for both providers, contexts of all kinds, a script, an asynchronous client, options."""
-    assert lines["user_code.py"] == set()
+def test_correct_code_has_no_errors(error_lines: dict[str, set[int]]) -> None:
+    """It has subclasses, calls of both providers, all kinds of contexts, scripts, asynchronous clients and options."""
+    assert error_lines["user_code.py"] == set()
 
 
-def test_slips_are_refused(lines: dict[str, set[int]]) -> None:
-    """Each of them, and nothing beside them."""
+def test_each_mistake_is_an_error(error_lines: dict[str, set[int]]) -> None:
+    """No other line has an error."""
     for name in FILES[1:]:
         text = (HERE / name).read_text("utf-8").splitlines()
-        refused = {number for number, line in enumerate(text, 1) if "  # refused" in line}
-        assert refused
-        assert lines[name] == refused
+        expected = {number for number, line in enumerate(text, 1) if "  # error" in line}
+        assert expected
+        assert error_lines[name] == expected

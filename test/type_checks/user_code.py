@@ -1,4 +1,4 @@
-"""Code as users write it. Type checkers have nothing to say of it."""
+"""Code as users write it. Type checkers find no error in it."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class TracedClient(AsyncAzureFunctionClient):
 # --- Contexts ---
 
 
-class OwnContext(IContext):  # type: ignore[misc]  # as with all classes of packages without types
+class CustomContext(IContext):  # type: ignore[misc]  # as with all classes of packages without types
     def get(self, key: str) -> Any:
         return {"trace_id": "123"}.get(key)
 
@@ -144,8 +144,8 @@ def call_with_each_context(client: FunctionClient) -> None:
     client.call("get", None)
     client.call("get", "123")
     client.call("get", Context.from_trace_id("123"))
-    client.call("get", OwnContext(), {"id": "1"})
-    client.open(OwnContext())
+    client.call("get", CustomContext(), {"id": "1"})
+    client.open(CustomContext())
     client.close("123")
 
 

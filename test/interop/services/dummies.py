@@ -1,4 +1,4 @@
-"""The business logic of the Dummy service: what a team writes once, for whichever function runs it."""
+"""The business logic of the Dummy service. A team writes it once, for any function that runs it."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ SERVICE = Descriptor("dummies", "service", "*", "*", "1.0")
 
 
 class Dummy:
-    """A data object as pip-services' microservices have them: plain attributes, and a dict of them."""
+    """A data object like those of pip-services' microservices: plain attributes, and a dict of them."""
 
     def __init__(self, id: str, key: str, content: str = "") -> None:  # noqa: A002 (the field's name on the wire)
         self.id = id
@@ -84,17 +84,17 @@ def page_of(args: Any) -> tuple[str | None, int, int]:
 
 
 def trace_id_in(context: Any) -> str:
-    """A controller on Lambda passes the trace id itself, the others a context."""
+    """A controller on Lambda passes the trace id itself. The others pass a context."""
     return context if isinstance(context, str) else ContextResolver.get_trace_id(context)
 
 
 def as_parameters(payload: Any) -> Parameters:
-    """What a command is executed with."""
+    """The parameters of a command."""
     return Parameters.from_value(payload)
 
 
 def to_json_text(value: Any) -> str:
-    """A result as JSON, as an author of an explicit action writes it."""
+    """A result as JSON, in the way that the author of an explicit action writes it."""
     return json.dumps(value, default=lambda item: item.to_dict() if hasattr(item, "to_dict") else item.to_json())
 
 

@@ -1,4 +1,4 @@
-"""The Dummy service on pip-services4-gcp 0.0.1, in the three ways that the package has."""
+"""The Dummy service on pip-services4-gcp 0.0.1, in the three ways that the package supports."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pip_services4_gcp.controller import CloudFunctionController, CommandableClo
 
 
 class DummyCommandableFunction(CommandableCloudFunction):
-    """Registers the bare names of the commands."""
+    """Registers the commands without a prefix."""
 
     def __init__(self) -> None:
         super().__init__("dummies", "Commandable function")
@@ -32,7 +32,7 @@ class DummyCommandableController(CommandableCloudFunctionController):
 
 
 class DummyController(CloudFunctionController):
-    """Registers actions, written out, as `dummies.*`."""
+    """Registers explicit actions as `dummies.*`."""
 
     def __init__(self) -> None:
         super().__init__("dummies")
@@ -57,7 +57,7 @@ class DummyController(CloudFunctionController):
                 result = command.execute(context, as_parameters(payload))
             except ApplicationException as err:
                 if err.code == "EXEC_FAILED":
-                    raise  # what its author has not foreseen
+                    raise  # an error that its author did not expect
                 return flask.Response(to_json_text(err.to_json()), err.status)
             return flask.Response(to_json_text(result), mimetype="application/json")
 
@@ -75,7 +75,7 @@ class DummyFunction(CloudFunction):
 
 
 def handler_of(function: CloudFunction, controller: str = "") -> Any:
-    """Not by `run()`, which fills no parameters into the YAML file."""
+    """Does not use `run()`, which fills no parameters into the YAML file."""
     parameters = ConfigParams.from_tuples("CONTROLLER", controller)
     function.read_config_from_file(None, str(Path(__file__).with_name("config.yml")), parameters)
     function.open(None)

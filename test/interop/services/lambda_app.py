@@ -1,5 +1,5 @@
-"""The Dummy service on pip-services4-aws 0.0.1, in the three ways that the package has. Each is a function of its own:
-`FUNCTION` and `CONTROLLER` in the environment tell which, `CONFIG_PATH` leads to the container's YAML file."""
+"""The Dummy service on pip-services4-aws 0.0.1, in the three ways that the package supports. `FUNCTION` and
+`CONTROLLER` in the environment select the way, and `CONFIG_PATH` is the path of the container's YAML file."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from pip_services4_data.validate import ObjectSchema
 
 
 class DummyCommandableFunction(CommandableLambdaFunction):
-    """Registers the bare names of the commands."""
+    """Registers the commands without a prefix."""
 
     def __init__(self) -> None:
         super().__init__("dummies", "Commandable function")
@@ -31,7 +31,7 @@ class DummyCommandableController(CommandableLambdaController):
 
 
 class DummyController(LambdaController):
-    """Registers actions, written out, as `dummies.*`."""
+    """Registers explicit actions as `dummies.*`."""
 
     def __init__(self) -> None:
         super().__init__("dummies")
@@ -61,5 +61,5 @@ _handle = _function.get_handler()  # runs the container at the first call
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """The package's own takes no Lambda context, and returns objects."""
+    """The handler of the package takes no Lambda context, and returns objects."""
     return json.loads(to_json_text(_handle(event)))

@@ -1,6 +1,6 @@
-"""Handlers that do what the tests of LambdaHost want done."""
+"""Handlers for the tests of LambdaHost."""
 
-# ruff: noqa: T201 - Lambda passes both arguments, and printing is logging
+# ruff: noqa: T201 - on Lambda, printing is logging
 
 import json
 import logging
@@ -12,7 +12,7 @@ import sys
 
 
 def echo(event, context):
-    """Answer with what the handler was given, and where it runs."""
+    """Returns the handler's arguments and information about its process."""
     return {
         "event": event,
         "version": context.function_version,
@@ -24,38 +24,38 @@ def echo(event, context):
 
 
 def other(event, context):
-    """Be another handler than `echo`."""
+    """Returns another value than `echo`."""
     return "other"
 
 
 def nothing(event, context):
-    """Answer with nothing."""
+    """Returns nothing."""
 
 
 def environment(event, context):
-    """Answer with the environment, and the process that started this one."""
+    """Returns the environment, and the id of the parent process."""
     return {**os.environ, "PARENT": str(os.getppid())}
 
 
 def fail(event, context):
-    """Raise the exception of the test's choice."""
+    """Raises the exception that the event names."""
     raise {"ValueError": ValueError, "KeyError": KeyError}[event["type"]](event["message"])
 
 
 def crash(event, context):
-    """End the process without an answer, if asked to."""
+    """Ends the process without a response, if the event says so."""
     if event.get("crash"):
         os._exit(3)
     return "alive"
 
 
 def hang(event, context):
-    """Wait forever."""
+    """Waits forever."""
     signal.pause()
 
 
 def stubborn(event, context):
-    """Start a child, and wait forever, whatever signal comes."""
+    """Starts a child, ignores all signals, and waits forever."""
     for name in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         signal.signal(name, signal.SIG_IGN)
     child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
@@ -65,13 +65,13 @@ def stubborn(event, context):
 
 
 def gate(event, context):
-    """Wait until the test, which is connected to, says what to answer."""
+    """Waits until the test sends a text, and returns it."""
     with socket.create_connection(("127.0.0.1", int(os.environ["GATE"]))) as gate:
         return gate.recv(100).decode()
 
 
 def talk(event, context):
-    """Say something in every way there is."""
+    """Writes output in each possible way."""
     print("from print")
     print("from stderr", file=sys.stderr)
     logging.getLogger("app").warning("from logging of %s", "app")
@@ -80,7 +80,7 @@ def talk(event, context):
 
 
 def say(event, context):
-    """Write the text in the way that the test wants, and end as it wants."""
+    """Writes the text in the way that the event names, and ends in the way that it names."""
     text = event["text"]
     {
         "print": lambda: print(text, end=""),
@@ -99,14 +99,14 @@ def say(event, context):
 
 
 def leave(event, context):
-    """Leave a child behind, which writes after the answer and then waits."""
+    """Leaves a child behind that writes after the response, and then waits."""
     subprocess.Popen(["/bin/sh", "-c", "sleep 0.2; echo left; exec sleep 60"])
     if event.get("exit"):
         os._exit(3)
 
 
 def wait_for_all(event, context):
-    """Answer with the children that this process has, without having started one."""
+    """Returns the children of this process, although it has started none."""
     try:
         return os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:
@@ -114,15 +114,15 @@ def wait_for_all(event, context):
 
 
 def daemon(event, context):
-    """Start a process in a session of its own, which its parent does not live to see end."""
+    """Starts a process in its own session. The parent of that process ends first."""
     start = "from subprocess import *; print(Popen(['sleep', '60'], stdout=DEVNULL, start_new_session=True).pid)"
     return int(subprocess.check_output([sys.executable, "-c", start]))
 
 
 def call(event, context):
-    """Call another function, with no settings of its own."""
-    import boto3  # takes longer than all else here
+    """Calls another function, without any settings."""
+    import boto3  # a slow import, which the other handlers do not need
 
     client = boto3.client("lambda")
-    answer = client.invoke(FunctionName=event["function"], Payload=json.dumps({"from": context.function_name}))
-    return json.load(answer["Payload"])
+    response = client.invoke(FunctionName=event["function"], Payload=json.dumps({"from": context.function_name}))
+    return json.load(response["Payload"])

@@ -1,9 +1,9 @@
-"""A program that uses LambdaHost, for tests of what is left of it: one function idle, one busy and deaf to signals.
+"""A program for tests of what is left of LambdaHost. One of its functions is idle, one is busy and ignores signals.
 
-It prints all that its host has: processes, port and folder. Then it does what its argument says.
+It prints the processes, the port and the folder of its host. Then it executes its argument.
 """
 
-# ruff: noqa: T201 - printing is how it tells
+# ruff: noqa: T201 - the test reads the output
 
 import contextlib
 import http.client
@@ -18,25 +18,25 @@ from typing import Any
 
 from pip_services4_serverless.local import LambdaHost
 
-told: "queue.Queue[str]" = queue.Queue()
+messages: "queue.Queue[str]" = queue.Queue()
 
 
 class Handler(logging.Handler):
-    """Takes what the busy function says of its processes."""
+    """Collects what the busy function logs about its processes."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        told.put(record.getMessage())
+        messages.put(record.getMessage())
 
 
 def call(host: LambdaHost, name: str, kind: str) -> Any:
-    """Call a function, without the time that boto3 takes to import."""
+    """Calls a function without boto3, whose import is slow."""
     connection = http.client.HTTPConnection(host.endpoint.removeprefix("http://"))
     connection.request("POST", f"/2015-03-31/functions/{name}/invocations", "{}", {"X-Amz-Invocation-Type": kind})
     return json.loads(connection.getresponse().read() or "null")
 
 
 def descendants() -> list[int]:
-    """The processes that this one has started, those that they have started, and so on."""
+    """The child processes of this process, their children, and so on."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -48,8 +48,8 @@ def descendants() -> list[int]:
 
 
 def main(then: str) -> None:
-    """Run the functions, tell, and go on as asked."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit that it is ignored
+    """Runs the functions, prints the information, and executes the argument."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     logger = logging.getLogger("pip_services4_serverless.local.lambda.busy")
     logger.setLevel(logging.INFO)
     logger.addHandler(Handler())
@@ -58,9 +58,9 @@ def main(then: str) -> None:
         host.deploy("busy", Path(__file__).parent, "app.stubborn", timeout=900)
         folder = call(host, "idle", "RequestResponse")["TMPDIR"]
         call(host, "busy", "Event")
-        told.get(timeout=10)
+        messages.get(timeout=10)
         print(json.dumps({"pids": descendants(), "endpoint": host.endpoint, "folder": folder}), flush=True)
-        exec(then)  # noqa: S102 - of our own test
+        exec(then)  # noqa: S102 - code of the test
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""An ASGI framework as an app, whose lifespan the test watches."""
+"""An ASGI framework as an app. The test checks its lifespan."""
 
 from contextlib import asynccontextmanager
 

@@ -1,4 +1,4 @@
-"""HTTP streams: the functions take and return FastAPI's requests and responses."""
+"""HTTP streams: the functions receive and return requests and responses of FastAPI."""
 
 import threading
 
@@ -41,5 +41,5 @@ def fails(req: Request):
 
 
 @app.route()
-def of_the_old_kind(req: func.HttpRequest) -> str:
+def with_sdk_request(req: func.HttpRequest) -> str:
     return ""

@@ -38,10 +38,10 @@ def by_default(req: func.HttpRequest) -> str:
     return "opened"
 
 
-@app.route(binding_arg_name="answer", auth_level="anonymous")
-def by_output(req: func.HttpRequest, answer: func.Out[func.HttpResponse]) -> None:
+@app.route(binding_arg_name="response", auth_level="anonymous")
+def by_output(req: func.HttpRequest, response: func.Out[func.HttpResponse]) -> None:
     if "say" in req.params:
-        answer.set(func.HttpResponse(req.params["say"], status_code=203))
+        response.set(func.HttpResponse(req.params["say"], status_code=203))
 
 
 @app.timer_trigger(schedule="0 0 * * * *", arg_name="timer")

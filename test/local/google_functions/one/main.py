@@ -1,4 +1,4 @@
-"""Functions as Google's documentation writes them."""
+"""Functions in the style of Google's documentation."""
 
 import logging
 import os

@@ -1,3 +1,3 @@
-"""A module that two functions have, each its own."""
+"""Two functions have a module of this name, with different content."""
 
 NAME = "one"

@@ -1,4 +1,4 @@
-"""A source file of another name, with a module of its own."""
+"""A source file with another name, and with its own `shared` module."""
 
 from functions_framework import aio
 from shared import NAME

@@ -4,5 +4,5 @@ from . import __name__ as package
 
 
 def handler(event, context):
-    """Tell where it is."""
+    """Returns the name of the package."""
     return package

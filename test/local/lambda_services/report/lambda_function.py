@@ -1,6 +1,6 @@
-"""Made in the console: a script with a handler, which shows its progress as on a terminal."""
+"""A script that was written in AWS's console. It shows its progress as on a terminal."""
 
-# ruff: noqa: T201 - its way of logging
+# ruff: noqa: T201 - it logs with print
 
 import logging
 import sys
@@ -10,7 +10,7 @@ print("loading...", end="")
 
 
 def lambda_handler(event, context):
-    """Count to the number, with a dot for each step."""
+    """Counts to the number, and prints a dot for each step."""
     print("counting", end=" ")
     for _ in range(event["steps"]):
         print(".", end="", flush=True)

@@ -1,4 +1,4 @@
-"""Raises exceptions of its own, which know more than their text."""
+"""Raises its own exceptions, which have attributes besides their text."""
 
 
 class ShopError(Exception):

@@ -1,4 +1,4 @@
-"""Has programs and processes do the work, and returns what they say."""
+"""Starts programs and processes, and returns their results."""
 
 import multiprocessing
 import os
@@ -6,13 +6,13 @@ import subprocess
 
 
 def shrink(name, results):
-    """Do the work of one process: there is no shared memory on Lambda, so no pool, but pipes."""
+    """The work of one process. Lambda has no shared memory, so it uses pipes instead of a pool."""
     os.write(1, f"shrinking {name}\n".encode())
     results.send(f"small-{name}")
 
 
 def handler(event, context):
-    """Return a name for each image."""
+    """Returns a name for each image."""
     os.system("echo converting with sh; echo no colours >&2")  # noqa: S605, S607
     subprocess.run(["printf", "%s images", str(len(event["images"]))], check=True)  # noqa: S607
     names = []

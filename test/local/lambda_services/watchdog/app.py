@@ -1,18 +1,18 @@
-"""Ends its process when its state is beyond repair, so that the next call gets a new one."""
+"""Ends its process if its state is broken, so that the next call gets a new process."""
 
-# ruff: noqa: T201 - its way of logging
+# ruff: noqa: T201 - it logs with print
 
 import os
 
 
 class Cache:
-    """A class as the home of handlers."""
+    """A class with a handler."""
 
     broken = False
 
     @classmethod
     def get(cls, event, _):
-        """Answer, or give up."""
+        """Returns a result, or ends the process."""
         if cls.broken or event.get("break"):
             print("cache is broken, restarting", end="")
             os._exit(70)

@@ -1,5 +1,5 @@
 import azure.functions as func
 
 
-def main(req: func.HttpRequest, answer: func.Out[func.HttpResponse]):
-    answer.set(func.HttpResponse("by an output", status_code=201))
+def main(req: func.HttpRequest, response: func.Out[func.HttpResponse]):
+    response.set(func.HttpResponse("by an output", status_code=201))

@@ -1,4 +1,4 @@
-"""A package with its dependency inside, as it is uploaded in a zip archive."""
+"""A package that contains its dependency, as in an uploaded zip archive."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prices an order."""
+"""Calculates the price of an order."""
 
 import six
 
@@ -6,5 +6,5 @@ from .lines import total
 
 
 def handler(event, context):
-    """Return the total, and which `six` counted it: the package's own, and not the one that is installed here."""
+    """Returns the total, and the version of `six`, which must be that of the package."""
     return {"total": total(event["lines"]), "six": six.__version__}

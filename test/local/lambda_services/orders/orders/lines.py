@@ -4,5 +4,5 @@ import six
 
 
 def total(lines):
-    """The sum of the lines' prices, given by product."""
+    """The sum of the prices, which are given by product."""
     return sum(price for _, price in six.iteritems(lines))

@@ -1,4 +1,4 @@
-"""Stands for an old version of a package that is installed, too."""
+"""An old version of a package that is also installed."""
 
 __version__ = "0.9 of the package"
 

@@ -1,4 +1,4 @@
-"""Its author runs the tests of the app against the app's own module."""
+"""An app whose module contains mocks and proxies, because its author tests it directly."""
 
 import json
 from unittest.mock import ANY, MagicMock, call, sentinel  # noqa: F401

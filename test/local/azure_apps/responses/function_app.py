@@ -1,4 +1,4 @@
-"""A function for each kind of answer."""
+"""A function for each kind of response."""
 
 import json
 import logging
@@ -60,13 +60,13 @@ def unexpected(req):
 
 @app.route()
 def response(req: func.HttpRequest) -> func.HttpResponse:
-    answer = func.HttpResponse("body", status_code=418, headers={"X-One": "1"}, mimetype="text/x", charset="latin-1")
-    answer.headers.add("X-Twice", "first")
-    answer.headers.add("X-Twice", "second")
-    answer.headers.add("Set-Cookie", "a=1; Path=/; HttpOnly")
-    answer.headers.add("Set-Cookie", "b=2")
-    answer.headers["Content-Length"] = "1"
-    return answer
+    response = func.HttpResponse("body", status_code=418, headers={"X-One": "1"}, mimetype="text/x", charset="latin-1")
+    response.headers.add("X-Twice", "first")
+    response.headers.add("X-Twice", "second")
+    response.headers.add("Set-Cookie", "a=1; Path=/; HttpOnly")
+    response.headers.add("Set-Cookie", "b=2")
+    response.headers["Content-Length"] = "1"
+    return response
 
 
 @app.route()
@@ -76,9 +76,9 @@ def no_content(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route()
 def injected(req: func.HttpRequest) -> func.HttpResponse:
-    answer = func.HttpResponse("body")
-    answer.headers._list.append(("X-Bad", "a\r\nX-Injected: 1"))
-    return answer
+    response = func.HttpResponse("body")
+    response.headers._list.append(("X-Bad", "a\r\nX-Injected: 1"))
+    return response
 
 
 @app.route(route="echo/{*rest}")

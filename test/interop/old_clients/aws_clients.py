@@ -1,4 +1,4 @@
-"""Clients as a team wrote them for pip-services4-aws 0.0.1."""
+"""Clients that a team wrote for pip-services4-aws 0.0.1."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pip_services4_observability.log import NullLogger
 
 
 class DummyClient(LambdaClient):
-    """Names its actions, and instruments them."""
+    """Names its actions and instruments them."""
 
     def save(self, trace_id: str | None, dummy: dict[str, Any]) -> Any:
         timing = self._instrument(None, "dummies.save")
@@ -47,7 +47,7 @@ class DummyCommandableClient(CommandableLambdaClient):
 
 
 def describe(config: ConfigParams) -> list[Any]:
-    """What the connection classes make of a configuration."""
+    """The values that the connection classes read from a configuration."""
     resolver = AwsConnectionResolver()
     resolver.configure(config)
     params = resolver.resolve(None)
@@ -67,7 +67,7 @@ def describe(config: ConfigParams) -> list[Any]:
 
 
 def use(client: Any, config: ConfigParams) -> list[Any]:
-    """The life of a client, and what it returned."""
+    """Opens a client, calls its methods, and returns their results."""
     assert isinstance(client, BaseClient)
     client.configure(config)
     client.set_references(References.from_tuples(Descriptor("a", "logger", "null", "default", "1.0"), NullLogger()))

@@ -1,18 +1,18 @@
-"""Clients as a team wrote them for pip-services4-azure 0.0.1."""
+"""Clients that a team wrote for pip-services4-gcp 0.0.1."""
 
 from typing import Any
 
-from pip_services4_azure.clients import AzureFunctionClient, CommandableAzureFunctionClient
-from pip_services4_azure.clients.AzureFunctionClient import AzureFunctionClient as BaseClient
-from pip_services4_azure.connect import AzureConnectionParams, AzureConnectionResolver
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context, IContext
 from pip_services4_components.refer import Descriptor, References
+from pip_services4_gcp.clients import CloudFunctionClient, CommandableCloudFunctionClient
+from pip_services4_gcp.clients.CloudFunctionClient import CloudFunctionClient as BaseClient
+from pip_services4_gcp.connect import GcpConnectionParams, GcpConnectionResolver
 from pip_services4_observability.log import NullLogger
 
 
-class DummyClient(AzureFunctionClient):
-    """Names its actions, and instruments them."""
+class DummyClient(CloudFunctionClient):
+    """Names its actions and instruments them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +35,8 @@ class DummyClient(AzureFunctionClient):
         return self._invoke("dummies.get_trace_id", context, {})
 
 
-class DummyCommandableClient(CommandableAzureFunctionClient):
-    """Calls a function that registers bare command names, the only ones that the old client reached."""
+class DummyCommandableClient(CommandableCloudFunctionClient):
+    """Calls a function that registers commands without a prefix, the only kind that the old client could call."""
 
     def __init__(self) -> None:
         super().__init__("dummies")
@@ -48,28 +48,33 @@ class DummyCommandableClient(CommandableAzureFunctionClient):
         return self.call_command("get_dummy", context, {"dummy_id": dummy_id})
 
     def trace_id(self, context: IContext | None) -> Any:
-        return self.call_command("get_trace_id", context, {})
+        """A command that returns text sends it as HTML, which neither client can decode."""
+        return self.call_command("save_dummy", context, {"dummy": {"id": "T1", "key": "k"}})["id"]
 
 
 def describe(config: ConfigParams) -> list[Any]:
-    """What the connection classes make of a configuration."""
-    resolver = AzureConnectionResolver()
+    """The values that the connection classes read from a configuration."""
+    resolver = GcpConnectionResolver()
     resolver.configure(config)
     params = resolver.resolve(None)
-    merged = AzureConnectionParams.merge_configs(params, ConfigParams.from_tuples("auth_code", "other"))
+    merged = GcpConnectionParams.merge_configs(params, ConfigParams.from_tuples("auth_token", "other"))
     return [
-        isinstance(params, AzureConnectionParams),
+        isinstance(params, GcpConnectionParams),
         params.get_protocol(),
-        params.get_app_name(),
-        params.get_function_name(),
-        params.get_function_uri(),
-        merged.get_auth_code(),
-        AzureConnectionParams.from_string("protocol=http;app_name=a;function_name=f").get_app_name(),
+        params.get_region(),
+        params.get_project_id(),
+        params.get_function(),
+        params.get_uri(),
+        params.get_org_id(),
+        params.get_account(),
+        params.get_auth_token(),
+        merged.get_auth_token(),
+        GcpConnectionParams.from_string("protocol=http;region=r;function=f").get_region(),
     ]
 
 
 def use(client: Any, config: ConfigParams) -> list[Any]:
-    """The life of a client, and what it returned."""
+    """Opens a client, calls its methods, and returns their results."""
     assert isinstance(client, BaseClient)
     context = Context.from_trace_id("T1")
     client.configure(config)

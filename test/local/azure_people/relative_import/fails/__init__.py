@@ -1,5 +1,0 @@
-from ..helpers.missing import ANSWER
-
-
-def main(req):
-    return ANSWER

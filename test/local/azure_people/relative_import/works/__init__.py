@@ -1,5 +1,0 @@
-from .helper import ANSWER
-
-
-def main(req):
-    return ANSWER

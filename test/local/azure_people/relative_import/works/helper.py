@@ -1,1 +1,0 @@
-ANSWER = '{"works": true}'

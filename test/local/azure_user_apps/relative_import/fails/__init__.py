@@ -1,0 +1,5 @@
+from ..helpers.missing import BODY
+
+
+def main(req):
+    return BODY

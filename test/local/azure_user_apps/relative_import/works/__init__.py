@@ -1,0 +1,5 @@
+from .helper import BODY
+
+
+def main(req):
+    return BODY
