@@ -44,14 +44,14 @@ SLOWEST = [
     "test_load",
     "test_tracebacks",
     "test_identity",
-    "test_azure_people",
+    "test_azure_user_apps",
 ]
 
 # These files make the most calls. Coverage would add more than half to their CPU time, and the other tests execute the
 # same code.
 WITHOUT_COVERAGE = {
-    "test_any_answer",
-    "test_any_setting",
+    "test_random_responses",
+    "test_random_settings",
     "test_async",
     "test_fault_matrix",
     "test_identity",
@@ -60,7 +60,7 @@ WITHOUT_COVERAGE = {
     "test_lifetime",
     "test_load",
     "test_secrets",
-    "test_time",
+    "test_timeouts",
     "test_wire",
 }
 

@@ -1,4 +1,4 @@
-"""The benchmark works and its arithmetic is right. Nothing here looks at how fast anything is."""
+"""The benchmark runs, and its arithmetic is right. These tests do not check speeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ONLY = (*_BLOCKING, "azure-this-async", "lambda-this-async")
 
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """What a run of one round and five contestants printed, and the folder of what it wrote."""
+    """The output of a run with one round and five contestants, and the folder of its files."""
     docs = tmp_path_factory.mktemp("docs")
     for page in _PAGES:
         (docs / page).write_text(f"Before.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
@@ -42,7 +42,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
 
 
 def test_the_benchmark_ends_with_the_table_of_goals(smoke: tuple[str, Path]) -> None:
-    """Every goal has its row, what could not be measured too, and nothing comes after."""
+    """Each goal has a row, even if it was not measured."""
     rows = smoke[0].splitlines()[-len(GOALS) :]
     assert [row.split("|")[1].strip() for row in rows] == [goal.what for goal in GOALS]
     assert "missing" not in rows[0].split("|")[5]
@@ -56,8 +56,8 @@ def test_the_benchmark_ends_with_the_table_of_goals(smoke: tuple[str, Path]) -> 
         ("benchmark.md", ("### Importing and opening", "### Asynchronous calls")),
     ],
 )
-def test_a_page_keeps_what_people_wrote(smoke: tuple[str, Path], page: str, headings: tuple[str, ...]) -> None:
-    """Only what is between the markers is replaced."""
+def test_a_page_keeps_its_other_text(smoke: tuple[str, Path], page: str, headings: tuple[str, ...]) -> None:
+    """Only the text between the markers is replaced."""
     text = (smoke[1] / page).read_text()
     assert text.startswith("Before.\n")
     assert text.endswith(f"{END}\n\nAfter.\n")
@@ -65,16 +65,16 @@ def test_a_page_keeps_what_people_wrote(smoke: tuple[str, Path], page: str, head
     assert all(f"\n{heading}\n" in text for heading in headings)
 
 
-def test_users_read_rows_of_what_was_measured(smoke: tuple[str, Path]) -> None:
-    """A row needs both sides: what a user would use, and this client."""
+def test_the_page_for_users_has_rows_of_measured_values(smoke: tuple[str, Path]) -> None:
+    """Each row has a value of a common library and a value of this client."""
     text = (smoke[1] / "performance.md").read_text()
     assert re.search(r"^\| Azure, 100 B \| [\d,]+.µs \(\d\.\d\d\) \| [\d,]+.µs, `requests` \|$", text, re.MULTILINE)
-    assert "`boto3`" not in text.partition(END)[0]  # which this run left out
+    assert "`boto3`" not in text.partition(END)[0]  # this run did not measure it
     assert "goal" not in text
 
 
-def test_the_committed_pages_are_those_of_the_committed_figures() -> None:
-    """`PYTHONPATH=test python -m benchmark --pages` writes them anew."""
+def test_the_committed_pages_match_the_committed_figures() -> None:
+    """`PYTHONPATH=test python -m benchmark --pages` writes them."""
     figures = json.loads((_DOCS / "performance.json").read_text())
     generated = {
         "performance.md": report.for_users(figures),
@@ -87,8 +87,8 @@ def test_the_committed_pages_are_those_of_the_committed_figures() -> None:
     assert (_DOCS / "benchmark.svg").read_text() == picture.for_contributors(figures)
 
 
-def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
-    """Each contestant that ran has its figures in each measure that it takes part in."""
+def test_the_json_has_every_measurement(smoke: tuple[str, Path]) -> None:
+    """Each contestant has its figures in each measurement that it takes part in."""
     found = json.loads((smoke[1] / "performance.json").read_text())
     timed = {(cell["provider"], cell["size"], cell["threads"]): cell["seconds"] for cell in found["calls"]}
     assert set(timed["Azure", 100, 1]) == {"azure-this", "requests"}
@@ -101,20 +101,20 @@ def test_the_json_holds_every_measure(smoke: tuple[str, Path]) -> None:
     assert {peak["provider"] for peak in found["peak_bytes"] if all(peak["bytes"].values())} == {"Azure", "Lambda"}
 
 
-def test_the_plot_names_those_who_ran(smoke: tuple[str, Path]) -> None:
-    """A plot has a bar for each contestant of a measure."""
+def test_the_plot_names_the_contestants(smoke: tuple[str, Path]) -> None:
+    """It has a bar for each contestant of a measurement."""
     assert (smoke[1] / "benchmark.svg").read_text().count(">requests.Session.post<") == 2
     assert (smoke[1] / "performance.svg").read_text().count(">requests.Session.post<") == 1
 
 
-def test_a_ratio_is_taken_pair_by_pair() -> None:
-    """A round in which the machine was slow for both does not move the ratio."""
+def test_a_ratio_is_calculated_for_each_pair() -> None:
+    """A round in which the machine was slow for both does not change the ratio."""
     assert ratio({"a": [1.0, 10.0, 2.0], "b": [2.0, 20.0, 4.0]}, "a", "b") == spread([0.5, 0.5, 0.5])
     assert ratio({"a": [1.0]}, "a", "b") is None
 
 
-def test_rounds_take_turns() -> None:
-    """Each round has everyone once and begins with another than the one before."""
+def test_rounds_begin_with_different_contestants() -> None:
+    """Each round has each contestant once."""
     order: list[str] = []
 
     def sampler(name: str) -> tuple[float, ...]:
@@ -140,26 +140,26 @@ def test_rounds_take_turns() -> None:
         (GOALS[5], 0.94, "goal reached"),
     ],
 )
-def test_a_goal_tells_by_how_much_it_is_not_reached(goal: Goal, figure: float, verdict: str) -> None:
-    """More is better for calls per second, less for everything else."""
+def test_a_goal_shows_by_how_much_it_is_missed(goal: Goal, figure: float, verdict: str) -> None:
+    """A higher number of calls per second is better. Of all other figures, a lower one is better."""
     assert goal.verdict(spread([figure])) == verdict
 
 
 @pytest.mark.parametrize("size", [100, 10_000, 1_000_000])
 def test_parameters_have_their_size(size: int) -> None:
-    """As JSON, within a tenth."""
+    """Their JSON has the size, within 10 %."""
     assert len(json.dumps(parameters(size))) == pytest.approx(size, rel=0.1)
 
 
-def test_each_contestant_has_a_bar_of_its_own() -> None:
-    """No two contestants of a provider share a title."""
+def test_each_contestant_has_its_own_bar() -> None:
+    """No two contestants of a provider have the same title."""
     titles = [(contestant.provider, contestant.title) for contestant in CONTESTANTS.values()]
     assert len(set(titles)) == len(titles)
 
 
 @pytest.mark.skipif(cores()[1] < 0, reason="needs two cores that can be pinned")
-def test_pinning_ends() -> None:
-    """A process that pinned itself may use all its cores again afterwards."""
+def test_a_pinned_process_is_released() -> None:
+    """It may use all its cores afterwards."""
     before, core = os.sched_getaffinity(0), cores()[1]
     with pinned(core):
         assert os.sched_getaffinity(0) == {core}

@@ -1,6 +1,6 @@
-"""Each fault that was measured in the earlier Python clients has a test that shows the opposite.
+"""Each bug of the earlier Python clients has a test that it is fixed here.
 
-Such a test is marked `@pytest.mark.defect(number)`; `docs/defects.md` lists faults and tests.
+Such a test is marked with `@pytest.mark.defect(number)`. `docs/defects.md` lists the bugs and their tests.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from support.fault_server import Connection, FaultServer, Step, response_bytes
 
 TESTS = Path(__file__).parent
 DOCUMENT = TESTS.parent / "docs" / "defects.md"
-FAULTS = set(range(1, 42))
+BUGS = set(range(1, 42))
 
 
 @functools.cache
-def marks() -> dict[int, set[str]]:
+def marked_tests() -> dict[int, set[str]]:
     """The tests that are marked with each number, as `file::test`."""
     found = defaultdict(set)
     for path in TESTS.rglob("test_*.py"):
@@ -37,30 +37,32 @@ def marks() -> dict[int, set[str]]:
     return found
 
 
-def documented() -> dict[int, set[str]]:
+def documented_tests() -> dict[int, set[str]]:
     """The tests that the document lists for each number."""
     rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
     assert len(rows) == len({number for number, _ in rows})
     return {int(number): set(re.findall(r"`(\S+::\w+)`", tests)) for number, tests in rows}
 
 
-def test_each_fault_has_a_test() -> None:
-    """And no test has a number that is no fault's."""
-    assert set(marks()) == FAULTS
+def test_each_bug_has_a_test() -> None:
+    """No test is marked with another number."""
+    assert set(marked_tests()) == BUGS
 
 
-def test_the_document_lists_each_fault() -> None:
-    """With a test or several, each of which bears its number."""
-    listed, marked = documented(), marks()
+def test_the_document_lists_each_bug() -> None:
+    """It lists one or more tests for each, which are marked with its number."""
+    listed, marked = documented_tests(), marked_tests()
 
-    assert set(listed) == FAULTS
+    assert set(listed) == BUGS
     assert all(listed.values())
     assert {number: tests - marked[number] for number, tests in listed.items() if tests - marked[number]} == {}
 
 
 @pytest.mark.defect(40)
-def test_calls_beyond_the_pool_open_more_connections_quietly(provider: str, caplog: pytest.LogCaptureFixture) -> None:
-    """32 threads over a pool of 4: no warning, 28 connections dropped after use, 4 used again."""
+def test_calls_beyond_the_pool_open_more_connections_without_a_warning(
+    provider: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """32 threads use a pool of 4: 28 connections are closed after use, and 4 are reused."""
     caplog.set_level(logging.DEBUG)
     together = threading.Barrier(32)
 

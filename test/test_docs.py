@@ -1,4 +1,4 @@
-"""The documentation says what the code does."""
+"""The documentation agrees with the code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ReadTimeoutError
-from support import fault_server as far_side
+from support import fault_server as fault
 from support.clients import failure, open_client
 from support.fault_server import FaultServer
 
@@ -49,37 +49,37 @@ def texts(nodes: Iterable[ast.AST]) -> set[str]:
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def test_the_error_table_is_the_codes() -> None:
-    """Each situation has its row, with exception and status, and no row is without a situation."""
+def test_the_error_table_has_all_codes() -> None:
+    """Each code has a row with its exception and status. There are no other rows."""
     documented = {row[0].strip("`"): (row[1].strip("`"), row[2]) for row in rows(ERRORS) if len(row) == 4}
     del documented["code"], documented["---"]
     assert documented == {code: (row.exception.__name__, str(row.status)) for code, row in SITUATIONS.items()}
 
 
 def test_each_code_says_whether_the_function_ran() -> None:
-    """In agreement with the retry rules: "no, and retried" is what is always retried, "perhaps" what may be."""
+    """The page agrees with the rules of retries: codes that are always retried mean that the function did not run."""
     section = ERRORS.partition("## Did the function run?")[2].partition("\n## ")[0]
-    said = {
-        answer: set(re.findall(r"`([A-Z_]+)`", told))
-        for answer, told in re.findall(r"^- \*\*(.+?)\*\*: (.+(?:\n  .+)*)", section, re.MULTILINE)
+    codes = {
+        statement: set(re.findall(r"`([A-Z_]+)`", text))
+        for statement, text in re.findall(r"^- \*\*(.+?)\*\*: (.+(?:\n  .+)*)", section, re.MULTILINE)
     }
-    assert set().union(*said.values()) == set(SITUATIONS)
+    assert set().union(*codes.values()) == set(SITUATIONS)
     rules = {
         "No, and the client has used its retries": Retry.ALWAYS,
         "Perhaps: the request was sent, and its response was lost": Retry.IF_IDEMPOTENT,
     }
-    for answer, resend in rules.items():
-        assert said[answer] == {code for code, row in SITUATIONS.items() if row.retry is resend}
+    for statement, retry in rules.items():
+        assert codes[statement] == {code for code, row in SITUATIONS.items() if row.retry is retry}
 
 
-def test_the_configuration_errors_are_the_refusals() -> None:
-    """In the same words."""
+def test_the_page_lists_the_configuration_errors() -> None:
+    """It uses the words of the code."""
     _, _, *documented = rows(ERRORS.partition("## Configuration errors")[2])
     assert {code.strip("`"): when for code, when in documented} == CONFIG_ERRORS
 
 
-def test_the_refusals_are_those_raised() -> None:
-    """None is raised that is not in the table, and none in it is never raised."""
+def test_each_configuration_error_is_raised() -> None:
+    """The code raises no other configuration error."""
     modules = {*PACKAGE.glob("clients/*.py"), *PACKAGE.glob("connect/*.py"), *PACKAGE.glob("_rules/*.py")} - {
         PACKAGE / "connect" / "_config_errors.py"
     }
@@ -92,8 +92,8 @@ def test_the_refusals_are_those_raised() -> None:
     assert "ConfigException" not in {name for name, _ in calls}
 
 
-# Answers that each row of the table is about, but for the attempts that had none.
-ANSWERED = {
+# The responses of each row of the table. The other rows are about attempts without a response.
+RESPONSES = {
     "the request was rejected": [
         FunctionResponse(429, {}, b""),
         FunctionResponse(503, {"retry-after": "1"}, b""),
@@ -111,32 +111,32 @@ ANSWERED = {
 }
 
 
-@pytest.mark.parametrize("beginning", ANSWERED)
-def test_the_table_of_what_is_retried_is_the_rule(beginning: str) -> None:
-    """What it says of a response is what is done after it."""
+@pytest.mark.parametrize("beginning", RESPONSES)
+def test_the_retry_table_agrees_with_the_rules(beginning: str) -> None:
+    """It says what happens after each response."""
     row = next(row for row in rows(ERRORS) if row[0].startswith(beginning))
     rules = {
         ("retried", "retried"): Retry.ALWAYS,
         ("not retried", "retried"): Retry.IF_IDEMPOTENT,
         ("not retried", "not retried"): Retry.NEVER,
     }
-    failures = [failure_of_response(answer, "T", LambdaClient._PROVIDER) for answer in ANSWERED[beginning]]
+    failures = [failure_of_response(response, "T", LambdaClient._PROVIDER) for response in RESPONSES[beginning]]
     assert {failure.retry if failure else None for failure in failures} == {rules[row[1], row[2]]}
 
 
-def test_what_is_retried_with_a_new_token_is_the_rule() -> None:
-    """Its row is the other one that holds for answers."""
+def test_the_retry_table_has_rejected_tokens() -> None:
+    """This row is about a response too."""
     row = next(row for row in rows(ERRORS) if row[0].startswith("the token of `credential.identity` was rejected"))
     assert row[1:] == ["retried once, with a new token"] * 2
-    answer = FunctionResponse(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
-    assert rejects_token(answer)
-    failure = failure_of_response(answer._replace(token_rejected=True), "T")
+    response = FunctionResponse(401, {"www-authenticate": 'Bearer error="invalid_token"'}, b"")
+    assert rejects_token(response)
+    failure = failure_of_response(response._replace(token_rejected=True), "T")
     assert failure
     assert failure.retry is Retry.NEW_TOKEN
 
 
 def test_the_codes_of_the_command_line_are_documented() -> None:
-    """In the same words."""
+    """The page uses the words of the code."""
     page = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     table = {row[0].strip("`"): row[1] for row in rows(page) if row[0].strip("`") in CODES}
     assert table == CODES
@@ -147,14 +147,14 @@ def test_the_codes_of_the_command_line_are_documented() -> None:
     assert codes - environment - set(SITUATIONS) == set(CODES)
 
 
-def test_lambdas_refusals_are_named() -> None:
-    """The page names each of Lambda's errors after which a call is retried."""
+def test_the_page_names_the_errors_of_lambda_that_are_retried() -> None:
+    """Lambda reports them before the function starts."""
     assert all(f"`{name}`" in ERRORS for name in LambdaClient._PROVIDER.not_started)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_each_option_is_documented(name: str) -> None:
-    """With the same words as in the code, and the default that a new client has."""
+    """The README has the words of the code and the default of a new client."""
     row = next(row for row in rows(README) if row[0] == f"`options.{name}`")
     assert row[1] == OPTIONS[name].meaning
     if name == "prefix_commands":
@@ -166,8 +166,8 @@ def test_each_option_is_documented(name: str) -> None:
     assert row[2] == (str(azure).lower() if azure == aws else f"Azure {azure}, Google and Lambda {aws}")
 
 
-def test_no_option_is_documented_that_does_not_exist() -> None:
-    """The table lists the options of the code, in its order."""
+def test_the_readme_lists_no_other_options() -> None:
+    """It lists them in the order of the code."""
     documented = [row[0] for row in rows(README) if row[0].startswith("`options.")]
     *documented, commands = documented
     assert documented == [f"`options.{name}`" for name in OPTIONS]
@@ -182,22 +182,22 @@ def test_searches_for_other_emulators_find_the_page(words: str) -> None:
     assert words in page.partition("## Other emulators")[2].lower()
 
 
-def test_other_emulators_answer_as_the_page_says() -> None:
-    """An error without `X-Amz-Function-Error` is a result; a string that is not escaped is not valid JSON."""
+def test_other_emulators_behave_as_the_page_says() -> None:
+    """An error without `X-Amz-Function-Error` is a result. A string that is not escaped is not valid JSON."""
     error = {"errorType": "ValueError", "errorMessage": "no"}
     with FaultServer() as server, open_client("lambda", server.url) as client:
-        server.script(far_side.respond(200, error), far_side.respond(200, b'"a "word""'))
+        server.script(fault.respond(200, error), fault.respond(200, b'"a "word""'))
         assert client._call("get", "T", None) == error
         assert failure(client).code == "DESERIALIZATION_FAILED"
 
 
-def test_boto3_runs_a_function_again_after_a_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As often as the README says."""
+def test_boto3_repeats_a_call_after_a_read_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README says how often."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     options = Config(read_timeout=0.2)
-    keys = {"aws_access_key_id": "made", "aws_secret_access_key": "up", "region_name": "eu-west-1"}
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "eu-west-1"}
     with FaultServer() as server:
-        server.script(*[far_side.silent()] * 6)
+        server.script(*[fault.silent()] * 6)
         client = boto3.client("lambda", endpoint_url=server.url, config=options, **keys)
         with pytest.raises(ReadTimeoutError):
             client.invoke(FunctionName="dummies")
@@ -210,7 +210,7 @@ def test_boto3_runs_a_function_again_after_a_read_timeout(monkeypatch: pytest.Mo
 
 @cache
 def anchors(page: Path) -> set[str]:
-    """Of the headings, as mkdocs and GitHub write them."""
+    """The anchors of the page's headings, in the form of mkdocs and GitHub."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     words = (
         re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
@@ -218,8 +218,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[\s-]+", "-", heading) for heading in words}
 
 
-def test_links_lead_somewhere() -> None:
-    """Relative links of all pages, and their headings; those of the reference are made from the code."""
+def test_every_link_has_a_target() -> None:
+    """This includes anchors of headings, except on the reference pages, which are generated from the code."""
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
     broken = [
         (page.name, link, anchor)

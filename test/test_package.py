@@ -1,4 +1,4 @@
-"""How the package is put together: what importing it costs, and what it shows."""
+"""The structure of the package: what an import loads, and what is public."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ ROOT = Path(pip_services4_serverless.__file__).parent
 SUBPACKAGES = [f"{ROOT.name}.{path.parent.name}" for path in sorted(ROOT.glob("[a-z]*/__init__.py"))]
 
 
-def python(code: str) -> str:
-    """What a fresh interpreter prints; a warning is an error to it."""
+def run_python(code: str) -> str:
+    """The output of a new interpreter that treats warnings as errors."""
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
@@ -46,23 +46,23 @@ HEAVY = {"boto3", "botocore", "requests", "urllib3", "azure", "starlette", "uvic
     ],
     ids=["clients", "connect", "local"],
 )
-def test_importing_loads_no_provider(line: str) -> None:
-    """Without a warning; what a provider needs is imported when a client of it opens, or a host starts."""
-    assert python(f"{line}; import sys; print(sorted({HEAVY!r} & set(sys.modules)))") == "[]\n"
+def test_imports_load_no_provider(line: str) -> None:
+    """A client imports its provider's library when it opens, and a host when it starts. There is no warning."""
+    assert run_python(f"{line}; import sys; print(sorted({HEAVY!r} & set(sys.modules)))") == "[]\n"
 
 
-def test_importing_the_clients_loads_what_an_import_needs() -> None:
-    """Each of the others takes a twentieth of the time or more; clients that open or are asynchronous import them."""
+def test_importing_the_clients_loads_neither_asyncio_nor_logging() -> None:
+    """Each of them would take 5 % of the time or more. Clients import them when they are needed."""
     code = """import sys
 before = set(sys.modules)
 import pip_services4_serverless.clients
 print(sorted({"asyncio", "logging"} & (set(sys.modules) - before)))"""
-    assert python(code) == "[]\n"
+    assert run_python(code) == "[]\n"
 
 
-def test_the_hosts_import() -> None:
-    """In a fresh interpreter, without a warning."""
-    python("from pip_services4_serverless.local import AzureFunctionHost, LambdaHost")
+def test_the_hosts_can_be_imported() -> None:
+    """There is no warning."""
+    run_python("from pip_services4_serverless.local import AzureFunctionHost, LambdaHost")
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_the_hosts_import() -> None:
         ("LambdaClient", {"boto3", "requests", "azure.identity"}),
     ],
 )
-def test_opening_loads_that_provider_alone(client: str, others: set[str]) -> None:
-    """A service on Azure never imports botocore, one on AWS never requests nor all of boto3."""
+def test_open_loads_only_its_own_provider(client: str, others: set[str]) -> None:
+    """A client of Azure never imports botocore. A client of AWS never imports requests or all of boto3."""
     code = f"""
 import sys
 from pip_services4_components.config import ConfigParams
@@ -87,16 +87,16 @@ client.close("T")
 print(sorted({others!r} & set(sys.modules)))
 """
 
-    assert python(code) == "[]\n"
+    assert run_python(code) == "[]\n"
 
 
-def test_it_is_typed() -> None:
-    """Type checkers of users look for the marker."""
+def test_the_package_is_marked_as_typed() -> None:
+    """Type checkers look for this file."""
     assert (ROOT / "py.typed").is_file()
 
 
 def test_the_version_is_in_one_place() -> None:
-    """The distribution takes it from the package."""
+    """The distribution reads it from the package."""
     version = pip_services4_serverless.__version__
 
     assert re.fullmatch(r"\d+\.\d+\.\d+([ab]\d+|rc\d+)?", version)
@@ -105,25 +105,25 @@ def test_the_version_is_in_one_place() -> None:
 
 @pytest.fixture(params=SUBPACKAGES)
 def subpackage(request: pytest.FixtureRequest) -> ModuleType:
-    """Each subpackage in turn."""
+    """Each subpackage."""
     return importlib.import_module(request.param)
 
 
 def module_of(name: str) -> str:
-    """`AzureFunctionClient` -> `azure_function_client`."""
+    """The module name for a class name: `AzureFunctionClient` -> `azure_function_client`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def test_a_subpackage_says_what_it_offers(subpackage: ModuleType) -> None:
-    """Sorted, each name there, and each from a module of its own that is called like it."""
+def test_each_public_name_is_in_a_module_of_its_own(subpackage: ModuleType) -> None:
+    """`__all__` is sorted, and each module has the name of its class."""
     assert subpackage.__all__ == sorted(subpackage.__all__)
     assert subpackage.__all__
     for name in subpackage.__all__:
         assert getattr(subpackage, name).__module__ == f"{subpackage.__name__}.{module_of(name)}"
 
 
-def test_what_is_public_is_offered(subpackage: ModuleType) -> None:
-    """The class that a module without an underscore is called like."""
+def test_each_public_module_is_in_all(subpackage: ModuleType) -> None:
+    """A module without an underscore has a class of its name, which is in `__all__`."""
     found = []
     for path in Path(subpackage.__file__ or "").parent.glob("[!_]*.py"):
         nodes = [node for node in ast.parse(path.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
@@ -133,12 +133,12 @@ def test_what_is_public_is_offered(subpackage: ModuleType) -> None:
 
 
 def public_members(cls: type) -> dict[str, Any]:
-    """What a class defines itself without an underscore."""
+    """The callable members without an underscore that the class itself defines."""
     return {name: member for name, member in vars(cls).items() if name[0] != "_" and callable(member)}
 
 
-def test_what_is_offered_is_documented(subpackage: ModuleType) -> None:
-    """Each class with its own words, each of its public methods too."""
+def test_each_public_class_and_method_is_documented(subpackage: ModuleType) -> None:
+    """Methods may inherit their docstring."""
     assert inspect.getdoc(subpackage)
     for name in subpackage.__all__:
         cls = getattr(subpackage, name)

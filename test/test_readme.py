@@ -1,4 +1,4 @@
-"""The README's examples run as they are printed, beside the functions that it serves."""
+"""The examples of the README run as they are printed, with the functions that the README serves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import yaml
 from support.processes import PROGRAM
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-# A block begins with a comment: the name of its file.
+# The first line of a block is a comment with the name of its file.
 FILES = {
     block.partition("\n")[0].removeprefix("# "): block
     for block in re.findall(r"^```(?:python|yaml)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
@@ -27,74 +27,74 @@ SCRIPTS = [name for name in FILES if name.endswith("_script.py")]
 EXAMPLES = [name for name in FILES if name.endswith(("_script.py", "_example.py"))]
 
 
-def printed(source: str) -> str:
-    """What the comments behind an example's print statements say that it prints."""
+def expected_output(source: str) -> str:
+    """The output that the comments after the example's `print` calls promise."""
     return "".join(f"{comment}\n" for comment in re.findall(r"^ *print\(.*\)  # (.*)$", source, re.MULTILINE))
 
 
 def test_the_readme_is_short() -> None:
-    """The rest is in docs/."""
+    """Details belong into docs/."""
     assert README.count("\n") <= 150
 
 
-def test_each_block_is_a_file_and_the_providers_have_a_script() -> None:
-    """No block is left that nobody runs; the scripts come first, and have at most five lines."""
+def test_each_block_is_a_file_and_each_provider_has_a_script() -> None:
+    """Each block is run. The scripts come first, and have at most five lines."""
     assert all(re.fullmatch(r"\w+\.(py|yml)", name) for name in FILES)
     assert {"azure_script.py", "lambda_script.py", "google_script.py"} <= set(SCRIPTS) == set([*FILES][: len(SCRIPTS)])
     assert all(FILES[name].count("\n") <= 5 for name in SCRIPTS)
-    assert all(printed(FILES[name]) for name in EXAMPLES)
-    assert README.count("```") == 2 * (len(FILES) + 1)  # the console beside them
+    assert all(expected_output(FILES[name]) for name in EXAMPLES)
+    assert README.count("```") == 2 * (len(FILES) + 1)  # the other one is the console
 
 
 @pytest.fixture(scope="module")
 def ports() -> dict[str, str]:
-    """By the ports that the README names, those that are free here."""
+    """A free port for each port that the README names."""
     named = sorted(set(re.findall(r"--port (\d+)", CONSOLE)))
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in named]
-    free = [str(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
+    free = [str(sock.getsockname()[1]) for sock in sockets]
+    for sock in sockets:
+        sock.close()
     return dict(zip(named, free, strict=True))
 
 
-def here(text: str, ports: dict[str, str]) -> str:
-    """With the ports of this test."""
+def with_free_ports(text: str, ports: dict[str, str]) -> str:
+    """The text with the free ports of this test."""
     return re.sub("|".join(ports), lambda match: ports[match[0]], text)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, str]) -> Iterator[Path]:
-    """The README's files, and its functions served by its commands."""
+    """A folder with the README's files, whose functions are served by the README's commands."""
     folder = tmp_path_factory.mktemp("readme")
     for file, source in FILES.items():
-        (folder / file).write_text(here(source, ports), "utf-8")
+        (folder / file).write_text(with_free_ports(source, ports), "utf-8")
     processes = []
     try:
         for command in COMMANDS:
-            program, *arguments = shlex.split(here(command, ports))
+            program, *arguments = shlex.split(with_free_ports(command, ports))
             if program == "pip-serverless":
-                served = subprocess.Popen([*PROGRAM, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
-                processes.append(served)
-        for served in processes:
-            assert served.stdout
-            assert any("descriptor" in line for line in served.stdout), "it ended before it served anything"
+                process = subprocess.Popen([*PROGRAM, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
+                processes.append(process)
+        for process in processes:
+            assert process.stdout
+            assert any("descriptor" in line for line in process.stdout), "it ended before it served anything"
         yield folder
     finally:
-        for served in processes:
-            served.terminate()
-        for served in processes:
-            served.communicate(timeout=20)
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.communicate(timeout=20)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_prints_what_it_says(name: str, folder: Path) -> None:
-    """In a fresh folder and a fresh interpreter, with the environment that the console gives it, without a warning."""
+def test_an_example_prints_what_the_readme_says(name: str, folder: Path) -> None:
+    """It runs in a new interpreter, with the environment of the console block, and without a warning."""
     command = next((command for command in COMMANDS if command.endswith(f"python {name}")), f"python {name}")
     environment = dict(word.split("=", 1) for word in shlex.split(command) if "=" in word)
     uses_container = "pip_services4_container" in FILES[name]
     if uses_container and sys.version_info >= (3, 13):
         pytest.skip("pip_services4_container does not import on Python 3.13 and later")
-    strict = () if uses_container else ("-W", "error")  # the container's own modules warn
+    strict = () if uses_container else ("-W", "error")  # pip-services' container uses deprecated modules
     run = subprocess.run(
         [sys.executable, *strict, name],
         cwd=folder,
@@ -106,11 +106,11 @@ def test_an_example_prints_what_it_says(name: str, folder: Path) -> None:
     )
 
     assert run.returncode == 0, run.stderr
-    assert run.stdout == printed(FILES[name])
+    assert run.stdout == expected_output(FILES[name])
     assert uses_container or run.stderr == ""
 
 
-def test_the_container_configuration_is_yaml() -> None:
-    """With the descriptor that the factory knows."""
+def test_the_container_configuration_is_valid() -> None:
+    """Its descriptor is known to the factory."""
     (component,) = yaml.safe_load(FILES["container.yml"])
     assert component["descriptor"].startswith("pip-services:client:commandable-azurefunc:")

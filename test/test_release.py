@@ -1,4 +1,4 @@
-"""What is told of a release in several places is the same everywhere."""
+"""Files that describe a release agree with each other."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 
 
-def found(pattern: str, text: str) -> str:
-    """What the pattern's group finds in a text of several lines."""
+def search(pattern: str, text: str) -> str:
+    """The text of the pattern's group."""
     match = re.search(pattern, text, re.MULTILINE)
     assert match, pattern
     return str(match[1])
 
 
-PYTHONS = found(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8")).split()
+PYTHONS = search(r"^for wanted in (.*); do$", (ROOT / ".ci" / "pythons").read_text("utf-8")).split()
 
 
 def test_the_pythons_are_the_same_everywhere() -> None:
-    """Those that CI looks for, those that the workflow sets up, those that the package is declared for."""
+    """CI looks for these versions, the workflow installs them, and the package declares them."""
     setup = next(step["with"] for step in WORKFLOW["jobs"]["ci"]["steps"] if "setup-python" in step.get("uses", ""))
-    told = metadata("pip-services4-serverless")
-    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(told.get_all("Classifier") or []))
+    package = metadata("pip-services4-serverless")
+    classifiers = re.findall(r"Python :: (3\.\d+)", "\n".join(package.get_all("Classifier") or []))
     assert sorted(setup["python-version"].split()) == PYTHONS == sorted(classifiers)
-    assert told["Requires-Python"] == f">={PYTHONS[0]}"
+    assert package["Requires-Python"] == f">={PYTHONS[0]}"
 
 
-def test_the_workflow_does_what_ci_does() -> None:
-    """By calling it, after what brings the sources and the interpreters, and without anything else."""
+def test_the_workflow_only_calls_ci() -> None:
+    """Before that, it gets the sources and the interpreters."""
     steps = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
     assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
     assert [step["uses"].partition("@")[0] for step in steps if "uses" in step] == [
@@ -49,17 +49,17 @@ def test_the_workflow_does_what_ci_does() -> None:
     ]
 
 
-def test_ci_does_nothing_that_make_does_not() -> None:
-    """Each of its commands is one of targets of the Makefile, and no command is repeated when it fails."""
+def test_ci_runs_only_targets_of_make() -> None:
+    """No command is repeated when it fails."""
     commands = [line for line in CI.splitlines() if line and line[0] != "#"]
     assert [line for line in commands if not re.match(r"set |cd |(exec )?make (--[a-z=3-]+ )*[a-z]", line)] == []
     assert [line for line in commands if "||" in line] == []
 
 
-def test_what_is_tested_elsewhere_is_there() -> None:
-    """On the other interpreters, and with niquests: a file that was renamed would not be missed."""
+def test_the_test_files_in_the_makefile_exist() -> None:
+    """Otherwise a renamed file would silently not be tested with other Pythons and with niquests."""
     for name in ("FAST", "ON_NEWEST_PYTHON", "WITH_NIQUESTS"):
-        words = found(rf"^{name} = ((?:.*\\\n)*.*)$", MAKEFILE).replace("\\\n", " ").replace("--ignore=", "").split()
+        words = search(rf"^{name} = ((?:.*\\\n)*.*)$", MAKEFILE).replace("\\\n", " ").replace("--ignore=", "").split()
         paths = [word for word in words if word.startswith("test/")]
         assert len(paths) > 5
         assert [path for path in paths if not (ROOT / path).exists()] == []
@@ -69,16 +69,16 @@ def test_what_is_tested_elsewhere_is_there() -> None:
     "target",
     ["install", "test", "test-fast", "check", "clean", "docs", "docgen", "demo", "bench", "soak", "package", "pythons"],
 )
-def test_a_target_is_there(target: str) -> None:
-    """Those that users of pip-services know, and what the documentation names."""
+def test_the_makefile_has_the_target(target: str) -> None:
+    """Users of pip-services know some of these targets, and the documentation names the others."""
     assert re.search(rf"^([\w-]+ )*{target}( [\w-]+)*:", MAKEFILE, re.MULTILINE)
     assert re.search(rf"^\.PHONY:.* {target}( |$)", MAKEFILE, re.MULTILINE)
 
 
 def test_the_operating_system_is_the_same_everywhere() -> None:
-    """The one that tests run on: classifier, README and documentation."""
+    """Classifier, README and documentation name the operating system on which the tests run."""
     classifiers = metadata("pip-services4-serverless").get_all("Classifier") or []
-    assert [each for each in classifiers if each.startswith("Operating System")] == [
+    assert [classifier for classifier in classifiers if classifier.startswith("Operating System")] == [
         "Operating System :: POSIX :: Linux"
     ]
     assert WORKFLOW["jobs"]["ci"]["runs-on"].startswith("ubuntu")
@@ -87,7 +87,7 @@ def test_the_operating_system_is_the_same_everywhere() -> None:
 
 
 def test_pip_install_works_from_a_checkout() -> None:
-    """As long as nothing is published, no page installs this package by its name; each says that it is a checkout."""
+    """Until a version is published, no page installs the package by its name, and pages mention the checkout."""
     published = "\n## [" in CHANGELOG.partition("## [Unreleased]")[2]
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         text = page.read_text("utf-8")
@@ -96,14 +96,14 @@ def test_pip_install_works_from_a_checkout() -> None:
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md"])
-def test_forges_find_what_they_look_for(name: str) -> None:
-    """In a folder that needs no file at the top; the README links to it."""
+def test_github_finds_the_community_file(name: str) -> None:
+    """It is in `.github`, and the README links to it."""
     assert (ROOT / ".github" / name).is_file()
     assert f"(.github/{name})" in (ROOT / "README.md").read_text("utf-8")
 
 
-def test_the_changelog_has_the_version() -> None:
-    """Newest first, each with its day; what is not released yet stands above."""
+def test_the_changelog_lists_versions_newest_first() -> None:
+    """Each version has a date. Unreleased changes are at the top."""
     headings = re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)
     assert headings[0] == "[Unreleased]"
     assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", heading) for heading in headings[1:])
@@ -116,21 +116,21 @@ def test_the_changelog_has_the_version() -> None:
     "field",
     ["Summary", "Description-Content-Type", "License-Expression", "License-File", "Keywords", "Requires-Python"],
 )
-def test_the_metadata_are_complete(field: str) -> None:
-    """Of the installed distribution."""
+def test_the_metadata_has_the_field(field: str) -> None:
+    """It is read from the installed distribution."""
     assert metadata("pip-services4-serverless")[field]
 
 
-def test_what_developers_need_is_no_extra() -> None:
-    """A wheel's extras are for its users; tests, documentation and releases have dependency groups."""
+def test_developers_use_groups_and_not_extras() -> None:
+    """Extras are for users of the wheel. Tests, documentation and releases have dependency groups."""
     groups = PYPROJECT["dependency-groups"]
     assert {"test", "docs", "package", "bench"} <= groups.keys()
     assert not groups.keys() & set(metadata("pip-services4-serverless").get_all("Provides-Extra") or [])
 
 
 @pytest.mark.parametrize("path", ["Makefile", ".ci/package", "docker/Dockerfile.test"])
-def test_groups_are_there_for_a_pip_that_knows_them(path: str) -> None:
-    """Each that is installed is declared. The pip that Python 3.11 brings is older than groups."""
+def test_each_installed_group_is_declared(path: str) -> None:
+    """The pip of Python 3.11 does not support groups, so pip is upgraded first."""
     text = (ROOT / path).read_text("utf-8")
     named = re.findall(r"--group[ =](\S+)", text)
     assert named
@@ -140,8 +140,8 @@ def test_groups_are_there_for_a_pip_that_knows_them(path: str) -> None:
 
 
 def test_the_demo_installs_what_users_install() -> None:
-    """And not the tools of the tests."""
-    needs = found(r"^demo: (.*)$", MAKEFILE)
-    recipe = found(rf"^{re.escape(needs)}: .*\n((?:\t.*\n)+)", MAKEFILE)
+    """It does not install the tools of the tests."""
+    needs = search(r"^demo: (.*)$", MAKEFILE)
+    recipe = search(rf"^{re.escape(needs)}: .*\n((?:\t.*\n)+)", MAKEFILE)
     assert "--editable '.[local]'" in recipe
     assert "--group" not in recipe

@@ -1,4 +1,4 @@
-"""Tests that hold a bound in time get a second try, and no other test does."""
+"""Only tests of time limits are run again if they fail."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_unmarked():
 """
 
 
-def test_only_a_bound_in_time_gets_a_second_try(tmp_path: Path) -> None:
-    """The summary names each test that needed it."""
+def test_only_tests_of_time_limits_are_run_again(tmp_path: Path) -> None:
+    """The summary names each of them."""
     shutil.copy(TEST / "conftest.py", tmp_path)
     (tmp_path / "test_tries.py").write_text(TESTS, "utf-8")
     options = ["-c", str(TEST.parent / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
@@ -57,8 +57,8 @@ def test_only_a_bound_in_time_gets_a_second_try(tmp_path: Path) -> None:
     }
 
 
-def holds_a_bound_in_time(test: ast.AST) -> bool:
-    """Whether an assertion compares what a clock measured with a greatest number of seconds."""
+def checks_a_time_limit(test: ast.AST) -> bool:
+    """Whether an assertion compares a measured time with a maximum."""
     compared = [node for found in ast.walk(test) if isinstance(found, ast.Assert) for node in ast.walk(found)]
     uppers = [
         (ast.unparse(node.comparators[-1]), ast.unparse(node))
@@ -68,13 +68,13 @@ def holds_a_bound_in_time(test: ast.AST) -> bool:
     return any(re.match(r"[\d(A-Z]", bound) and MEASURED.search(text) for bound, text in uppers)
 
 
-def test_each_test_with_a_bound_in_time_is_marked() -> None:
-    """It gets its second try, and `make test-fast` leaves it out."""
+def test_each_test_of_a_time_limit_is_marked() -> None:
+    """It is run again if it fails, and `make test-fast` leaves it out."""
     unmarked = [
         f"{path.name}::{test.name}"
         for path in TEST.rglob("test_*.py")
         for test in ast.parse(path.read_text("utf-8")).body
-        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_") and holds_a_bound_in_time(test)
+        if isinstance(test, ast.FunctionDef) and test.name.startswith("test_") and checks_a_time_limit(test)
         if "pytest.mark.timing" not in map(ast.unparse, test.decorator_list)
     ]
     assert unmarked == []

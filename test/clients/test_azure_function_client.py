@@ -1,4 +1,4 @@
-"""What is the Azure client's own: its request on the wire, its key, and the error bodies of Azure functions."""
+"""What is specific to the Azure client: its request, its key, and the error bodies of Azure functions."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def called(server: FaultServer, uri: str, *settings: str, client: AzureFunctionC
 
 
 @pytest.mark.defect(2)
-def test_nothing_but_the_url_is_in_the_url() -> None:
-    """Options of the call travel in no query string."""
+def test_the_request_goes_to_the_configured_url() -> None:
+    """Options of the call are not added to the query string."""
     with FaultServer() as server:
         request = called(server, "/api/f", "options.timeout", "10000", "credential.auth_code", AUTH_CODE)
 
@@ -48,8 +48,8 @@ def test_nothing_but_the_url_is_in_the_url() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 300_000, 2_000_000])
-def test_the_body_has_a_length(size: int) -> None:
-    """The real front end takes a chunked body for an empty one."""
+def test_the_request_has_a_content_length(size: int) -> None:
+    """Azure's front end treats a chunked body as an empty one."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         client.call_command("get", "T", {"text": "ž" * size})
 
@@ -60,8 +60,8 @@ def test_the_body_has_a_length(size: int) -> None:
         assert request.json() == {"text": "ž" * size, "cmd": "dummies.get", "trace_id": "T"}
 
 
-def test_a_request_of_which_a_copy_is_sent_has_each_header_once() -> None:
-    """Also in the second call, and in the second attempt of a call."""
+def test_a_repeated_request_has_each_header_once() -> None:
+    """This is true of the second call, and of the second attempt of a call."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(429))
         client.call_command("get", "T", {"text": "long"})
@@ -75,8 +75,8 @@ def test_a_request_of_which_a_copy_is_sent_has_each_header_once() -> None:
 
 
 @pytest.mark.parametrize("section", ["credential", "connection"])
-def test_the_key_is_in_its_header(section: str) -> None:
-    """Wherever it is configured."""
+def test_the_key_is_sent_in_its_header(section: str) -> None:
+    """It may be configured in either section."""
     with FaultServer() as server:
         request = called(server, "/api/f", f"{section}.auth_code", AUTH_CODE)
 
@@ -85,7 +85,7 @@ def test_the_key_is_in_its_header(section: str) -> None:
 
 @pytest.mark.parametrize("settings", [(), ("credential.auth_code", "")], ids=["absent", "empty"])
 def test_without_a_key_there_is_no_header(settings: tuple[str, ...]) -> None:
-    """An empty one would be a wrong key to the front end."""
+    """An empty header would be a wrong key."""
     with FaultServer() as server:
         request = called(server, "/api/f", *settings)
 
@@ -107,7 +107,7 @@ def test_without_a_key_there_is_no_header(settings: tuple[str, ...]) -> None:
     ],
 )
 def test_a_key_in_the_url_is_moved_into_the_header(uri: str, path: str, key: str | None) -> None:
-    """And what else is in its query stays as it is."""
+    """The rest of the query does not change."""
     with FaultServer() as server:
         request = called(server, uri)
 
@@ -115,8 +115,8 @@ def test_a_key_in_the_url_is_moved_into_the_header(uri: str, path: str, key: str
         assert request.headers["x-functions-key"] == key
 
 
-def test_a_configured_key_goes_before_that_in_the_url() -> None:
-    """Which is dropped all the same."""
+def test_a_configured_key_takes_precedence_over_the_url() -> None:
+    """The key in the URL is removed."""
     with FaultServer() as server:
         request = called(server, "/api/f?code=OLD", "credential.auth_code", AUTH_CODE)
 
@@ -125,14 +125,14 @@ def test_a_configured_key_goes_before_that_in_the_url() -> None:
 
 @pytest.mark.parametrize(("uri", "path"), [("", "/"), ("/", "/"), ("/a%20b/ž", "/a%20b/%C5%BE"), ("/f#part", "/f")])
 @pytest.mark.defect(16)
-def test_a_url_is_called_as_it_is_meant(uri: str, path: str) -> None:
-    """Without a path, with one that needs quoting, with a fragment."""
+def test_a_url_is_normalized(uri: str, path: str) -> None:
+    """It may have no path, a path that must be quoted, or a fragment."""
     with FaultServer() as server:
         assert called(server, uri).path == path
 
 
-def test_a_netrc_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """requests would take credentials for the host from it."""
+def test_netrc_adds_no_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By itself, requests would send the credentials of the host."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password secret\n")
     netrc.chmod(0o600)
@@ -143,7 +143,7 @@ def test_a_netrc_adds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_cookies_are_not_kept() -> None:
-    """A function's client is no browser: calls do not depend on each other."""
+    """Calls do not depend on earlier responses."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(headers={"Set-Cookie": "session=1; Path=/"}))
         client.call_command("get", "T")
@@ -153,8 +153,8 @@ def test_cookies_are_not_kept() -> None:
         assert len(client._client.cookies) == 0
 
 
-def test_a_subclass_adds_headers() -> None:
-    """By the field of the reference page."""
+def test_a_subclass_can_add_headers() -> None:
+    """It sets the field of the reference page."""
 
     class Traced(AzureFunctionClient):
         def __init__(self) -> None:
@@ -165,8 +165,8 @@ def test_a_subclass_adds_headers() -> None:
         assert called(server, "/api/f", client=Traced()).headers["x-tenant"] == "blue"
 
 
-def test_the_session_is_requests() -> None:
-    """While the client is open; tools that hook requests look there."""
+def test_an_open_client_has_a_requests_session() -> None:
+    """Tools that patch requests use it."""
     client = AzureFunctionClient()
     client.configure(config_for("azure", "http://127.0.0.1:9"))
     client.open("T")
@@ -177,8 +177,8 @@ def test_the_session_is_requests() -> None:
     assert client._client is None
 
 
-def test_app_and_function_name_make_the_url() -> None:
-    """As on Azure's own domain."""
+def test_the_url_is_made_of_app_and_function_name() -> None:
+    """Its domain is that of Azure."""
     client = AzureFunctionClient()
     client.configure(ConfigParams.from_tuples("connection.app_name", "shop", "connection.function_name", "orders"))
     client.open("T")
@@ -187,8 +187,8 @@ def test_app_and_function_name_make_the_url() -> None:
     client.close("T")
 
 
-def test_connections_are_used_again() -> None:
-    """A call does not pay for connecting each time."""
+def test_connections_are_reused() -> None:
+    """This is also true after an error."""
     with FaultServer() as server, open_client("azure", server.url, retries=0) as client:
         server.script(respond(204, b""), respond(body={"id": "7"}, chunk_size=3), respond(500, b"<html>"), respond(404))
         for _ in range(2):
@@ -206,7 +206,7 @@ def test_connections_are_used_again() -> None:
 @pytest.mark.defect(8)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(status: int) -> None:
-    """The key stays at home, and so does the call."""
+    """Neither the key nor the request is sent to the other server."""
     with FaultServer() as elsewhere, FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(status, headers={"Location": f"{elsewhere.url}/api/f"}))
         error = failure(client)
@@ -216,7 +216,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         assert (server.executions, elsewhere.connections) == (1, 0)
 
 
-# --- The answer ---
+# --- The response ---
 
 
 @pytest.mark.parametrize(
@@ -234,16 +234,16 @@ def test_a_redirect_is_not_followed(status: int) -> None:
     ],
     ids=["204", "empty", "JSON as text", "JSON twice", "no type", "text", "text in cp1250", "chunks", "gzip"],
 )
-def test_an_answer_is_read_as(step: Any, result: Any) -> None:
-    """What functions of every kind really send."""
+def test_a_response_is_decoded(step: Any, result: Any) -> None:
+    """These are the responses of real functions."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(step)
 
         assert client.call_command("get", "T") == result
 
 
-def test_an_answer_that_is_of_no_use_is_an_error() -> None:
-    """HTML with status 200 is no result."""
+def test_a_response_that_cannot_be_decoded_is_an_error() -> None:
+    """HTML with status 200 is not a result."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(200, b"<html>", content_type="text/html"))
         error = failure(client)
@@ -254,7 +254,7 @@ def test_an_answer_that_is_of_no_use_is_an_error() -> None:
 
 # --- Errors ---
 
-# Byte for byte what a function answers that is built on the published pip-services4-azure.
+# The exact response of a function that is built on the published pip-services4-azure.
 PUBLISHED = (
     b'{"category": "NotFound", "code": "NO_X", "status": 404, "details": {"id": "7"}, "trace_id": "R", '
     b'"message": "X not found", "cause": "None", "stack_stace": "NoneType: None\\n"}'
@@ -263,7 +263,7 @@ PUBLISHED = (
 
 @pytest.mark.defect(10)
 def test_an_error_of_a_published_service_is_restored() -> None:
-    """With the body's status before HTTP's, and its misspelt stack trace."""
+    """The body's status takes precedence over that of HTTP. The key of its stack trace is misspelt."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(400, PUBLISHED, content_type="text/plain; charset=utf-8"))
         error = failure(client)
@@ -292,10 +292,10 @@ def test_an_error_of_a_published_service_is_restored() -> None:
     ],
     ids=str,
 )
-def test_an_error_body_in_part(
+def test_an_incomplete_error_body_is_used_as_far_as_possible(
     body: Any, exception: type[ApplicationException], code: str, message: str | None
 ) -> None:
-    """Each becomes the best exception that can be made of it."""
+    """Each field that is present becomes part of the exception."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(400, body))
         error = failure(client)
@@ -305,8 +305,8 @@ def test_an_error_body_in_part(
         assert message in (None, error.message)
 
 
-def test_a_payload_over_the_limit_is_refused_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The front end's limit is 100 MiB."""
+def test_a_payload_over_the_limit_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of Azure's front end is 100 MiB."""
     assert AzureFunctionClient._MAX_PAYLOAD == 104_857_600
     monkeypatch.setattr(AzureFunctionClient, "_MAX_PAYLOAD", 1000)
     with FaultServer() as server, open_client("azure", server.url) as client:
@@ -322,7 +322,7 @@ def test_a_payload_over_the_limit_is_refused_before_it_is_sent(monkeypatch: pyte
 
 @pytest.mark.defect(18)
 def test_a_key_in_the_url_is_in_no_log_and_no_exception(caplog: pytest.LogCaptureFixture) -> None:
-    """Not at debug level either, and not where exceptions quote the URL."""
+    """Debug logs and exceptions would otherwise quote the URL."""
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server:
         client = AzureFunctionClient()
@@ -342,8 +342,8 @@ def test_a_key_in_the_url_is_in_no_log_and_no_exception(caplog: pytest.LogCaptur
 
 @pytest.mark.defect(18)
 @pytest.mark.parametrize("key", ["hunter2\n", "hunter2\r\nx-injected: 1", "hunter2 2", "hunter2\x00", "hunter2ž"])
-def test_a_key_that_is_no_header_is_refused_unseen(key: str) -> None:
-    """The error names the setting, not its value."""
+def test_a_key_that_is_not_a_valid_header_is_rejected(key: str) -> None:
+    """The error names the setting and does not show its value."""
     client = AzureFunctionClient()
     client.configure(ConfigParams.from_tuples("connection.uri", "http://127.0.0.1:9/f", "credential.auth_code", key))
     with pytest.raises(ConfigException) as caught:
@@ -354,8 +354,8 @@ def test_a_key_that_is_no_header_is_refused_unseen(key: str) -> None:
     assert "hunter2" not in str(caught.value.to_json())
 
 
-def test_a_secret_that_comes_back_is_masked() -> None:
-    """Error pages quote what they were sent."""
+def test_a_secret_in_the_response_is_masked() -> None:
+    """Error pages can quote the request."""
     with FaultServer() as server, open_client("azure", server.url) as client:
         server.script(respond(400, f"bad key {AUTH_CODE}".encode()))
         error = failure(client)
@@ -365,8 +365,8 @@ def test_a_secret_that_comes_back_is_masked() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "warnings"), [(230_000, 0), (230_001, 1)])
-def test_a_timeout_that_azure_cuts_short_is_warned_of(timeout: int, warnings: int) -> None:
-    """Its front end ends each request after 230 s, whatever the function's own limit is."""
+def test_a_timeout_over_the_limit_of_azure_logs_a_warning(timeout: int, warnings: int) -> None:
+    """Azure's front end ends each request after 230 s, whatever the function's own limit is."""
     logger = RecordingLogger()
     client = AzureFunctionClient()
     client.set_references(references_to(logger=logger))
@@ -374,6 +374,6 @@ def test_a_timeout_that_azure_cuts_short_is_warned_of(timeout: int, warnings: in
     client.open("T")
     client.close("T")
 
-    warned = logger.messages(LogLevel.Warn)
-    assert len(warned) == warnings
-    assert all("230000 ms" in message and "options.timeout" in message for message in warned)
+    logged = logger.messages(LogLevel.Warn)
+    assert len(logged) == warnings
+    assert all("230000 ms" in message and "options.timeout" in message for message in logged)

@@ -1,4 +1,4 @@
-"""What commandable clients add: a service's name before its commands, and instrumentation."""
+"""What commandable clients add: the service's name before its commands, and instrumentation."""
 
 from __future__ import annotations
 
@@ -30,49 +30,51 @@ provider = every_kind
         (None, {"prefix_commands": False}, "get"),
     ],
 )
-def test_a_command_is_sent_as(provider: str, name: Any, options: dict[str, Any], sent: str) -> None:
-    """With the service's name before it, if there is one and the services want it."""
+def test_a_command_is_sent_with_the_services_name(provider: str, name: Any, options: dict[str, Any], sent: str) -> None:
+    """The name is left out if there is none, or if the option says so."""
     with FaultServer() as server, open_client(provider, server.url, name, **options) as client:
         client.call_command("get", "T", {"id": "7"})
 
         assert server.requests[0].json() == {"id": "7", "cmd": sent, "trace_id": "T"}
 
 
-class Names(str, Enum):  # noqa: UP042 (a StrEnum formats itself as its value)
-    """A service's commands, as many write them; a trace id might be one, too."""
+class Commands(str, Enum):  # noqa: UP042 (a StrEnum formats itself as its value)
+    """The commands of a service, in the usual form."""
 
     GET = "get"
 
 
-def test_a_member_of_an_enumeration_is_sent_as_its_value(provider: str) -> None:
-    """A `str` with a text of its own: formatted, it is `Names.GET`."""
+def test_an_enum_member_is_sent_as_its_value(provider: str) -> None:
+    """As formatted text, it would be `Commands.GET`. The trace id may be a member too."""
     counters = RecordingCounters()
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.set_references(references_to(counters=counters))
-        client.call_command(Names.GET, Names.GET)
+        client.call_command(Commands.GET, Commands.GET)
 
         assert server.requests[0].json() == {"cmd": "dummies.get", "trace_id": "get"}
     assert counters.counts() == {"dummies.get.exec_count": 1, "dummies.get.exec_time": 1}
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "counted"),
+    ("name", "options", "cmd"),
     [("dummies", {}, "dummies.get"), ("dummies", {"prefix_commands": False}, "dummies.get"), ("", {}, "get")],
 )
-def test_a_command_is_observed_as(provider: str, name: str, options: dict[str, Any], counted: str) -> None:
-    """With the service's name, whatever is sent."""
+def test_a_command_is_counted_with_the_services_name(
+    provider: str, name: str, options: dict[str, Any], cmd: str
+) -> None:
+    """It is also traced and logged with this name, whatever the option says."""
     logger, counters, tracer = RecordingLogger(), RecordingCounters(), RecordingTracer()
     with FaultServer() as server, open_client(provider, server.url, name, **options) as client:
         client.set_references(references_to(logger=logger, counters=counters, tracer=tracer))
         client.call_command("get", Context.from_trace_id("T"))
 
-    assert counters.counts() == {f"{counted}.exec_count": 1, f"{counted}.exec_time": 1}
-    assert tracer.traces == [("T", counted, "", None)]
-    assert f"Executing {counted} method" in logger.messages()
+    assert counters.counts() == {f"{cmd}.exec_count": 1, f"{cmd}.exec_time": 1}
+    assert tracer.traces == [("T", cmd, "", None)]
+    assert f"Executing {cmd} method" in logger.messages()
 
 
-class Broken(RecordingCounters, RecordingTracer):
-    """Fails in all that it is told, as one whose collector is down."""
+class FailingObserver(RecordingCounters, RecordingTracer):
+    """Raises in each method, as if its collector were down."""
 
     def __init__(self) -> None:
         RecordingCounters.__init__(self)
@@ -91,15 +93,15 @@ class Broken(RecordingCounters, RecordingTracer):
         raise OSError("the collector is down")
 
 
-class BrokenLogger(RecordingLogger):
+class FailingLogger(RecordingLogger):
     def _write(self, *_: Any) -> None:
         raise UnicodeEncodeError("ascii", "\ud800", 0, 1, "not in this terminal")
 
 
-def test_observers_that_fail_hide_no_result(provider: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A caller that gets their exception would repeat a call that was made. Others are still told."""
+def test_failing_observers_do_not_hide_the_result(provider: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With their exception, a caller would repeat a call that succeeded. The other observers work."""
     counters, tracer = RecordingCounters(), RecordingTracer()
-    references = references_to(logger=BrokenLogger(), counters=Broken(), tracer=Broken())
+    references = references_to(logger=FailingLogger(), counters=FailingObserver(), tracer=FailingObserver())
     references.put(Descriptor("test", "counters", "memory", "second", "1.0"), counters)
     references.put(Descriptor("test", "tracer", "memory", "second", "1.0"), tracer)
     with FaultServer() as server:
@@ -119,8 +121,8 @@ def test_observers_that_fail_hide_no_result(provider: str, caplog: pytest.LogCap
     assert "the collector is down" in caplog.text
 
 
-def test_the_flag_is_that_of_the_opening(provider: str) -> None:
-    """As all options: configuring an open client changes it from its next opening on."""
+def test_prefix_commands_takes_effect_at_the_next_open(provider: str) -> None:
+    """All options do so."""
     with FaultServer() as server, open_client(provider, server.url, "dummies") as client:
         client.configure(config_for(provider, server.url, prefix_commands=False))
         client.call_command("get", "T")
@@ -132,18 +134,18 @@ def test_the_flag_is_that_of_the_opening(provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_subclass_may_set_the_flag(provider: str) -> None:
-    """Which the configuration goes before."""
+def test_a_subclass_can_set_prefix_commands(provider: str) -> None:
+    """The configuration takes precedence."""
     base: Any = CLIENTS[provider]
 
-    class Bare(base):
+    class WithoutPrefix(base):
         def __init__(self) -> None:
             super().__init__("dummies")
             self._prefix_commands = False
 
     with FaultServer() as server:
         for options in ({}, {"prefix_commands": True}, {}):
-            client = Bare()
+            client = WithoutPrefix()
             client.configure(config_for(provider, server.url, **options))
             client.open("T")
             client.call_command("get", "T")
@@ -152,8 +154,8 @@ def test_a_subclass_may_set_the_flag(provider: str) -> None:
         assert [request.json()["cmd"] for request in server.requests] == ["get", "dummies.get", "get"]
 
 
-def test_a_wrong_flag_is_refused_by_name(provider: str) -> None:
-    """When it is configured."""
+def test_configure_names_a_wrong_prefix_commands(provider: str) -> None:
+    """`configure` raises, not the first call."""
     with pytest.raises(ConfigException) as caught:
         CLIENTS[provider]("dummies").configure(config_for(provider, "http://127.0.0.1:9", prefix_commands="perhaps"))
 
@@ -162,7 +164,7 @@ def test_a_wrong_flag_is_refused_by_name(provider: str) -> None:
 
 @pytest.mark.defect(12)
 def test_an_error_is_raised(provider: str) -> None:
-    """And not returned."""
+    """It is not returned."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         server.script(respond(404))
         with pytest.raises(NotFoundException):
@@ -172,8 +174,8 @@ def test_an_error_is_raised(provider: str) -> None:
 @pytest.mark.defect(33)
 @pytest.mark.parametrize("cmd", ["", None])
 @pytest.mark.parametrize("name", ["dummies", ""])
-def test_an_empty_command_is_refused(provider: str, name: str, cmd: Any) -> None:
-    """A service's name alone is no command; the call is counted as failed."""
+def test_an_empty_command_is_rejected(provider: str, name: str, cmd: Any) -> None:
+    """The service's name alone is not a command. The call is counted as failed."""
     counters = RecordingCounters()
     with FaultServer() as server, open_client(provider, server.url, name) as client:
         client.set_references(references_to(counters=counters))
@@ -186,8 +188,8 @@ def test_an_empty_command_is_refused(provider: str, name: str, cmd: Any) -> None
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_subclass_calls_commands_by_methods(provider: str) -> None:
-    """As in the documentation of the two classes."""
+def test_the_methods_of_a_subclass_call_commands(provider: str) -> None:
+    """The documentation of both classes shows this."""
     base: Any = CLIENTS[provider]
 
     class OrdersClient(base):
@@ -206,8 +208,8 @@ def test_a_subclass_calls_commands_by_methods(provider: str) -> None:
         client.close("123")
 
 
-def test_the_bare_call_takes_the_command_as_it_is(provider: str) -> None:
-    """`_call` is there for subclasses that know better."""
+def test_call_sends_the_command_without_a_prefix(provider: str) -> None:
+    """`_call` is for subclasses that add the service's name themselves."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         client._call("other.get", "T")
 

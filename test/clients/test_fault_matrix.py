@@ -1,5 +1,7 @@
-"""The fault matrix: provider, fault, idempotent or not; in each cell the error, the executions counted, the time, and
-that no secret was shown."""
+"""The fault matrix: each fault, with each kind of client, idempotent or not.
+
+Each test checks the error, the executions, the attempts, the time, and that no secret is shown.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
 from pip_services4_components.config import ConfigParams
-from support import fault_server as server
+from support import fault_server
 from support.clients import KINDS, SENT_SECRETS, every_kind, failure, open_client
 from support.fault_server import FaultServer
 from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, with_table
@@ -37,10 +39,10 @@ CELLS = [
 @pytest.mark.defect(24)
 @pytest.mark.timing
 @pytest.mark.parametrize(("fault", "provider", "idempotent"), CELLS)
-def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idempotent: bool, watch: Watch) -> None:
-    """The error, the executions on the far side, the attempts and the time; and the next call gets its response.
+def test_a_fault_has_the_outcome_of_the_table(fault: Fault, provider: str, idempotent: bool, watch: Watch) -> None:
+    """The error, the executions, the attempts and the time are right, and the next call gets its response.
 
-    No secret is in logs, errors, their causes, tracebacks, texts, traces or counters, and the far side did get it.
+    The server received the secret. No log, error, cause, traceback, text, trace or counter shows it.
     """
 
     def prepare(client: FunctionClient, config: ConfigParams) -> None:
@@ -51,14 +53,14 @@ def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idemp
     outcomes = fault.outcomes(provider)
     assert outcomes
     if fault.params:
-        # Its debug log shows the whole payload several times, which takes longer than the bound of an attempt.
+        # Its debug log shows the whole payload several times, which takes longer than the timeout of an attempt.
         logging.getLogger("botocore").setLevel(logging.INFO)
     expected = outcomes.idempotent if idempotent else outcomes.default
     with stage(fault, provider, idempotent, prepare) as staged:
         for variant in fault.variants or (Variant(()),):
             if variant.steps:
                 staged.respond_with(variant)
-            executed, made = staged.executed(), len(staged.attempts)
+            executed, attempted = staged.executed(), len(staged.attempts)
             started = time.monotonic()
             if expected.error is None:
                 assert fault.check(call(staged, fault))
@@ -70,11 +72,11 @@ def test_a_fault_comes_to_what_the_table_says(fault: Fault, provider: str, idemp
                 check_error(caught.value, expected, variant)
                 watch.note(caught.value)
             assert staged.executed() - executed == expected.executed
-            assert len(staged.attempts) - made == expected.attempts
+            assert len(staged.attempts) - attempted == expected.attempts
             check_time(seconds, fault, expected)
         if staged.server and fault.variants:
-            staged.server.default = server.respond(body=b"1")
-            assert is_answered(staged.client)
+            staged.server.default = fault_server.respond(body=b"1")
+            assert gets_a_response(staged.client)
         watch.note_client(staged.client)
         if staged.server and staged.server.requests:
             head = staged.server.requests[-1].head.decode()
@@ -92,48 +94,48 @@ def check_error(error: ApplicationException, expected: Outcome, variant: Variant
 
 
 def check_time(seconds: float, fault: Fault, expected: Outcome) -> None:
-    """A fault that hangs ends at its bound, neither earlier nor later; any other ends long before it."""
+    """A fault that hangs ends at its timeout, neither earlier nor later. Any other fault ends long before."""
     if fault.ends == "immediately":
         assert seconds < LONG / 1000 / 2
     else:
-        hanging = sum((expected.error is not None, expected.attempts == 2)) if expected.error else 1
-        assert hanging * fault.bound - 0.01 <= seconds
-        assert seconds <= hanging * (fault.bound + SLACK) + BACKOFF
+        timeouts = sum((expected.error is not None, expected.attempts == 2)) if expected.error else 1
+        assert timeouts * fault.bound - 0.01 <= seconds
+        assert seconds <= timeouts * (fault.bound + SLACK) + BACKOFF
 
 
-def is_answered(client: FunctionClient) -> bool:
-    """Tried again where the short bound of a fault that hangs was too short for a busy machine."""
+def gets_a_response(client: FunctionClient) -> bool:
+    """Retries, because the short timeout of a fault that hangs may be too short for a busy machine."""
     for _ in range(3):
         with contextlib.suppress(ConnectionException):
             return bool(client._call("next", "test") == 1)
     return False
 
 
-def test_a_decompression_bomb_fills_no_memory(provider: str) -> None:
-    """400 MiB in 2 MB: reading it ends at the bound, and never holds much more."""
-    bomb = server.gzip_bomb(400 << 20)
-    with FaultServer() as far_side, open_client(provider, far_side.url) as client:
-        far_side.default = bomb
-        Path("/proc/self/clear_refs").write_text("5")  # from here on the peak is counted anew
-        before = peak()
+def test_a_decompression_bomb_does_not_fill_the_memory(provider: str) -> None:
+    """It is 2 MB for 400 MiB. The client stops reading at its limit."""
+    bomb = fault_server.gzip_bomb(400 << 20)
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        server.default = bomb
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = peak_memory()
         assert failure(client).code == "RESPONSE_TOO_LARGE"
-        assert peak() - before < 200
+        assert peak_memory() - before < 200
 
 
-def peak() -> int:
-    """MiB that this process had in memory at most."""
+def peak_memory() -> int:
+    """The most memory that this process has used since the reset, in MiB."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 
 
-def test_the_matrix_in_the_documentation_is_this_one() -> None:
+def test_the_documentation_shows_this_matrix() -> None:
     """`PYTHONPATH=test python -m support.faults` writes it."""
     page = DOCS.read_text("utf-8")
     assert page == with_table(page)
 
 
-def test_the_retry_table_is_that_of_the_errors_page() -> None:
-    """It is told in two places, in the same words."""
+def test_both_pages_have_the_same_retry_table() -> None:
+    """The retry table is on two pages, with the same words."""
     tables = []
     for page in (DOCS, DOCS.with_name("errors.md")):
         section = page.read_text("utf-8").partition("## What is retried")[2]

@@ -1,4 +1,4 @@
-"""What holds for the clients of both providers: lifecycle, what is sent again, errors, instrumentation."""
+"""What is true of the clients of all providers: lifecycle, retries, time limits, errors, instrumentation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ OTHER_PROVIDER = {"azure": "lambda", "lambda": "google", "google": "azure"}
 
 
 def gate() -> tuple[Step, threading.Event]:
-    """A step that answers when the event is set."""
+    """A step that sends its response when the event is set."""
     event = threading.Event()
 
     def act(connection: Connection) -> None:
@@ -80,7 +80,7 @@ def gate() -> tuple[Step, threading.Event]:
 
 
 def test_a_client_is_open_from_open_to_close(provider: str) -> None:
-    """And not before, nor after."""
+    """It is closed before `open` and after `close`."""
     client = BARE_CLIENTS[provider]()
     client.configure(config_for(provider, "http://127.0.0.1:9"))
 
@@ -91,8 +91,8 @@ def test_a_client_is_open_from_open_to_close(provider: str) -> None:
     assert not client.is_open()
 
 
-def test_opening_connects_nowhere(provider: str) -> None:
-    """A function that is down at the start of a service does not keep it from starting."""
+def test_open_does_not_connect(provider: str) -> None:
+    """A service can start while a function that it uses is down."""
     with FaultServer() as server:
         with open_client(provider, server.url):
             pass
@@ -101,8 +101,8 @@ def test_opening_connects_nowhere(provider: str) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 8_000, 65_000, 66_000, 300_000, 5_000_000])
-def test_parameters_and_results_of_any_size_arrive_whole(provider: str, size: int) -> None:
-    """And one after the other on one connection."""
+def test_parameters_and_results_of_any_size_are_complete(provider: str, size: int) -> None:
+    """Two calls use one connection."""
     sent = {"text": "x" * size, "cmd": "dummies.get", "trace_id": "T"}
     with FaultServer() as server, open_client(provider, server.url) as client:
         for _ in range(2):
@@ -112,8 +112,8 @@ def test_parameters_and_results_of_any_size_arrive_whole(provider: str, size: in
         assert server.connections == 1
 
 
-def test_opening_twice_changes_nothing(provider: str) -> None:
-    """The second time does not lose the connections of the first."""
+def test_opening_twice_keeps_the_connection(provider: str) -> None:
+    """The second `open` does not close the connection of the first."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.call_command("get", "T")
         client.open("T")
@@ -122,8 +122,8 @@ def test_opening_twice_changes_nothing(provider: str) -> None:
         assert (server.executions, server.connections) == (2, 1)
 
 
-def test_closing_twice_changes_nothing(provider: str) -> None:
-    """Nor does closing what was never open."""
+def test_closing_a_closed_client_does_nothing(provider: str) -> None:
+    """It may be closed twice, or without having been open."""
     client = BARE_CLIENTS[provider]()
     client.close("T")
     client.configure(config_for(provider, "http://127.0.0.1:9"))
@@ -135,8 +135,8 @@ def test_closing_twice_changes_nothing(provider: str) -> None:
 
 
 @pytest.mark.defect(32)
-def test_closing_frees_the_connections(provider: str) -> None:
-    """The far side sees them end."""
+def test_close_closes_the_connections(provider: str) -> None:
+    """The server sees their end."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.call_command("get", "T")
         client.close("T")
@@ -144,8 +144,8 @@ def test_closing_frees_the_connections(provider: str) -> None:
         server.wait_for(closed=1)
 
 
-def test_a_client_opens_again(provider: str) -> None:
-    """As often as its owner likes, each time with fresh connections."""
+def test_a_closed_client_can_be_opened_again(provider: str) -> None:
+    """Each time it makes new connections."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         for _ in range(3):
             client.call_command("get", "T")
@@ -159,8 +159,8 @@ def test_a_client_opens_again(provider: str) -> None:
 @pytest.mark.defect(15)
 @pytest.mark.defect(32)
 @pytest.mark.parametrize("opened_before", [False, True])
-def test_a_call_needs_an_open_client(provider: str, opened_before: bool) -> None:
-    """Before the first open and after a close nothing is sent."""
+def test_a_call_of_a_closed_client_raises(provider: str, opened_before: bool) -> None:
+    """Nothing is sent before the first `open`, nor after a `close`."""
     with FaultServer() as server:
         client = CLIENTS[provider]("dummies")
         client.configure(config_for(provider, server.url))
@@ -176,7 +176,7 @@ def test_a_call_needs_an_open_client(provider: str, opened_before: bool) -> None
 
 
 def test_a_failed_open_leaves_the_client_closed(provider: str) -> None:
-    """It opens when its settings are mended."""
+    """When its settings are corrected, it opens."""
     client = BARE_CLIENTS[provider]()
     with pytest.raises(ConfigException) as caught:
         client.open("T")
@@ -190,8 +190,8 @@ def test_a_failed_open_leaves_the_client_closed(provider: str) -> None:
 
 
 @pytest.mark.defect(39)
-def test_configuring_again_takes_effect_from_the_next_open(provider: str) -> None:
-    """Calls of the open client go where they went."""
+def test_a_new_configuration_takes_effect_at_the_next_open(provider: str) -> None:
+    """Until then, calls use the previous configuration."""
     with FaultServer() as first, FaultServer() as second, open_client(provider, first.url) as client:
         client.configure(config_for(provider, second.url))
         client.call_command("get", "T")
@@ -203,8 +203,8 @@ def test_configuring_again_takes_effect_from_the_next_open(provider: str) -> Non
         assert (first.executions, second.executions) == (1, 1)
 
 
-def test_configuring_again_replaces_all_options(provider: str) -> None:
-    """What the second configuration does not set is back at its default."""
+def test_a_new_configuration_replaces_all_options(provider: str) -> None:
+    """An option that it does not set has its default value again."""
     with FaultServer() as server:
         client = CLIENTS[provider]("dummies")
         client.configure(config_for(provider, server.url, retries=0, prefix_commands=False))
@@ -218,8 +218,8 @@ def test_configuring_again_replaces_all_options(provider: str) -> None:
 
 
 @pytest.mark.parametrize("options", [{"timeout": -1}, {"retries": "many"}, {"idempotent": "perhaps"}])
-def test_a_wrong_option_is_refused_by_name(provider: str, options: dict[str, Any]) -> None:
-    """When it is configured, not at the first call."""
+def test_configure_names_a_wrong_option(provider: str, options: dict[str, Any]) -> None:
+    """`configure` raises, not the first call."""
     (name,) = options
     with pytest.raises(ConfigException) as caught:
         BARE_CLIENTS[provider]().configure(config_for(provider, "http://127.0.0.1:9", **options))
@@ -232,8 +232,8 @@ def test_a_wrong_option_is_refused_by_name(provider: str, options: dict[str, Any
     "url", ["ftp://127.0.0.1/api", "127.0.0.1/api", "http://", "http://127.0.0.1:99999/", "http://a b/"]
 )
 @pytest.mark.defect(16)
-def test_a_wrong_url_is_refused_by_name(provider: str, url: str) -> None:
-    """When the client opens, not at the first call."""
+def test_open_names_a_wrong_url(provider: str, url: str) -> None:
+    """`open` raises, not the first call."""
     client = BARE_CLIENTS[provider]()
     client.configure(ConfigParams.from_tuples("connection.uri", url, "connection.arn", ARN))
     with pytest.raises(ConfigException) as caught:
@@ -247,8 +247,8 @@ def test_a_wrong_url_is_refused_by_name(provider: str, url: str) -> None:
 # --- References ---
 
 
-def looked_up(provider: str, url: str) -> tuple[ConfigParams, Any]:
-    """A configuration of two keys, and the references that know what they stand for."""
+def discovered(provider: str, url: str) -> tuple[ConfigParams, Any]:
+    """A configuration with a discovery key and a store key, and the references that contain their values."""
     flat = {key.partition(".")[2]: value for key, value in config_for(provider, url).items()}
     secret = ("auth_code", "auth_token", "access_id", "access_key", "session_token")
     discovery = {f"fn.{key}": value for key, value in flat.items() if key not in secret}
@@ -263,10 +263,10 @@ def looked_up(provider: str, url: str) -> tuple[ConfigParams, Any]:
 
 
 @pytest.mark.parametrize("references_first", [False, True])
-def test_configuration_and_references_come_in_either_order(provider: str, references_first: bool) -> None:
-    """Both count when the client opens."""
+def test_configure_and_set_references_work_in_either_order(provider: str, references_first: bool) -> None:
+    """Both are read when the client opens."""
     with FaultServer() as server:
-        config, references = looked_up(provider, server.url)
+        config, references = discovered(provider, server.url)
         client = CLIENTS[provider]("dummies")
         if references_first:
             client.set_references(references)
@@ -287,8 +287,8 @@ def test_configuration_and_references_come_in_either_order(provider: str, refere
 
 @pytest.mark.defect(37)
 @pytest.mark.parametrize("referenced", [False, True])
-def test_a_discovery_key_that_nobody_knows_is_named(provider: str, referenced: bool) -> None:
-    """Without a discovery service, or with one that does not know it."""
+def test_open_names_an_unknown_discovery_key(provider: str, referenced: bool) -> None:
+    """There is no discovery service, or it does not know the key."""
     client = BARE_CLIENTS[provider]()
     client.configure(ConfigParams.from_tuples("connection.discovery_key", "fn"))
     if referenced:
@@ -302,8 +302,8 @@ def test_a_discovery_key_that_nobody_knows_is_named(provider: str, referenced: b
 
 @pytest.mark.defect(38)
 @pytest.mark.parametrize("referenced", [False, True])
-def test_a_store_key_that_nobody_knows_is_named(provider: str, referenced: bool) -> None:
-    """The call must not go out without the key that was meant."""
+def test_open_names_an_unknown_store_key(provider: str, referenced: bool) -> None:
+    """A call must not be made without the credential."""
     client = BARE_CLIENTS[provider]()
     client.configure(
         ConfigParams.from_tuples(
@@ -331,8 +331,8 @@ CONTEXTS = {
 @pytest.mark.defect(14)
 @pytest.mark.defect(19)
 @pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
-def test_the_trace_id_travels_as_a_string(provider: str, context: Any) -> None:
-    """Of a context, nothing else does."""
+def test_the_trace_id_is_sent_as_a_string(provider: str, context: Any) -> None:
+    """Nothing else of the context is sent."""
     with FaultServer() as server:
         client = BARE_CLIENTS[provider]()
         client.configure(config_for(provider, server.url))
@@ -347,7 +347,7 @@ def test_the_trace_id_travels_as_a_string(provider: str, context: Any) -> None:
 @pytest.mark.defect(20)
 @pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 def test_an_exception_has_the_trace_id_as_a_string(provider: str, context: Any) -> None:
-    """So that it can be written down and passed on."""
+    """The exception can therefore be serialized."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         server.script(respond(400))
         error = failure(client, context=context)
@@ -356,8 +356,8 @@ def test_an_exception_has_the_trace_id_as_a_string(provider: str, context: Any) 
         assert json.loads(json.dumps(error.to_json()))["trace_id"] == "T"
 
 
-def test_without_a_context_a_call_has_a_trace_id_of_its_own(provider: str) -> None:
-    """Its exception tells which, and the next call has another."""
+def test_a_call_without_a_context_gets_a_new_trace_id(provider: str) -> None:
+    """Its exception has the same trace id. The next call gets another."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         client.call_command("get", None)
         server.script(respond(400))
@@ -371,8 +371,8 @@ def test_without_a_context_a_call_has_a_trace_id_of_its_own(provider: str) -> No
 
 @pytest.mark.defect(33)
 @pytest.mark.parametrize("cmd", ["", None])
-def test_a_call_without_a_command_is_refused(provider: str, cmd: Any) -> None:
-    """Before anything is sent."""
+def test_a_call_without_a_command_is_rejected(provider: str, cmd: Any) -> None:
+    """Nothing is sent."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         error = failure(client, cmd)
 
@@ -387,8 +387,8 @@ def test_a_call_without_a_command_is_refused(provider: str, cmd: Any) -> None:
 @pytest.mark.parametrize(
     "params", [{"price": math.nan}, {"lock": threading.Lock()}, ["id"], "id"], ids=["nan", "lock", "list", "text"]
 )
-def test_parameters_that_are_no_json_are_refused(provider: str, params: Any) -> None:
-    """Before anything is sent."""
+def test_parameters_that_json_cannot_represent_are_rejected(provider: str, params: Any) -> None:
+    """Nothing is sent."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         error = failure(client, params=params)
 
@@ -397,8 +397,8 @@ def test_parameters_that_are_no_json_are_refused(provider: str, params: Any) -> 
         assert server.connections == 0
 
 
-class Untouchable(dict[str, Any]):
-    """Raises when it is copied or changed."""
+class ReadOnlyDict(dict[str, Any]):
+    """Raises when it is copied deeply or changed."""
 
     def __setitem__(self, key: str, value: Any) -> None:
         raise AssertionError("changed")
@@ -408,9 +408,9 @@ class Untouchable(dict[str, Any]):
 
 
 @pytest.mark.defect(41)
-def test_the_callers_parameters_stay_as_they_are(provider: str) -> None:
-    """Also when the call is made again."""
-    params = Untouchable(order=Untouchable(id="7", text="ž"))
+def test_the_callers_parameters_are_not_changed(provider: str) -> None:
+    """They are not changed by a retry either."""
+    params = ReadOnlyDict(order=ReadOnlyDict(id="7", text="ž"))
     with FaultServer() as server, open_client(provider, server.url) as client:
         server.script(respond(429))
         client.call_command("get", "T", params)
@@ -419,20 +419,20 @@ def test_the_callers_parameters_stay_as_they_are(provider: str) -> None:
         assert [request.json()["order"] for request in server.requests] == [params["order"]] * 2
 
 
-# --- What is sent again ---
+# --- Retries ---
 
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tables of many calls, of which it does not matter when they are made again."""
+    """Makes the waits between attempts short, for tests of many calls."""
     monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
 
 
 @pytest.mark.defect(7)
-def test_who_is_refused_tries_again(provider: str) -> None:
-    """The function may be just starting: here it is there for the second attempt."""
+def test_a_refused_connection_is_retried(provider: str) -> None:
+    """The function may be starting. In this test it accepts connections at the second attempt."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
+        listener.bind(("127.0.0.1", 0))  # bound but not listening, so it refuses connections
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
 
         class Starting(RecordingLogger):
@@ -446,15 +446,15 @@ def test_who_is_refused_tries_again(provider: str) -> None:
             client.set_references(references_to(logger=logger))
             error = failure(client)
 
-        assert error.code == "CALL_TIMEOUT"  # connected, and never answered
+        assert error.code == "CALL_TIMEOUT"  # the second attempt connected, but got no response
         assert any("CANNOT_CONNECT" in message for message in logger.messages())
 
 
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.defect(4)
 @pytest.mark.parametrize(("options", "attempts"), [({}, 4), ({"retries": 0}, 1), ({"retries": 2}, 3)], ids=str)
-def test_there_are_so_many_attempts(provider: str, options: dict[str, Any], attempts: int) -> None:
-    """`options.retries` after the first, three by default; the error is the last one's."""
+def test_the_number_of_attempts_follows_options_retries(provider: str, options: dict[str, Any], attempts: int) -> None:
+    """There are three retries by default. The error is that of the last attempt."""
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         server.default = respond(429)
         error = failure(client)
@@ -465,8 +465,8 @@ def test_there_are_so_many_attempts(provider: str, options: dict[str, Any], atte
 
 @pytest.mark.timing
 @pytest.mark.defect(5)
-def test_the_wait_has_nothing_to_do_with_the_timeout(provider: str) -> None:
-    """The first is 100 ms at most."""
+def test_the_wait_does_not_depend_on_the_timeout(provider: str) -> None:
+    """The first wait is 100 ms at most."""
     with FaultServer() as server, open_client(provider, server.url, timeout=20000, retries=1) as client:
         server.script(respond(429))
         client.call_command("get", "T")
@@ -478,8 +478,8 @@ def test_the_wait_has_nothing_to_do_with_the_timeout(provider: str) -> None:
 @pytest.mark.timing
 @pytest.mark.defect(6)
 @pytest.mark.defect(26)
-def test_a_retry_after_is_waited_for(provider: str) -> None:
-    """The far side knows best when it is ready."""
+def test_the_client_waits_as_long_as_retry_after_says(provider: str) -> None:
+    """`Retry-After` is in seconds."""
     with FaultServer() as server, open_client(provider, server.url) as client:
         server.script(respond(429, headers={"Retry-After": "1"}))
         client.call_command("get", "T")
@@ -492,8 +492,8 @@ def test_a_retry_after_is_waited_for(provider: str) -> None:
 @pytest.mark.parametrize(
     ("retry_after", "options"), [("21", {}), ("5", {"total_timeout": 2000}), ("9999999999999", {})], ids=str
 )
-def test_a_retry_after_that_is_too_long_ends_the_call(provider: str, retry_after: str, options: dict[str, Any]) -> None:
-    """At once, with the error that asked for it."""
+def test_a_too_long_retry_after_fails_immediately(provider: str, retry_after: str, options: dict[str, Any]) -> None:
+    """The error is that of the response with this header."""
     with FaultServer() as server, open_client(provider, server.url, **options) as client:
         server.default = respond(503, headers={"Retry-After": retry_after})
         start = monotonic()
@@ -511,8 +511,8 @@ def test_a_retry_after_that_is_too_long_ends_the_call(provider: str, retry_after
 @pytest.mark.defect(3)
 @pytest.mark.defect(4)
 @pytest.mark.defect(23)
-def test_a_server_that_never_answers_costs_the_timeout_once(provider: str) -> None:
-    """With `options.timeout` 500 a call ends within a second, and the function was called once."""
+def test_a_server_that_never_responds_takes_one_timeout(provider: str) -> None:
+    """With `options.timeout` 500 the call ends within a second, and the function is executed once."""
     with FaultServer() as server, open_client(provider, server.url, timeout=500) as client:
         server.default = silent()
         start = monotonic()
@@ -526,8 +526,8 @@ def test_a_server_that_never_answers_costs_the_timeout_once(provider: str) -> No
 
 
 @pytest.mark.timing
-def test_the_total_bounds_an_attempt(provider: str) -> None:
-    """However long the attempt alone might take."""
+def test_the_total_timeout_limits_one_attempt(provider: str) -> None:
+    """`options.timeout` would allow the attempt more time."""
     with FaultServer() as server, open_client(provider, server.url, total_timeout=300) as client:
         server.default = silent()
         start = monotonic()
@@ -537,8 +537,8 @@ def test_the_total_bounds_an_attempt(provider: str) -> None:
 
 
 @pytest.mark.timing
-def test_the_total_bounds_all_attempts(provider: str) -> None:
-    """However many are left."""
+def test_the_total_timeout_limits_all_attempts(provider: str) -> None:
+    """It does so even if many retries are left."""
     with FaultServer() as server, open_client(provider, server.url, total_timeout=1000, retries=1000) as client:
         server.default = respond(429)
         start = monotonic()
@@ -550,14 +550,14 @@ def test_the_total_bounds_all_attempts(provider: str) -> None:
 
 @pytest.mark.timing
 @pytest.mark.defect(25)
-def test_a_short_connect_timeout_is_taken(provider: str) -> None:
-    """Milliseconds are not rounded to whole seconds."""
+def test_a_connect_timeout_below_one_second_works(provider: str) -> None:
+    """It is not rounded to whole seconds."""
     with FaultServer() as server, open_client(provider, server.url, connect_timeout=300) as client:
         assert client.call_command("get", "T")["cmd"] == "dummies.get"
 
 
-def test_close_ends_a_wait(provider: str) -> None:
-    """Who waits to call again is told that the client was closed."""
+def test_close_ends_a_wait_between_attempts(provider: str) -> None:
+    """The waiting call raises that the client was closed."""
     with (
         FaultServer() as server,
         open_client(provider, server.url) as client,
@@ -575,8 +575,8 @@ def test_close_ends_a_wait(provider: str) -> None:
         assert server.executions == 1
 
 
-def test_an_attempt_in_flight_outlives_the_close(provider: str) -> None:
-    """The function has been called: its result is not thrown away."""
+def test_an_attempt_in_flight_ends_normally_after_close(provider: str) -> None:
+    """The function has been called, so its result is returned."""
     step, event = gate()
     with (
         FaultServer() as server,
@@ -593,8 +593,8 @@ def test_an_attempt_in_flight_outlives_the_close(provider: str) -> None:
         server.wait_for(closed=1)
 
 
-def test_an_interrupt_passes_through(provider: str) -> None:
-    """At once, and the connection that it leaves behind is not used again."""
+def test_an_interrupt_ends_a_call(provider: str) -> None:
+    """It is raised immediately. The connection of the call is not used again."""
 
     def act(connection: Connection) -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -610,8 +610,8 @@ def test_an_interrupt_passes_through(provider: str) -> None:
 
 
 @pytest.mark.timing
-def test_an_interrupt_ends_a_wait(provider: str) -> None:
-    """Ctrl-C does not wait for the far side's Retry-After."""
+def test_an_interrupt_ends_a_wait_between_attempts(provider: str) -> None:
+    """Ctrl-C does not wait until the time of `Retry-After` is over."""
 
     class Interrupting(RecordingLogger):
         def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
@@ -629,8 +629,8 @@ def test_an_interrupt_ends_a_wait(provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_programming_error_passes_through(provider: str) -> None:
-    """It is nobody's answer, and nothing that another attempt would mend."""
+def test_a_programming_error_is_raised_unchanged(provider: str) -> None:
+    """It is not a failure of the call, and is not retried."""
     attempts = []
     base: Any = BARE_CLIENTS[provider]
 
@@ -674,10 +674,10 @@ def test_a_programming_error_passes_through(provider: str) -> None:
         (599, InvocationException, "CALL_FAILED"),
     ],
 )
-def test_a_status_has_its_exception(
+def test_each_status_has_its_exception(
     provider: str, status: int, exception: type[ApplicationException], code: str
 ) -> None:
-    """Whatever the body is, so long as it describes no error of pip-services."""
+    """The body does not matter, unless it describes an error of pip-services."""
     with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
         for body in (b"", b"<html>Bad gateway</html>", b"[1]", b'"text"', b"{}", b"\xff\xfe"):
             server.script(respond(status, body, content_type="text/html"))
@@ -698,8 +698,8 @@ def test_a_status_has_its_exception(
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_a_lost_answer_is_one_typed_exception(provider: str, step: Step, code: str, status: int) -> None:
-    """Raised from what the provider's library raised."""
+def test_a_lost_response_raises_a_connection_exception(provider: str, step: Step, code: str, status: int) -> None:
+    """Its cause is the exception of the provider's library."""
     timeout = 300 if step.name == "silent" else 10_000
     with FaultServer() as server, open_client(provider, server.url, timeout=timeout) as client:
         server.script(step)
@@ -713,8 +713,8 @@ def test_a_lost_answer_is_one_typed_exception(provider: str, step: Step, code: s
 
 
 @pytest.mark.defect(7)
-def test_a_refused_connection_is_one_typed_exception(provider: str) -> None:
-    """Raised from what the provider's library raised."""
+def test_a_refused_connection_raises_a_connection_exception(provider: str) -> None:
+    """Its cause is the exception of the provider's library."""
     with refused_port() as port, open_client(provider, f"http://127.0.0.1:{port}", retries=0) as client:
         error = failure(client)
 
@@ -728,7 +728,7 @@ def test_a_refused_connection_is_one_typed_exception(provider: str) -> None:
 
 @pytest.mark.defect(36)
 def test_a_call_is_counted_once(provider: str) -> None:
-    """With two clients in the process that share their counters, and references set twice."""
+    """Two clients in the process share their counters, and `set_references` is called twice."""
     counters, other = RecordingCounters(), RecordingCounters()
     with (
         FaultServer() as server,
@@ -749,8 +749,8 @@ def test_a_call_is_counted_once(provider: str) -> None:
 
 
 @pytest.mark.defect(36)
-def test_a_client_without_references_is_counted_by_nobody(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pip-services' own components share their counters and tracers with whoever makes some."""
+def test_a_client_without_references_is_not_counted(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The components of pip-services would share their counters and tracers with all others."""
     monkeypatch.setattr(CompositeCounters, "_counters", [])
     monkeypatch.setattr(CompositeTracer, "_TRACERS", [])
     counters, tracer = RecordingCounters(), RecordingTracer()
@@ -764,7 +764,7 @@ def test_a_client_without_references_is_counted_by_nobody(provider: str, monkeyp
 
 @pytest.mark.defect(35)
 def test_a_call_is_traced_once(provider: str) -> None:
-    """With the call's trace id; the tracer comes from the references."""
+    """The tracer is from the references, and gets the trace id of the call."""
     tracer = RecordingTracer()
     with FaultServer() as server, open_client(provider, server.url) as client:
         for _ in range(2):
@@ -774,8 +774,8 @@ def test_a_call_is_traced_once(provider: str) -> None:
         assert tracer.traces == [("T", "dummies.get", "", None)]
 
 
-def test_a_failed_call_is_counted_traced_and_logged_as_an_error_once(provider: str) -> None:
-    """However many attempts it took."""
+def test_a_failed_call_is_counted_traced_and_logged_once(provider: str) -> None:
+    """The number of attempts does not matter."""
     logger, counters, tracer = RecordingLogger(), RecordingCounters(), RecordingTracer()
     with FaultServer() as server, open_client(provider, server.url, retries=1) as client:
         client.set_references(references_to(logger=logger, counters=counters, tracer=tracer))
@@ -798,7 +798,7 @@ def test_a_failed_call_is_counted_traced_and_logged_as_an_error_once(provider: s
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_an_interrupted_call_is_counted_as_failed(provider: str) -> None:
-    """Its time is not left open."""
+    """The measurement of its time ends too."""
     counters = RecordingCounters()
 
     def act(connection: Connection) -> None:
@@ -814,7 +814,7 @@ def test_an_interrupted_call_is_counted_as_failed(provider: str) -> None:
         assert counters.counts()["dummies.get.exec_errors"] == 1
 
 
-def test_instrument_returns_the_toolkits_timing(provider: str) -> None:
+def test_instrument_returns_a_timing_of_pip_services(provider: str) -> None:
     """Subclasses end it, with the error if there is one."""
     counters, tracer = RecordingCounters(), RecordingTracer()
     client = BARE_CLIENTS[provider]()
@@ -835,10 +835,10 @@ def test_instrument_returns_the_toolkits_timing(provider: str) -> None:
     ["T", None, *CONTEXTS.values(), Context.from_tuples("user", "u1")],
     ids=["text", "none", *CONTEXTS, "without a trace"],
 )
-def test_the_toolkits_own_observers_work(
+def test_the_observers_of_pip_services_work(
     provider: str, context: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """ConsoleLogger, LogCounters, LogTracer and NullTracer, through a success, a failure and a lost answer."""
+    """ConsoleLogger, LogCounters, LogTracer and NullTracer, with a success, a failure and a lost response."""
     # They keep their loggers on the class.
     monkeypatch.setattr(LogTracer, "_LogTracer__LOGGER", CompositeLogger())
     monkeypatch.setattr(LogCounters, "_LogCounters__logger", CompositeLogger())
@@ -866,17 +866,17 @@ def test_the_toolkits_own_observers_work(
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
-    """In its `__init__`; a configuration goes before them, and one without options brings them back."""
+def test_a_subclass_can_set_its_own_defaults(provider: str) -> None:
+    """It sets them in `__init__`. The configuration takes precedence, and one without options restores them."""
     base: Any = BARE_CLIENTS[provider]
 
-    class Impatient(base):
+    class ShortTimeout(base):
         def __init__(self) -> None:
             super().__init__()
             self._timeout = 300
             self._retries = 0
 
-    client = Impatient()
+    client = ShortTimeout()
     with FaultServer() as server:
         for options, timeout in (({}, 300), ({"timeout": 700}, 700), ({}, 300)):
             client.configure(config_for(provider, server.url, **options))
@@ -890,8 +890,8 @@ def test_a_subclass_sets_its_own_defaults(provider: str) -> None:
         client.close("T")
 
 
-def test_the_defaults_are_those_of_the_contract() -> None:
-    """Both connect for ten seconds at most; a Lambda function may take a minute to answer."""
+def test_the_timeouts_have_their_default_values() -> None:
+    """Connecting may take ten seconds, and a response of Lambda a minute."""
     fields = "_connect_timeout", "_timeout"
 
     assert [getattr(BARE_CLIENTS["azure"](), field) for field in fields] == [10000, 10000]
@@ -899,8 +899,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_subclass_of_the_reference_pages_works(provider: str) -> None:
-    """As it is written there, with an interface beside the client and instrumentation by hand."""
+def test_the_subclass_of_the_reference_pages_works(provider: str) -> None:
+    """It has an interface, and does its own instrumentation."""
 
     class IMyClient(ABC):
         @abstractmethod
@@ -927,8 +927,8 @@ def test_a_subclass_of_the_reference_pages_works(provider: str) -> None:
         client.close("123")
 
 
-def test_a_client_takes_no_name_or_one(provider: str) -> None:
-    """Only commandable clients make use of it."""
+def test_the_name_of_a_client_is_optional(provider: str) -> None:
+    """Only commandable clients use it."""
     for client in (BARE_CLIENTS[provider](), BARE_CLIENTS[provider]("orders")):
         with FaultServer() as server:
             client.configure(config_for(provider, server.url))

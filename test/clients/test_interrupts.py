@@ -1,6 +1,6 @@
-"""An exception that a signal raises, at whatever moment of a call, leaves a client that works as before.
+"""If a signal handler raises an exception during a call, at whatever moment, the client still works.
 
-`make soak` is the long form.
+`make soak` runs the long form.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ SECONDS = 30  # at most
 
 
 @pytest.mark.parametrize("kind", [Interrupted, TimeIsUp])
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a socket whose making was interrupted
-def test_interrupts_at_random_moments(provider: str, kind: type[BaseException]) -> None:
-    """The exception ends the call as itself; no later call hangs, no answer reaches another call, nothing is executed
-    twice, nothing stays open."""
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a socket whose creation was interrupted
+def test_a_client_works_after_interrupts_at_random_moments(provider: str, kind: type[BaseException]) -> None:
+    """The exception ends its call. Later calls do not hang, get the right responses, and are executed once."""
     before = Resources()
     with load_server(failing=0) as server:
         with open_client(provider, server.url, timeout=5000) as client:
@@ -39,8 +38,8 @@ def test_interrupts_at_random_moments(provider: str, kind: type[BaseException]) 
 
 
 @pytest.mark.parametrize("failures", [requests_errors, botocore_errors])
-def test_an_interrupt_while_a_failure_is_handled(failures: Any) -> None:
-    """It is not taken for that failure."""
+def test_an_interrupt_during_the_handling_of_a_failure_is_not_that_failure(failures: Any) -> None:
+    """It must not become an error of the call."""
     interrupt = TimeIsUp()
-    interrupt.__context__ = ConnectionLostError("reset")  # as it is for what is raised in an `except` clause
+    interrupt.__context__ = ConnectionLostError("reset")  # as for an exception that is raised in an `except` block
     assert classify(interrupt, failures()) is None

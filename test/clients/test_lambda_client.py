@@ -1,4 +1,4 @@
-"""What is the Lambda client's own: its request on the wire, regions, credentials, and AWS's ways to say no."""
+"""What is specific to the Lambda client: its request, regions, credentials, and the errors of AWS."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def called(server: FaultServer, *settings: str) -> Request:
     return server.requests[-1]
 
 
-def refused(*settings: str) -> ConfigException:
-    """The exception that opening ends with."""
+def open_error(*settings: str) -> ConfigException:
+    """The error of `open` with these settings."""
     with pytest.raises(ConfigException) as caught:
         opened(*settings)
     return caught.value
@@ -62,7 +62,7 @@ def refused(*settings: str) -> ConfigException:
 
 
 def signature(request: Request, secret: str, scope: str) -> str:
-    """AWS's Signature Version 4 of a request, by the book."""
+    """The signature of a request, by the definition of AWS's Signature Version 4."""
     signed = request.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0]
     headers = "".join(f"{name}:{request.headers[name].strip()}\n" for name in signed.split(";"))
     hashed = hashlib.sha256(request.body).hexdigest()
@@ -78,7 +78,7 @@ def signature(request: Request, secret: str, scope: str) -> str:
 @pytest.mark.defect(30)
 @pytest.mark.parametrize("token", [SESSION_TOKEN, ""])
 def test_the_request_is_signed(token: str) -> None:
-    """For the function's region, over what really arrived, the session token included."""
+    """The signature is for the function's region. It includes everything that arrived, and the session token."""
     with FaultServer() as server:
         request = called(server, "connection.arn", f"{ARN}:live", *KEYS, "credential.session_token", token)
 
@@ -107,8 +107,8 @@ def test_the_request_is_signed(token: str) -> None:
         "dummies:live",
     ],
 )
-def test_a_function_is_called_by_the_name_that_it_was_given(function: str) -> None:
-    """ARN, partial ARN or name, with its alias or version."""
+def test_a_function_is_called_by_its_configured_name(function: str) -> None:
+    """It may be an ARN, a partial ARN or a name, with an alias or a version."""
     with FaultServer() as server:
         request = called(server, "connection.arn", function, "connection.region", "eu-west-1", *KEYS)
 
@@ -126,8 +126,8 @@ def test_a_function_is_called_by_the_name_that_it_was_given(function: str) -> No
         (("resource", "dummies:live"), "dummies:live"),
     ],
 )
-def test_a_function_is_called_by_its_parts(settings: tuple[str, ...], function: str) -> None:
-    """They are composed to its ARN; a name alone stays one."""
+def test_the_arn_is_made_of_its_parts(settings: tuple[str, ...], function: str) -> None:
+    """A name alone does not become an ARN."""
     parts = [f"connection.{text}" if index % 2 == 0 else text for index, text in enumerate(settings)]
     with FaultServer() as server:
         request = called(server, "connection.region", "eu-west-1", *parts, *KEYS)
@@ -137,8 +137,8 @@ def test_a_function_is_called_by_its_parts(settings: tuple[str, ...], function: 
 
 @pytest.mark.defect(31)
 @pytest.mark.parametrize("key", ["uri", "endpoint"])
-def test_another_endpoint_is_called(key: str) -> None:
-    """An emulator's or a VPC endpoint's."""
+def test_a_configured_endpoint_is_called(key: str) -> None:
+    """It may be an emulator or a VPC endpoint."""
     with FaultServer() as server:
         client = opened(f"connection.{key}", server.url, "connection.arn", ARN, *KEYS)
         client._call("get", "T")
@@ -156,7 +156,7 @@ def test_another_endpoint_is_called(key: str) -> None:
     ],
 )
 def test_the_endpoint_is_that_of_the_arns_region(arn: str, endpoint: str) -> None:
-    """Whatever region is configured beside it."""
+    """The configured region does not matter then."""
     client = opened("connection.arn", arn, "connection.region", "us-east-1", *KEYS)
 
     assert client._lambda.meta.endpoint_url == endpoint
@@ -166,16 +166,16 @@ def test_the_endpoint_is_that_of_the_arns_region(arn: str, endpoint: str) -> Non
 @pytest.mark.parametrize(
     ("function", "region"), [(ARN, "eu-west-1"), ("dummies", "us-east-1"), ("123456789012:dummies", "us-east-1")]
 )
-def test_the_region_is_the_arns_else_the_configured_one(function: str, region: str) -> None:
-    """A call signed for another region is refused by AWS."""
+def test_the_region_of_the_arn_takes_precedence(function: str, region: str) -> None:
+    """AWS rejects a call that is signed for another region."""
     with FaultServer() as server:
         request = called(server, "connection.arn", function, "connection.region", "us-east-1", *KEYS)
 
         assert f"/{region}/lambda/aws4_request" in request.headers["authorization"]
 
 
-def test_the_region_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As everywhere in boto3."""
+def test_the_region_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 reads the same variable."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-south-1")
     with FaultServer() as server:
         request = called(server, "connection.arn", "dummies", *KEYS)
@@ -195,9 +195,9 @@ def test_the_region_may_be_that_of_the_environment(monkeypatch: pytest.MonkeyPat
     ],
 )
 @pytest.mark.defect(28)
-def test_what_names_no_function_is_refused(settings: tuple[str, ...], code: str, key: str) -> None:
-    """When the client opens, naming the setting."""
-    error = refused(*settings, *KEYS)
+def test_open_rejects_an_incomplete_or_wrong_function(settings: tuple[str, ...], code: str, key: str) -> None:
+    """The error names the setting."""
+    error = open_error(*settings, *KEYS)
 
     assert (error.code, error.trace_id) == (code, "T")
     assert error.details["key"] == key
@@ -217,8 +217,8 @@ def test_what_names_no_function_is_refused(settings: tuple[str, ...], code: str,
         ("connection.access_id", "connection.access_key"),
     ],
 )
-def test_the_keys_may_be_called(access_id: str, access_key: str) -> None:
-    """By each of the names that are in use; they go before the environment's."""
+def test_each_known_name_of_the_keys_works(access_id: str, access_key: str) -> None:
+    """The configured keys take precedence over those of the environment."""
     with FaultServer() as server:
         request = called(server, "connection.arn", ARN, access_id, ACCESS_ID, access_key, ACCESS_KEY)
 
@@ -237,9 +237,9 @@ def test_the_keys_may_be_called(access_id: str, access_key: str) -> None:
         ((*KEYS[:3], "hunter2\n"), "WRONG_ACCESS_KEY", "credential.access_key"),
     ],
 )
-def test_half_a_credential_is_refused(settings: tuple[str, ...], code: str, key: str) -> None:
-    """When the client opens, naming the setting and showing no value."""
-    error = refused("connection.arn", ARN, *settings)
+def test_open_rejects_an_incomplete_credential(settings: tuple[str, ...], code: str, key: str) -> None:
+    """The error names the setting and shows no value."""
+    error = open_error("connection.arn", ARN, *settings)
 
     assert error.code == code
     assert error.details["key"] == key
@@ -249,34 +249,34 @@ def test_half_a_credential_is_refused(settings: tuple[str, ...], code: str, key:
 @pytest.mark.defect(30)
 @pytest.mark.parametrize("token", [SESSION_TOKEN, None])
 def test_the_environments_keys_are_used(monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
-    """Where none are configured, AWS's own chain decides."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "ENVIRONMENTS")
+    """AWS's credential chain decides if no keys are configured."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "FROMENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     if token:
         monkeypatch.setenv("AWS_SESSION_TOKEN", token)
     with FaultServer() as server:
         request = called(server, "connection.arn", ARN)
 
-        assert "Credential=ENVIRONMENTS/" in request.headers["authorization"]
+        assert "Credential=FROMENV/" in request.headers["authorization"]
         assert request.headers["x-amz-security-token"] == token
         assert f"Credential={ACCESS_ID}/" in called(server, "connection.arn", ARN, *KEYS).headers["authorization"]
 
 
 @pytest.mark.defect(30)
 def test_a_profiles_keys_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The chain is boto3's whole one."""
+    """The client uses the whole credential chain of boto3."""
     credentials = tmp_path / "credentials"
-    credentials.write_text("[work]\naws_access_key_id = PROFILES\naws_secret_access_key = secret\n")
+    credentials.write_text("[work]\naws_access_key_id = FROMPROFILE\naws_secret_access_key = secret\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
     monkeypatch.setenv("AWS_PROFILE", "work")
     with FaultServer() as server:
-        assert "Credential=PROFILES/" in called(server, "connection.arn", ARN).headers["authorization"]
+        assert "Credential=FROMPROFILE/" in called(server, "connection.arn", ARN).headers["authorization"]
 
 
 @pytest.mark.defect(30)
-def test_no_keys_at_all_are_refused() -> None:
-    """When the client opens, not at the first call."""
-    error = refused("connection.arn", ARN)
+def test_open_raises_if_there_are_no_keys() -> None:
+    """`open` raises, not the first call."""
+    error = open_error("connection.arn", ARN)
 
     assert (error.code, error.trace_id) == ("NO_CREDENTIALS", "T")
     assert error.details["key"] == "credential.access_id"
@@ -284,69 +284,73 @@ def test_no_keys_at_all_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"AWS_ACCESS_KEY_ID": "ENVIRONMENTS"}, {"AWS_PROFILE": "nobodys"}, {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r"}],
+    [
+        {"AWS_ACCESS_KEY_ID": "FROMENV"},
+        {"AWS_PROFILE": "unknown"},
+        {"AWS_ROLE_ARN": "arn:aws:iam::1:role/r"},
+    ],
     ids=lambda value: next(iter(value)),
 )
-def test_a_chain_that_breaks_is_told(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    """As a setting that is wrong, and not as botocore's own exception."""
+def test_open_reports_an_error_of_the_chain(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    """It raises a ConfigException instead of botocore's exception."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    error = refused("connection.arn", ARN)
+    error = open_error("connection.arn", ARN)
 
     assert error.code == "NO_CREDENTIALS"
 
 
-def role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sts: FaultServer) -> None:
-    """Keys of a role, that AWS's token service gives for a token in a file."""
+def use_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sts: FaultServer) -> None:
+    """Makes the chain use the keys of a role. AWS's token service gives them for a token in a file."""
     token = tmp_path / "token"
-    token.write_text("the cluster's word")
+    token.write_text("the cluster's token")
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/caller")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
-GIVEN = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ROLES</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+ROLE_KEYS = b"""<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+<AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>FROMROLE</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
 <SessionToken>roles-token</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
 </AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
 
 
 def test_a_roles_keys_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """For which the chain asks another service of AWS."""
+    """The chain requests them from another service of AWS."""
     with FaultServer() as sts, FaultServer() as server:
-        role(monkeypatch, tmp_path, sts)
-        sts.script(respond(200, GIVEN, content_type="text/xml"))
+        use_role(monkeypatch, tmp_path, sts)
+        sts.script(respond(200, ROLE_KEYS, content_type="text/xml"))
         request = called(server, "connection.arn", ARN)
 
-        assert "Credential=ROLES/" in request.headers["authorization"]
+        assert "Credential=FROMROLE/" in request.headers["authorization"]
         assert request.headers["x-amz-security-token"] == "roles-token"
 
 
-def test_a_role_that_is_denied_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By the service that is asked for its keys."""
-    denied = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error></ErrorResponse>"
+def test_open_reports_a_denied_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error has the code of the token service."""
+    denied = b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>denied</Message></Error></ErrorResponse>"
     with FaultServer() as sts:
-        role(monkeypatch, tmp_path, sts)
+        use_role(monkeypatch, tmp_path, sts)
         sts.script(respond(403, denied, content_type="text/xml"))
-        error = refused("connection.arn", ARN)
+        error = open_error("connection.arn", ARN)
 
         assert error.code == "NO_CREDENTIALS"
         assert "AccessDenied" in error.message
 
 
-@pytest.mark.parametrize("program", ["/nowhere/to/be/found", "echo no-json"])
-def test_a_program_that_gives_no_keys_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
-    """Whatever Python makes of that."""
+@pytest.mark.parametrize("program", ["/nowhere/to/be/found", "echo not-json"])
+def test_open_reports_a_program_without_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
+    """Python raises different exceptions for such programs."""
     config = tmp_path / "config"
     config.write_text(f"[default]\ncredential_process = {program}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
 
-    assert refused("connection.arn", ARN).code == "NO_CREDENTIALS"
+    assert open_error("connection.arn", ARN).code == "NO_CREDENTIALS"
 
 
 def temporary_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A file of keys that end so soon that it is read before each call."""
+    """A file of keys that expire so soon that the client reads it before each call."""
     keys, config = tmp_path / "keys.json", tmp_path / "config"
     config.write_text(f"[default]\ncredential_process = cat {keys}\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -361,7 +365,7 @@ def write_keys(path: Path, token: str) -> None:
 
 
 def test_renewed_keys_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """In an answer that shows what it was sent, and with them those just before."""
+    """A response that quotes the request is masked. The previous keys are masked as well."""
     keys = temporary_keys(monkeypatch, tmp_path)
     with FaultServer() as server:
         client = opened("connection.uri", server.url, "connection.arn", ARN)
@@ -375,9 +379,9 @@ def test_renewed_keys_are_masked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         assert message.endswith("no: first-token *** ***")
 
 
-@pytest.mark.parametrize("left", [None, "no JSON"])
-def test_keys_not_renewed_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: str | None) -> None:
-    """Temporary keys end while a client is open, and with them its calls."""
+@pytest.mark.parametrize("left", [None, "not JSON"])
+def test_a_failed_renewal_fails_the_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, left: str | None) -> None:
+    """Temporary keys can expire while a client is open."""
     keys = temporary_keys(monkeypatch, tmp_path)
     with FaultServer() as server:
         client = opened("connection.uri", server.url, "connection.arn", ARN)
@@ -393,7 +397,7 @@ def test_keys_not_renewed_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 @pytest.mark.defect(34)
 def test_a_connection_shows_no_secret() -> None:
-    """Neither does the log of opening."""
+    """Nor does anything that `open` logs."""
     client = opened("connection.arn", ARN, *KEYS, "credential.session_token", SESSION_TOKEN)
     client.close("T")
 
@@ -404,7 +408,7 @@ def test_a_connection_shows_no_secret() -> None:
 
 
 def test_the_session_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
-    """botocore logs it at debug level."""
+    """botocore would log it at debug level."""
     caplog.set_level(logging.DEBUG)
     with FaultServer() as server, open_client("lambda", server.url) as client:
         client.call_command("get", "T")
@@ -415,8 +419,8 @@ def test_the_session_token_is_in_no_log(caplog: pytest.LogCaptureFixture) -> Non
         assert ACCESS_KEY not in caplog.text
 
 
-def test_a_secret_that_comes_back_is_masked() -> None:
-    """Error answers quote what they were sent."""
+def test_a_secret_in_the_response_is_masked() -> None:
+    """Error responses can quote the request."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(400, {"Message": f"bad token {SESSION_TOKEN}"}))
         error = failure(client)
@@ -425,12 +429,12 @@ def test_a_secret_that_comes_back_is_masked() -> None:
         assert SESSION_TOKEN not in str(error.to_json())
 
 
-# --- The answer ---
+# --- The response ---
 
 
 @pytest.mark.parametrize("body", [b"", b"null"])
-def test_nothing_is_none(body: bytes) -> None:
-    """A function that returns None answers with either."""
+def test_an_empty_or_null_response_is_none(body: bytes) -> None:
+    """A function that returns None sends one of them."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(200, body))
 
@@ -438,16 +442,16 @@ def test_nothing_is_none(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [5, True, "abc", [1], {"deep": {"er": "ž"}}, "x" * 300_000], ids=lambda v: str(v)[:9])
-def test_a_value_is_read(value: Any) -> None:
-    """Of every kind and size."""
+def test_a_value_is_decoded(value: Any) -> None:
+    """It may have any type and size."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(200, value))
 
         assert client.call_command("get", "T") == value
 
 
-def test_connections_are_used_again() -> None:
-    """A call does not pay for connecting each time, nor after an error."""
+def test_connections_are_reused() -> None:
+    """This is also true after an error."""
     with FaultServer() as server, open_client("lambda", server.url, retries=0) as client:
         server.script(
             respond(200, b""),
@@ -471,7 +475,7 @@ def test_connections_are_used_again() -> None:
 @pytest.mark.parametrize("method", ["call_one_way", "_call_one_way"])
 @pytest.mark.parametrize("body", [b"", b"{}", b"accepted"])
 def test_a_one_way_call_returns_none(method: str, body: bytes) -> None:
-    """As soon as Lambda has taken it, whatever its answer holds."""
+    """It returns when Lambda has accepted the call. The response's body does not matter."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(202, body))
         assert getattr(client, method)("get", "T", {"id": "7"}) is None
@@ -482,8 +486,8 @@ def test_a_one_way_call_returns_none(method: str, body: bytes) -> None:
 
 
 @pytest.mark.defect(21)
-def test_a_one_way_call_that_failed_is_an_error() -> None:
-    """Emulators run it at once, and say so with a 202."""
+def test_a_failed_one_way_call_raises() -> None:
+    """Emulators run the function immediately, and report its error with status 202."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(202, {"errorMessage": "no"}, headers={"X-Amz-Function-Error": "Unhandled"}))
         with pytest.raises(InvocationException) as caught:
@@ -494,7 +498,7 @@ def test_a_one_way_call_that_failed_is_an_error() -> None:
 
 @pytest.mark.parametrize(("one_way", "limit"), [(False, 6 * MIB), (True, MIB)])
 def test_a_payload_has_a_limit(one_way: bool, limit: int) -> None:
-    """At it the call is made, over it nothing is sent."""
+    """A larger payload is not sent."""
     frame = len(json.dumps({"text": "", "cmd": "get", "trace_id": "T"}))
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.default = respond(202 if one_way else 200, b"")
@@ -509,8 +513,8 @@ def test_a_payload_has_a_limit(one_way: bool, limit: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["DryRun", "event", "", None])
-def test_an_invocation_type_is_one_of_two(kind: Any) -> None:
-    """Another is refused before anything is sent."""
+def test_an_unknown_invocation_type_is_rejected(kind: Any) -> None:
+    """Nothing is sent."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         with pytest.raises(BadRequestException) as caught:
             client._invoke(kind, "get", "T", {})
@@ -574,7 +578,7 @@ def test_an_invocation_type_is_one_of_two(kind: Any) -> None:
 def test_a_functions_error_is_raised(
     status: int, body: Any, exception: type[ApplicationException], code: str, error_status: int, message: str | None
 ) -> None:
-    """And never returned, nor sent again: the function ran."""
+    """It is not returned. The call is not retried, because the function ran."""
     with FaultServer() as server, open_client("lambda", server.url, idempotent=True) as client:
         server.script(respond(status, body, headers={"X-Amz-Function-Error": "Unhandled"}))
         error = failure(client)
@@ -594,7 +598,7 @@ NEVER, IF_IDEMPOTENT, ALWAYS = (False, False), (False, True), (True, True)
 @pytest.mark.defect(26)
 @pytest.mark.parametrize("idempotent", [False, True], ids=["once", "idempotent"])
 @pytest.mark.parametrize(
-    ("name", "status", "again", "exception"),
+    ("name", "status", "retried", "exception"),
     [
         ("TooManyRequestsException", 429, ALWAYS, InvocationException),
         ("EC2ThrottledException", 502, ALWAYS, InvocationException),
@@ -613,28 +617,28 @@ NEVER, IF_IDEMPOTENT, ALWAYS = (False, False), (False, True), (True, True)
         ("RequestTooLargeException", 413, NEVER, BadRequestException),
     ],
 )
-def test_an_error_of_aws_has_its_exception(
+def test_each_error_of_aws_has_its_exception(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     status: int,
-    again: tuple[bool, bool],
+    retried: tuple[bool, bool],
     exception: type[ApplicationException],
     idempotent: bool,
 ) -> None:
-    """It is named by a header; by default only what was not started is sent again."""
+    """A header has the name of the error. By default, only calls that were not started are retried."""
     monkeypatch.setattr("pip_services4_serverless._rules.attempts.FIRST_BACKOFF", 0.001)
     with FaultServer() as server, open_client("lambda", server.url, retries=1, idempotent=idempotent) as client:
-        server.default = respond(status, {"Message": "it says why"}, headers={"x-amzn-errortype": f"{name}:http://x/"})
+        server.default = respond(status, {"Message": "the reason"}, headers={"x-amzn-errortype": f"{name}:http://x/"})
         error = failure(client)
 
         assert type(error) is exception
         assert (error.status, error.trace_id, error.details["error_type"]) == (status, "T", name)
-        assert "it says why" in error.message
-        assert server.executions == 1 + again[idempotent]
+        assert "the reason" in error.message
+        assert server.executions == 1 + retried[idempotent]
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         ({"error": "why"}, '{"error": "why"}'),
         ({"Message": "", "error": "why"}, '{"Message": "", "error": "why"}'),
@@ -649,15 +653,15 @@ def test_an_error_of_aws_has_its_exception(
     ],
     ids=repr,
 )
-def test_the_words_of_any_error_body_are_kept(body: Any, said: str) -> None:
-    """An emulator's too, and those of a proxy before Lambda: the body is quoted where no known field has any."""
+def test_the_text_of_an_unknown_error_body_is_kept(body: Any, text: str) -> None:
+    """The body is quoted if it has no text in a known field, as from an emulator or a proxy."""
     with FaultServer() as server:
         server.default = respond(502, body)
         client = opened("connection.uri", server.url, "connection.arn", ARN, *KEYS)
         error = failure(client)
         client.close("T")
 
-    assert (error.code, short_message(error)) == ("CALL_FAILED", f"The response has status 502: {said}")
+    assert (error.code, short_message(error)) == ("CALL_FAILED", f"The response has status 502: {text}")
 
 
 @pytest.mark.defect(26)
@@ -666,9 +670,9 @@ def test_the_words_of_any_error_body_are_kept(body: Any, said: str) -> None:
     [b"", b"\xff\xfe", b"[1]", b'"text"', b"5", b"null", b"<html>", b'{"Message": {"deep": 1}}', b"[" * 100_000],
     ids=lambda body: repr(body[:8]),
 )
-@pytest.mark.parametrize("headers", [{}, {"x-amzn-errortype": "ServiceException"}], ids=["nameless", "named"])
-def test_an_error_body_of_any_kind_leaves_the_status(body: bytes, headers: dict[str, str]) -> None:
-    """botocore's parser alone would raise its own on most of them."""
+@pytest.mark.parametrize("headers", [{}, {"x-amzn-errortype": "ServiceException"}], ids=["without a name", "named"])
+def test_a_strange_error_body_does_not_hide_the_status(body: bytes, headers: dict[str, str]) -> None:
+    """For most of these bodies, botocore's parser would raise an exception."""
     with FaultServer() as server, open_client("lambda", server.url) as client:
         server.script(respond(500, body, headers=headers))
         error = failure(client)
@@ -683,8 +687,8 @@ def test_an_error_body_of_any_kind_leaves_the_status(body: bytes, headers: dict[
 
 @pytest.mark.defect(23)
 @pytest.mark.parametrize("mode", ["legacy", "standard", "adaptive"])
-def test_aws_own_retries_are_off(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    """Whatever the environment says: one loop decides what is sent again."""
+def test_the_retries_of_boto3_are_disabled(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    """Only the client retries, whatever the environment variables are."""
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     monkeypatch.setenv("AWS_RETRY_MODE", mode)
     with FaultServer() as server, open_client("lambda", server.url) as client:
@@ -696,8 +700,8 @@ def test_aws_own_retries_are_off(monkeypatch: pytest.MonkeyPatch, mode: str) -> 
         assert server.executions == 2
 
 
-def test_the_fields_follow_open_and_close() -> None:
-    """`_lambda` and `_opened`, as on the reference page."""
+def test_open_and_close_set_the_protected_fields() -> None:
+    """`_lambda` and `_opened` are described on the reference page."""
     client = LambdaClient()
     assert (client._lambda, client._opened) == (None, False)
 
@@ -715,7 +719,7 @@ def stream(body: bytes) -> StreamingBody:
 
 
 def test_botocores_stubber_works() -> None:
-    """Its answers lack status and metadata; nothing goes over the network."""
+    """Its responses have no status and no metadata. Nothing is sent over the network."""
     with FaultServer() as server, open_client("lambda", server.url) as client, Stubber(client._lambda) as stubber:
         expected = {"FunctionName": ARN, "InvocationType": "RequestResponse", "Payload": ANY}
         stubber.add_response("invoke", {"Payload": stream(b'{"id": "7"}')}, expected)
@@ -731,8 +735,8 @@ def test_botocores_stubber_works() -> None:
         assert server.connections == 0
 
 
-def test_botocores_stubbed_errors_are_errors() -> None:
-    """Of the function and of AWS."""
+def test_errors_of_botocores_stubber_are_raised() -> None:
+    """They are errors of the function and of AWS."""
     with FaultServer() as server, open_client("lambda", server.url) as client, Stubber(client._lambda) as stubber:
         body = stream(b'{"errorMessage": "no", "errorType": "NotFoundException"}')
         stubber.add_response("invoke", {"FunctionError": "Unhandled", "Payload": body})
@@ -744,8 +748,8 @@ def test_botocores_stubbed_errors_are_errors() -> None:
 
 
 @pytest.mark.parametrize("response", [{}, {"Error": {}}, {"Error": {"Code": "Odd", "Message": None}}], ids=str)
-def test_an_error_of_aws_without_metadata_is_an_error(response: Any) -> None:
-    """Tools that hook the client raise what they like."""
+def test_an_incomplete_client_error_is_raised_as_call_failed(response: Any) -> None:
+    """Tools that hook into the client may raise one."""
 
     def fail(**_: Any) -> None:
         raise ClientError(response, "Invoke")

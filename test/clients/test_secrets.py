@@ -330,8 +330,8 @@ def test_a_secret_is_masked_in_every_encoding(secret: str, write: Callable[[str]
 @pytest.mark.parametrize("status", [200, 500])
 def test_masking_a_long_response_takes_little_time(provider: str, status: int) -> None:
     """No timeout limits it, and it would block an event loop. The client uses only the beginning of a longer body."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, retries=0) as client:
-        far_side.default = server.respond(status, b"<p>%41" + AUTH_CODE.encode() + b"&#65;" * 2_400_000)
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        server.default = fault.respond(status, b"<p>%41" + AUTH_CODE.encode() + b"&#65;" * 2_400_000)
         began = time.process_time()
         error = failure(client)
         assert time.process_time() - began < 3

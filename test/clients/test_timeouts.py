@@ -1,4 +1,4 @@
-"""No call takes longer than its owner allowed, whatever the far side does."""
+"""No call takes longer than its options allow, whatever the server does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pip_services4_commons.errors import ApplicationException, ConnectionException
-from support import fault_server as server
+from support import fault_server
 from support.clients import every_base, open_client
 from support.fault_server import Connection, FaultServer, Step
 from support.faults import FAULTS, stage
@@ -36,13 +36,13 @@ NAMES = (
 ENDLESS = [fault for fault in FAULTS if fault.name in NAMES]
 
 
-def test_the_faults_are_there() -> None:
-    """None was renamed."""
+def test_every_fault_of_the_list_exists() -> None:
+    """The faults have not been renamed."""
     assert {fault.name for fault in ENDLESS} == set(NAMES)
 
 
 def best_of(run: Callable[[], float], bound: float) -> float:
-    """The least of up to three times: a busy machine may be late, a bound that does not hold is late always."""
+    """The shortest of up to three times: a busy machine is late sometimes, a broken timeout is late always."""
     seconds = [run()]
     while seconds[-1] > bound and len(seconds) < 3:
         seconds.append(run())
@@ -51,18 +51,18 @@ def best_of(run: Callable[[], float], bound: float) -> float:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("fault", ENDLESS, ids=lambda fault: fault.name)
-def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
-    """With all the attempts that it asks for, a call ends within `total_timeout` plus 10 % and 50 ms."""
+def test_a_call_ends_within_the_total_timeout(provider: str, fault: Any) -> None:
+    """With all its attempts, it takes at most `total_timeout` plus 10 % and 50 ms."""
     options = {"total_timeout": TOTAL, "retries": 20, "timeout": 150, "connect_timeout": 150}
-    patient = type(fault)(**{**vars(fault), "options": options, "ends": "total_timeout"})
+    retried = type(fault)(**{**vars(fault), "options": options, "ends": "total_timeout"})
 
     def run() -> float:
-        with stage(patient, provider, idempotent=True) as staged:
-            if patient.variants:
-                staged.respond_with(patient.variants[0])
+        with stage(retried, provider, idempotent=True) as staged:
+            if retried.variants:
+                staged.respond_with(retried.variants[0])
             started = time.monotonic()
             with pytest.raises(ApplicationException):
-                staged.client._call("act", "test", patient.params)
+                staged.client._call("act", "test", retried.params)
             seconds = time.monotonic() - started
             # A busy machine may need most of the time to serialise and sign 5.9 MB.
             assert len(staged.attempts) > (0 if "MB" in fault.name else 1)
@@ -72,10 +72,10 @@ def test_total_timeout_is_not_overrun(provider: str, fault: Any) -> None:
 
 
 @pytest.mark.timing
-def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
-    """An attempt gets no more than what is left of the call's time."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, timeout=10_000, total_timeout=200) as client:
-        far_side.default = server.silent()
+def test_total_timeout_limits_a_single_attempt(provider: str) -> None:
+    """An attempt gets only the time that is left for the call."""
+    with FaultServer() as server, open_client(provider, server.url, timeout=10_000, total_timeout=200) as client:
+        server.default = fault_server.silent()
         started = time.monotonic()
         with pytest.raises(ConnectionException) as caught:
             client._call("act", "test")
@@ -85,15 +85,15 @@ def test_total_timeout_bounds_a_single_attempt_too(provider: str) -> None:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("seconds", ["10", "19"])
-def test_a_wait_that_does_not_fit_is_not_begun(provider: str, seconds: str) -> None:
-    """A `Retry-After` that `total_timeout` leaves no room for ends the call at once, with the error it came with."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, total_timeout=5000) as client:
-        far_side.default = server.respond(429, headers={"Retry-After": seconds})
+def test_a_wait_beyond_the_total_timeout_fails_immediately(provider: str, seconds: str) -> None:
+    """The call raises the error of the response whose `Retry-After` is too long."""
+    with FaultServer() as server, open_client(provider, server.url, total_timeout=5000) as client:
+        server.default = fault_server.respond(429, headers={"Retry-After": seconds})
         started = time.monotonic()
         with pytest.raises(ApplicationException) as caught:
             client._call("act", "test")
         assert time.monotonic() - started < 2
-        assert (caught.value.code, far_side.executions) == ("TOO_MANY_REQUESTS", 1)
+        assert (caught.value.code, server.executions) == ("TOO_MANY_REQUESTS", 1)
 
 
 @contextmanager
@@ -105,10 +105,10 @@ def name_with(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> I
 
 
 @pytest.mark.timing
-def test_one_bound_holds_over_all_addresses_of_a_name(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three addresses that hang take `connect_timeout` together, not each."""
+def test_the_addresses_of_a_name_share_the_connect_timeout(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three addresses that do not respond take `connect_timeout` together."""
     with ExitStack() as resources:
-        ports = [resources.enter_context(server.full_backlog()) for _ in range(3)]
+        ports = [resources.enter_context(fault_server.full_backlog()) for _ in range(3)]
         url = resources.enter_context(name_with(monkeypatch, *(("127.0.0.1", port) for port in ports)))
         client = resources.enter_context(open_client(provider, url, connect_timeout=300, retries=0))
         started = time.monotonic()
@@ -120,21 +120,19 @@ def test_one_bound_holds_over_all_addresses_of_a_name(provider: str, monkeypatch
 
 @pytest.mark.timing
 @pytest.mark.parametrize("bad", ["hanging", "refusing"])
-def test_an_address_that_fails_leaves_time_for_the_next(
-    provider: str, monkeypatch: pytest.MonkeyPatch, bad: str
-) -> None:
-    """A name whose first two addresses hang or refuse is reached at its third."""
-    make = {"hanging": server.full_backlog, "refusing": server.refused_port}[bad]
+def test_the_next_address_is_tried_after_one_fails(provider: str, monkeypatch: pytest.MonkeyPatch, bad: str) -> None:
+    """The first two addresses of a name fail. The client connects to the third."""
+    make = {"hanging": fault_server.full_backlog, "refusing": fault_server.refused_port}[bad]
     with ExitStack() as resources:
-        far_side = resources.enter_context(FaultServer())
-        ports = [*(resources.enter_context(make()) for _ in range(2)), far_side.port]
+        server = resources.enter_context(FaultServer())
+        ports = [*(resources.enter_context(make()) for _ in range(2)), server.port]
         url = resources.enter_context(name_with(monkeypatch, *(("127.0.0.1", port) for port in ports)))
         client = resources.enter_context(open_client(provider, url, connect_timeout=600, retries=0))
         assert client._call("act", "test", {"a": 1})["a"] == 1
 
 
 def reads_slowly(interval: float) -> Step:
-    """Reads a TLS record now and then, with a small window."""
+    """Receives little at a time, with a small buffer."""
 
     def act(connection: Connection) -> None:
         connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -148,15 +146,15 @@ def reads_slowly(interval: float) -> Step:
 
 @pytest.mark.timing
 @pytest.mark.parametrize("tls", [None, "good"])
-def test_timeout_bounds_sending_to_a_peer_that_reads_slowly(
+def test_timeout_limits_sending_to_a_server_that_reads_slowly(
     provider: str, tls: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each write makes some progress, and the attempt ends at `options.timeout` all the same."""
-    with FaultServer(tls) as far_side:
-        if far_side.ca_bundle:
-            monkeypatch.setitem(os.environ, "REQUESTS_CA_BUNDLE", far_side.ca_bundle)
-        far_side.default = reads_slowly(0.1)
-        with open_client(provider, far_side.url, timeout=300, retries=0) as client:
+    """Each write makes some progress, but the attempt ends at `options.timeout`."""
+    with FaultServer(tls) as server:
+        if server.ca_bundle:
+            monkeypatch.setitem(os.environ, "REQUESTS_CA_BUNDLE", server.ca_bundle)
+        server.default = reads_slowly(0.1)
+        with open_client(provider, server.url, timeout=300, retries=0) as client:
             started = time.monotonic()
             with pytest.raises(ConnectionException) as caught:
                 client._call("act", "test", {"text": "x" * 5_900_000})
@@ -165,25 +163,25 @@ def test_timeout_bounds_sending_to_a_peer_that_reads_slowly(
 
 
 @pytest.mark.timing
-def test_a_young_connection_is_used_again_and_an_old_one_is_not(provider: str) -> None:
-    """`idle_timeout` decides: within it the connection is kept, after it another is made, and no call fails."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, idle_timeout=300) as client:
+def test_a_connection_is_reused_until_the_idle_timeout(provider: str) -> None:
+    """After `idle_timeout` the client makes a new connection, and no call fails."""
+    with FaultServer() as server, open_client(provider, server.url, idle_timeout=300) as client:
         client._call("act", "test")
         client._call("act", "test")
-        assert far_side.connections == 1
-        threading.Event().wait(0.35)  # nothing tells that time has passed
+        assert server.connections == 1
+        threading.Event().wait(0.35)  # there is no event to wait for
         client._call("act", "test")
-        assert (far_side.connections, far_side.executions) == (2, 3)
+        assert (server.connections, server.executions) == (2, 3)
 
 
 @pytest.mark.timing
-def test_a_connection_that_the_network_dropped_costs_no_timeout(provider: str) -> None:
-    """After `idle_timeout` the black hole is not even tried: the answer comes at once, executed once."""
-    with FaultServer() as far_side, open_client(provider, far_side.url, idle_timeout=100, timeout=10_000) as client:
-        far_side.script(server.black_hole_idle())
+def test_a_dropped_connection_is_not_used_after_the_idle_timeout(provider: str) -> None:
+    """The network drops the connection silently. The next call uses a new one and is executed once."""
+    with FaultServer() as server, open_client(provider, server.url, idle_timeout=100, timeout=10_000) as client:
+        server.script(fault_server.black_hole_idle())
         client._call("act", "test")
-        threading.Event().wait(0.15)  # nothing tells that time has passed
+        threading.Event().wait(0.15)  # there is no event to wait for
         started = time.monotonic()
         client._call("act", "test")
         assert time.monotonic() - started < 2
-        assert far_side.executions == 2
+        assert server.executions == 2

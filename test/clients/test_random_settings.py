@@ -1,4 +1,4 @@
-"""Whatever a setting is, there is a client, or a ConfigException that names what is wrong."""
+"""Whatever the value of a setting is, the client opens or raises a ConfigException that names the setting."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ KEYS = (
     *("credential.auth_code", "credential.access_id", "credential.access_key", "credential.session_token"),
     *(f"options.{name}" for name in OPTIONS),
 )
-PIECES = "http https :// [ ] ::1 : 99999 a.b / ? code= # @ %zz é arn aws lambda eu-west-1 123456789012 $LATEST 1 true -"
-# Text, and text that is nearly what is wanted.
+PARTS = "http https :// [ ] ::1 : 99999 a.b / ? code= # @ %zz é arn aws lambda eu-west-1 123456789012 $LATEST 1 true -"
+# Random text, and text that is almost valid.
 VALUES = st.one_of(
     st.text(max_size=20),
-    st.lists(st.sampled_from([*PIECES.split(), "\n", "\ud800"]), max_size=8).map("".join),
+    st.lists(st.sampled_from([*PARTS.split(), "\n", "\ud800"]), max_size=8).map("".join),
 )
 
 
-def refused(provider: str, changes: Mapping[str, str]) -> ConfigException | None:
-    """The error that a client ends with whose configuration is right but for these settings."""
+def open_error(provider: str, changes: Mapping[str, str]) -> ConfigException | None:
+    """The error of a client whose configuration is right except for these settings."""
     config = config_for(provider, "http://127.0.0.1:9")
     for key, value in changes.items():
         config.put(key, value)
@@ -46,9 +46,9 @@ def refused(provider: str, changes: Mapping[str, str]) -> ConfigException | None
 @example("azure", {"connection.uri": "http://[::1"})
 @example("lambda", {"connection.uri": "http://\ud800/"})
 @example("lambda", {"connection.region": "-"})
-def test_any_setting_gives_a_client_or_an_error(provider: str, changes: Mapping[str, str]) -> None:
-    """At `configure` or at `open`; nothing else is raised."""
-    error = refused(provider, changes)
+def test_any_setting_opens_a_client_or_raises_a_config_exception(provider: str, changes: Mapping[str, str]) -> None:
+    """`configure` or `open` raises it. Neither raises anything else."""
+    error = open_error(provider, changes)
     if error is not None:
         assert error.message.startswith(error.details["key"])
         assert error.details["key"].partition(".")[0] in ("connection", "credential", "options")
