@@ -73,7 +73,7 @@ def server_and_clients() -> Iterator[ServerAndClients]:
     """A server and an open client of each provider."""
     with ExitStack() as resources:
         server = resources.enter_context(FaultServer(keep=0))
-        options: dict[str, Any] = {"retries": 0, "timeout": 300, "connect_timeout": 2000}
+        options: dict[str, Any] = {"retries": 0, "timeout": 30_000, "connect_timeout": 30_000}
         clients = {name: resources.enter_context(open_client(name, server.url, **options)) for name in BASES}
         yield server, clients
 
