@@ -30,6 +30,7 @@ from support.cancellations import cancel_calls
 from support.clients import ARN, config_for
 from support.fault_server import FaultServer, Step, full_backlog
 from support.load import TIMEOUT, Resources, load_server
+from support.processes import wait_until
 from support.sockets import socket_to
 
 from pip_services4_serverless.clients import (
@@ -106,13 +107,6 @@ def is_connected(port: int) -> bool:
     with suppress(LookupError), socket_to(port):
         return True
     return False
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0.005)
 
 
 # --- Loops ---

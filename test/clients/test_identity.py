@@ -25,6 +25,7 @@ from support.fault_server import Connection, FaultServer, Request, Step, echo, r
 from support.interrupts import Interrupted, TimeIsUp, interrupt_calls
 from support.issuers import HEADER, SCOPE, Issuer, client_with_identity, running_issuer
 from support.load import load_server
+from support.processes import wait_until
 from support.watch import MARK, Watch, watch
 
 from pip_services4_serverless._wire.errors import PoolClosedError
@@ -97,14 +98,6 @@ def sent_tokens(function: FaultServer) -> list[str]:
 def renewals_of(client: Any) -> Any:
     """The renewals that are in progress."""
     return client._state.transport.handle.identity._renewals
-
-
-def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Waits until the condition is true."""
-    ends_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0.005)
 
 
 def call_at_once(client: Any, count: int = MANY) -> list[Any]:
@@ -237,10 +230,10 @@ def test_a_token_is_renewed_before_it_expires(
         later(3600 - 200)
         issuer.before_token = lambda: go_on.wait(10)
         assert call_at_once(client) == list(range(MANY))
-        until(lambda: len(issuer.token_requests) == 2)
+        wait_until(lambda: len(issuer.token_requests) == 2)
         assert set(sent_tokens(function)) == {issuer.issued[0]}
         go_on.set()
-        until(lambda: not renewals_of(client))
+        wait_until(lambda: not renewals_of(client))
         assert call_at_once(client) == list(range(MANY))
     assert len(issuer.token_requests) == 2
     assert sent_tokens(function)[-MANY:] == [issuer.issued[1]] * MANY
@@ -268,14 +261,14 @@ def test_a_failed_renewal_does_not_matter_until_the_token_expires(
         issuer.instead_of_token = REJECTED
         later(3600 - 200)
         client._call("get", "T", {})
-        until(lambda: len(issuer.token_requests) == 2)
-        until(lambda: not renewals_of(client))
+        wait_until(lambda: len(issuer.token_requests) == 2)
+        wait_until(lambda: not renewals_of(client))
         for _ in range(20):
             client._call("get", "T", {})
         assert len(issuer.token_requests) == 2
         later(3600 - 150)
         client._call("get", "T", {})
-        until(lambda: len(issuer.token_requests) == 3)
+        wait_until(lambda: len(issuer.token_requests) == 3)
     assert set(sent_tokens(function)) == {issuer.issued[0]}
 
 
@@ -353,7 +346,7 @@ def test_a_call_fails_without_issuer(issuer: Issuer, function: FaultServer, monk
             assert error.code == "NO_CREDENTIALS"
             assert "within 0.3 s" in error.message
         # The libraries read the environment until they end, and it changes after this test.
-        until(lambda: not any(map(renewals_of, clients)), 20)
+        wait_until(lambda: not any(map(renewals_of, clients)))
     assert function.connections == 0
 
 
@@ -372,7 +365,7 @@ def test_the_timeout_includes_a_slow_issuer(kind: Kind, option: str, issuer: Iss
         assert {error.code for error in errors} == {"NO_CREDENTIALS"}
         assert function.connections == 0
         go_on.set()
-        until(lambda: len(issuer.issued) == 1)
+        wait_until(lambda: len(issuer.issued) == 1)
         assert client._call("get", "T", {"a": 1})["a"] == 1
     assert len(issuer.token_requests) == 1
 
@@ -413,7 +406,7 @@ def test_close_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: 
         calls = [pool.submit(failure, client) for _ in range(2)]
         assert requested.wait(5)
         (renewal,) = identity._renewals.values()
-        until(lambda: len(renewal.ended._locks) + len(renewal.ended_async._waits) == 2)  # both calls wait
+        wait_until(lambda: len(renewal.ended._locks) + len(renewal.ended_async._waits) == 2)  # both calls wait
         began = time.monotonic()
         client.close("test")
         errors = [call.result() for call in calls]
@@ -421,7 +414,7 @@ def test_close_ends_the_waits_for_a_token(kind: Kind, issuer: Issuer, function: 
             identity.authorize({}, 10)
         assert time.monotonic() - began < 1
         go_on.set()
-        until(lambda: not identity._renewals)
+        wait_until(lambda: not identity._renewals)
     for error in errors:
         assert (error.code, error.details.get_as_string("attempts")) == ("NOT_OPENED", "1")
         assert "The client was closed while a call waited for a token of " in error.message

@@ -18,6 +18,7 @@ from support import fault_server as fault
 from support.clients import CLIENTS, config_for, every_base, open_client
 from support.fault_server import FaultServer, Step
 from support.load import Resources
+from support.processes import wait_until
 
 provider = every_base
 
@@ -83,13 +84,6 @@ def is_waiting(threads: ThreadPoolExecutor) -> bool:
     (thread,) = threads._threads
     frame = sys._current_frames()[thread.ident or 0]
     return frame.f_code.co_name == "wait"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < ends_at
-        time.sleep(0)  # lets the other thread run
 
 
 def test_calls_during_close_return_or_raise_not_opened(provider: str) -> None:

@@ -8,7 +8,6 @@ import re
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,10 +256,8 @@ def test_stop_leaves_nothing() -> None:
         assert host.functions == []
         assert (list(sys.path), dict(os.environ)) == before[1:3]
         assert not {"main", "shared"} & (set(sys.modules) - before[0])
-        until = time.monotonic() + TIMEOUT
-        while threading.active_count() > before[3] and time.monotonic() < until:
-            time.sleep(0.01)  # the thread of the last call ends after its response
-        assert threading.active_count() <= before[3]
+        # The thread of the last call ends after its response.
+        wait_until(lambda: threading.active_count() <= before[3])
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             pass
         with pytest.raises(RuntimeError, match="not started"):
@@ -293,15 +290,9 @@ def test_stop_ends_incomplete_requests(sent: bytes) -> None:
         host.deploy("echo", ONE, allow_unauthenticated=True)
         client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
         client.sendall(sent)
-        until = time.monotonic() + TIMEOUT
-        while threading.active_count() < before + 2:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: threading.active_count() >= before + 2)
     with client:
-        until = time.monotonic() + TIMEOUT
-        while threading.active_count() > before and time.monotonic() < until:
-            time.sleep(0.01)
-        assert threading.active_count() <= before
+        wait_until(lambda: threading.active_count() <= before)
 
 
 def test_the_port_can_be_configured() -> None:

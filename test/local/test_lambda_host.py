@@ -17,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
+from support.processes import wait_until
 
 from pip_services4_serverless.local import LambdaHost
 
@@ -370,10 +371,7 @@ def test_output_of_a_remaining_child_is_logged(
     started = time.monotonic()
     invoke(name, {"exit": ends})
     assert time.monotonic() - started < 0.9, "ministack waits a second for the end of the output"
-    deadline = time.monotonic() + 30
-    while not logged(host, caplog, name):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: logged(host, caplog, name))
     assert logged(host, caplog, name) == ["left"]
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import wait_until
 
 from pip_services4_serverless.local import LambdaHost
 
@@ -124,10 +125,7 @@ def test_ended_orphans_of_handlers_are_not_zombies(host: LambdaHost) -> None:
     host.deploy("f", APPS, "app.daemon")
     daemon = call(host, "f", "eu-central-1")
     os.kill(daemon, signal.SIGKILL)
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{daemon}").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not Path(f"/proc/{daemon}").exists())
 
 
 @pytest.mark.parametrize("port", [70_000, -1, "80", True])
