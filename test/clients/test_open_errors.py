@@ -22,7 +22,7 @@ URL = "http://127.0.0.1:9"
 ORDERS = Descriptor("shop", "client", "default", "orders", "1.0")
 
 
-def class_of(provider: str, client: Any) -> str:
+def class_of(client: Any) -> str:
     return type(getattr(client, "client", client)).__name__
 
 
@@ -48,11 +48,11 @@ def test_open_raises_for_a_wrong_option_in_a_containers_configuration(provider: 
         assert (error.code, error.trace_id) == ("WRONG_OPTION", "T")
         assert error.message == (
             "options.timeout: must be a whole number from 1 to 2147483647, not '5s' "
-            f"(see docs/troubleshooting.md#wrong_option) (opening {class_of(provider, client)} {ORDERS})"
+            f"(see docs/troubleshooting.md#wrong_option) (opening {class_of(client)} {ORDERS})"
         )
         assert {**error.details} == {
             "key": "options.timeout",
-            "client": class_of(provider, client),
+            "client": class_of(client),
             "descriptor": str(ORDERS),
         }
 
@@ -101,7 +101,7 @@ def test_the_error_shows_the_name_if_there_is_no_descriptor(provider: str, name:
     client.configure({"connection.discovery_key": "nowhere"})
     error = open_error(client)
     assert error.message.startswith("connection.discovery_key: 'nowhere' is not found")
-    assert error.message.endswith(f" (opening {class_of(provider, client)}{shown})")
+    assert error.message.endswith(f" (opening {class_of(client)}{shown})")
     assert error.details.get("name") == (name or None)
     assert "descriptor" not in error.details
 
@@ -140,7 +140,7 @@ def test_the_error_says_that_the_client_was_never_configured(provider: str) -> N
     """A container makes a client for a descriptor that is not in its configuration."""
     client = CLIENTS[provider]("orders")
     error = open_error(client)
-    component = f"{class_of(provider, client)} orders"
+    component = f"{class_of(client)} orders"
     assert error.code == "NO_CONNECTION"
     assert error.message.endswith(f" (opening {component}, which was never configured)")
     with pytest.raises(InvalidStateException) as caught:

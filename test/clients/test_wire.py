@@ -49,7 +49,7 @@ def outcome(client: FunctionClient) -> Any:
         return err.code
 
 
-# --- Cut responses ---
+# --- Truncated responses ---
 
 
 @TLS
@@ -340,20 +340,11 @@ def test_the_aws_setting_can_turn_keepalive_on_or_off(
         if option is not None:
             options.put("options.tcp_keepalive", option)
         client.configure(options)
-        with opened(client):
+        with client:
             client._call("act", "test")
             with socket_to(server.port) as sock:
                 probes, first, _ = keepalive_settings(sock)
         assert (probes, first if probes else None) == (seconds is not None, seconds)
-
-
-@contextmanager
-def opened(client: FunctionClient) -> Iterator[None]:
-    client.open("test")
-    try:
-        yield
-    finally:
-        client.close("test")
 
 
 # --- Patched standard library ---

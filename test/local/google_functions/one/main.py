@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import threading
 
 import functions_framework
@@ -47,10 +46,6 @@ def waits(request: Request) -> str:
 
 def environment(request: Request) -> dict[str, object]:
     return {name: os.environ.get(name) for name in ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")}
-
-
-def main_module(request: Request) -> str:
-    return getattr(sys.modules.get("main"), "__file__", "")
 
 
 NO_FUNCTION = 5
