@@ -37,7 +37,6 @@ SLOWEST = [
     "test_user_code",
     "test_forks",
     "test_interrupts",
-    "test_outside",
     "test_lambda_host",
     "test_lambda_processes",
     "test_secrets",
@@ -50,8 +49,6 @@ SLOWEST = [
 # These files make the most calls. Coverage would add more than half to their CPU time, and the other tests execute the
 # same code.
 WITHOUT_COVERAGE = {
-    "test_random_responses",
-    "test_random_settings",
     "test_async",
     "test_fault_matrix",
     "test_identity",
@@ -59,6 +56,8 @@ WITHOUT_COVERAGE = {
     "test_is_interrupt",
     "test_lifetime",
     "test_load",
+    "test_random_responses",
+    "test_random_settings",
     "test_secrets",
     "test_timeouts",
     "test_wire",

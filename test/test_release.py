@@ -65,6 +65,13 @@ def test_the_test_files_in_the_makefile_exist() -> None:
         assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_the_files_that_conftest_lists_exist() -> None:
+    """Otherwise a renamed file would lose its place in the order, or be measured for coverage."""
+    names = re.findall(r'^    "(test_\w+)",$', (ROOT / "test" / "conftest.py").read_text("utf-8"), re.MULTILINE)
+    assert len(names) > 20
+    assert set(names) <= {path.stem for path in (ROOT / "test").rglob("test_*.py")}
+
+
 @pytest.mark.parametrize(
     "target",
     ["install", "test", "test-fast", "check", "clean", "docs", "docgen", "demo", "bench", "soak", "package", "pythons"],
