@@ -829,7 +829,7 @@ def test_instrument_returns_a_timing_of_pip_services(provider: str) -> None:
     assert tracer.traces == [("T", "orders.get", "", error), ("", "orders.get", "", None)]
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pip-services causes it since Python 3.12
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # pip-services causes it on 3.12
 @pytest.mark.parametrize(
     "context",
     ["T", None, *CONTEXTS.values(), Context.from_tuples("user", "u1")],
