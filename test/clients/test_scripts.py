@@ -103,8 +103,8 @@ def test_a_dict_configures_a_client(provider: str, nested: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", [MappingProxyType, UserDict, ChainMap])
-def test_any_mapping_configures(provider: str, kind: Any) -> None:
-    """Also one that is not a `dict`, and one with keys that are not strings, as YAML may have them."""
+def test_any_mapping_configures_a_client(provider: str, kind: Any) -> None:
+    """It need not be a `dict`, and its keys need not be strings, as in YAML."""
     client = CLIENTS[provider]("dummies")
     client.configure(kind({**config_for(provider, "http://localhost:9", retries=7), 1: "x", None: 2}))
     client.open()

@@ -12,11 +12,11 @@ provider = every_base
 
 
 class ConnectBlockedError(RuntimeError):
-    """As pytest-socket's `SocketConnectBlockedError`."""
+    """Stands for pytest-socket's `SocketConnectBlockedError`."""
 
 
-def test_a_guard_stops_the_call(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its exception reaches the test, and nothing was sent."""
+def test_a_blocked_connection_fails_the_call(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call raises the exception of the guard. Nothing is sent."""
 
     def guarded(_: socket.socket, address: object) -> None:
         raise ConnectBlockedError(f"A test tried to connect to {address}")
