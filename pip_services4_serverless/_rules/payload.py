@@ -34,10 +34,11 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
         if is_interrupt(err):
             raise
         name = _unserializable_parameter(params)
+        reason = str(err) or type(err).__name__
         message = (
-            f"Parameter {name!r} cannot be sent as JSON: {err}"
+            f"Parameter {name!r} cannot be sent as JSON: {reason}"
             if name
-            else f"The parameters cannot be sent as JSON: {err}"
+            else f"The parameters cannot be sent as JSON: {reason}"
         )
         raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
     if len(payload) > limit:

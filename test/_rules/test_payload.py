@@ -220,6 +220,16 @@ def test_nan_and_infinity_are_rejected(value: Any) -> None:
     assert isinstance(error.__cause__, ValueError)
 
 
+def test_an_exception_without_a_text_is_named() -> None:
+    """`to_json` may raise one, and so does Python without memory."""
+
+    class Unfinished:
+        def to_json(self) -> str:
+            raise NotImplementedError
+
+    assert refused({"bad": Unfinished()}).message == "Parameter 'bad' cannot be sent as JSON: NotImplementedError"
+
+
 @pytest.mark.defect(41)
 @pytest.mark.parametrize(
     "value",
