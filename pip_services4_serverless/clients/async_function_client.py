@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .call_options import CallOptions
 
 __tracebackhide__ = hide_failures
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class AsyncFunctionClient(ServerlessClient):
@@ -61,7 +65,7 @@ class AsyncFunctionClient(ServerlessClient):
         """Additional headers for an attempt. You can override this method, for example for tracing.
 
         It is called before each attempt. If it returns a header that the client sets itself, such as the one with the
-        key, the call raises `BadRequestException` with the code `WRONG_HEADER`.
+        key, or one that cannot be sent, the call raises `BadRequestException` with the code `WRONG_HEADER`.
 
         ```python
         class TracedClient(AsyncAzureFunctionClient):
@@ -138,7 +142,10 @@ class AsyncFunctionClient(ServerlessClient):
         if timeout is None:
             return None
         headers = self._attempt_headers(as_context(context))
-        for name in headers:
+        for name, value in headers.items():
+            if not _can_be_sent(name, value):
+                message = f"_attempt_headers of {type(self).__name__} returned a header that cannot be sent: {name!r}"
+                raise call_error("WRONG_HEADER", call.trace_id, message)
             if name.lower() in transport.own_headers:
                 message = f"_attempt_headers of {type(self).__name__} may not set {name}, which the client sets itself"
                 raise call_error("WRONG_HEADER", call.trace_id, message)
@@ -151,3 +158,9 @@ class AsyncFunctionClient(ServerlessClient):
                 raise
             return call.failed(*failure)
         return call.received(response)
+
+
+def _can_be_sent(name: object, value: object) -> bool:
+    if not isinstance(name, str) or not isinstance(value, str):
+        return False
+    return bool(_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value))

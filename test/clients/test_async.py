@@ -731,6 +731,29 @@ def test_a_subclass_cannot_set_the_clients_headers(provider: str, header: str) -
         assert server.connections == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("X-A", value) for value in ("a\r\nX-B: b", "\0", "\u20ac", "\ud800", None, 5, b"bytes")],
+        *[(name, "v") for name in ("", "a b", "a:b", "a\n", "\xe9", 5, b"X-A")],
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_rejected(provider: str, name: Any, value: Any) -> None:
+    """Nothing is sent, and nothing is retried. The value is not shown, because it may be a token."""
+    base: Any = CLIENTS[provider]
+
+    class Client(base):
+        def _attempt_headers(self, context: Any) -> Mapping[str, str]:
+            return {name: value}
+
+    with FaultServer() as server, open_client(provider, server.url, Client) as client:
+        with pytest.raises(BadRequestException) as caught:
+            asyncio.run(client._call("act", "test"))
+        assert (caught.value.code, caught.value.trace_id) == ("WRONG_HEADER", "test")
+        assert repr(name) in caught.value.message
+        assert server.connections == 0
+
+
 def test_a_subclass_can_send_the_trace_of_opentelemetry(provider: str, run: Run) -> None:
     """`_attempt_headers` writes `traceparent`. Each task has its own span."""
     base: Any = CLIENTS[provider]
