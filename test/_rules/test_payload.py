@@ -227,7 +227,7 @@ def test_an_exception_without_a_text_is_named() -> None:
         def to_json(self) -> str:
             raise NotImplementedError
 
-    assert refused({"bad": Unfinished()}).message == "Parameter 'bad' cannot be sent as JSON: NotImplementedError"
+    assert error_of({"bad": Unfinished()}).message == "Parameter 'bad' cannot be sent as JSON: NotImplementedError"
 
 
 @pytest.mark.defect(41)

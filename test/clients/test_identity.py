@@ -387,7 +387,7 @@ def test_a_renewal_that_hangs_is_replaced(
     """Another one begins after its timeout."""
     go_on = threading.Event()
     issuer.before_token = lambda: go_on.wait(10)
-    with client_with_identity(Kind("azure"), function.url, timeout=300) as client:
+    with client_with_identity(Kind("azure"), function.url, timeout=1000) as client:
         assert failure(client).code == "NO_CREDENTIALS"
         monkeypatch.setattr(_identity, "_RENEWAL_TIMEOUT", 0)
         issuer.before_token = lambda: None
