@@ -22,6 +22,9 @@ class Transport(NamedTuple):
     errors: Sequence[tuple[tuple[type[Exception], ...], str]]
     own_headers: Set[str] = frozenset()  # in lower case; `_attempt_headers` must not set them
 
+    def __repr__(self) -> str:
+        return f"Transport({self.url.partition('?')[0]!r})"  # a query may contain a key
+
 
 # Headers that frame a request. Only the wire sets them.
 RESERVED_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "proxy-authorization"})

@@ -18,8 +18,11 @@ from ._config_errors import config_error
 __tracebackhide__ = hide_failures
 
 MASK = "***"
-# Secrets in a URL: a key in the query, and a user name with a password.
-_IN_URL = re.compile(r"(?P<code>[?&]code=)[^&#;]*|(?P<user>//)[^?#]*(?=@)", re.IGNORECASE)
+# Secrets in a URL: values in the query whose names say so, as `code` and `subscription-key`, and a user's password.
+_IN_URL = re.compile(
+    r"(?P<name>[?&](?:code|sig|[^=&#;]*(?:key|token|secret|password|signature))=)[^&#;]*|(?P<user>//)[^?#]*(?=@)",
+    re.IGNORECASE,
+)
 # Printable ASCII without spaces. A line break in a header would add another header to the request.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 # Libraries disagree on where a host with one of these characters ends.
@@ -111,7 +114,7 @@ class ServerlessConnectionParams(ConfigParams):
     def _mask_value(self, key: str, value: str) -> str:
         if key.rpartition(".")[2] in self.SECRETS and value:
             return MASK
-        return _IN_URL.sub(lambda match: (match["code"] or match["user"]) + MASK, value)
+        return _IN_URL.sub(lambda match: (match["name"] or match["user"]) + MASK, value)
 
     __str__ = to_string
 

@@ -30,7 +30,9 @@ from support.clients import (
     AUTH_CODE,
     AUTH_TOKEN,
     CLIENTS,
+    KINDS,
     SESSION_TOKEN,
+    Kind,
     config_for,
     every_kind,
     failure,
@@ -324,6 +326,23 @@ def test_a_secret_is_masked_in_every_encoding(secret: str, write: Callable[[str]
         assert shown.endswith(f" after {write(secret[:-1])} end")
         assert shown.replace("\0", "").replace("\\x00", "").count("***") == 1
         assert len(shown) < len(whole) - 2
+
+
+@pytest.mark.parametrize("provider", [kind for kind in KINDS if kind != "lambda"], ids=lambda kind: kind.id)
+def test_a_key_in_the_query_of_a_url_is_not_shown(provider: Kind, watch: Watch) -> None:
+    """Azure API Management takes its `subscription-key` there."""
+    client = CLIENTS[provider]("dummies")
+    config = config_for(provider, "http://127.0.0.1:9", retries=0)
+    config.put("connection.uri", "http://127.0.0.1:9/dummies?v=1&subscription-key=Subscription-hunter2-Q")
+    client.configure(config)
+    client.set_references(watch.references())
+    client.open("T")
+    error = failure(client)
+    client.close("T")
+    watch.note(error)
+    assert [text for text in watch.leaks() if MARK in text] == []
+    assert [text for text in locals_of_libraries(error) if MARK in text] == []
+    assert str(client._connection).startswith("uri=http://127.0.0.1:9/dummies?v=1&subscription-key=***;")
 
 
 @pytest.mark.timing
