@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -48,6 +48,10 @@ _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
 _client_lock = threading.RLock()  # botocore's `create_client` is not thread-safe
 
 
+def _before_fork() -> None:
+    _client_lock.acquire(timeout=_FORK_TIMEOUT)
+
+
 def _after_fork_in_parent() -> None:
     with suppress(RuntimeError):  # the timeout ended before the fork got the lock
         _client_lock.release()
@@ -61,11 +65,7 @@ def _after_fork_in_child() -> None:
 if hasattr(os, "register_at_fork"):
     # A fork waits until no other thread creates a client, because botocore creates a TLS context for each client. If
     # another thread held a lock of OpenSSL, it would stay locked in the child, whose first TLS context would hang.
-    os.register_at_fork(
-        before=partial(_client_lock.acquire, timeout=_FORK_TIMEOUT),
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 class OpenedLambda(NamedTuple):

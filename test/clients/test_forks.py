@@ -10,13 +10,14 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.refer import Descriptor, References
 from pip_services4_config.connect import ConnectionParams, MemoryDiscovery
-from support.clients import CLIENTS, config_for
+from support.clients import CLIENTS, config_for, open_client
 from support.fault_server import FaultServer
 from support.forks import FIRST_CHILD, fork_under_load
 from support.load import load_server
@@ -126,6 +127,17 @@ def test_a_fork_waits_until_a_lambda_client_is_open(monkeypatch: pytest.MonkeyPa
     assert fork_and_run(reopen) == 0
     opening.join(30)
     client.close()
+
+
+def test_fork_in_a_thread_of_a_child() -> None:
+    """It does not wait for a lock that the child inherited."""
+
+    def fork_in_a_thread() -> None:
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(fork_and_run, lambda: None).result() == 0
+
+    with open_client("lambda", "http://127.0.0.1:9"):
+        assert fork_and_run(fork_in_a_thread) == 0
 
 
 CLOSE_IN_THE_CHILD = """
