@@ -603,7 +603,7 @@ def test_the_only_client_of_a_file_needs_no_name(
             "cannot tell whether the unnamed client is for Azure, Google or Lambda: set --provider",
         ),
         ("connection: {discovery_key: k}", ("--provider", "azure"), "connection.discovery_key: 'k' is not found"),
-        ("1: x", (), "no client matches; the clients are: none with a connection"),
+        ("1: x", (), "no client matches; no component has a connection"),
         ("text", (), "the file must be a list or a map of components"),
         ("", (), "the file must be a list or a map of components"),
         ('a: "{{KEY}}', (), "line 1: not valid YAML: "),
