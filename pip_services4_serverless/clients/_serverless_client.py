@@ -203,9 +203,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 self._connection = self._connection_resolver.resolve(context)
                 options = self._options()
                 transport = self._open_transport(context, options)
-            except Exception as err:
+            except BaseException as err:
                 clear_locals(err, handled)
-                self._name_component(err, context)
+                if isinstance(err, Exception):
+                    self._name_component(err, context)
                 raise
             policy = CallPolicy(
                 options.timeout / 1000, options.total_timeout / 1000, options.retries, options.idempotent

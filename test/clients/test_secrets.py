@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pip_services4_commons.errors import ApplicationException, ConfigException
 from pip_services4_components.config import ConfigParams
+from pip_services4_config.connect import MemoryDiscovery
 from support import fault_server as fault
 from support.clients import (
     ACCESS_KEY,
@@ -41,6 +42,7 @@ from support.clients import (
 from support.fault_server import FaultServer, Step
 from support.faults import rejected
 from support.proxy import Proxy
+from support.recorders import references_to
 from support.watch import MARK, PROXY_BASIC, PROXY_USER, URL_KEY, Watch
 
 from pip_services4_serverless._rules.secrets import Secrets, mask_bytes, mask_error, mask_text
@@ -274,6 +276,25 @@ def test_local_variables_of_a_failed_open_show_no_key(provider: str) -> None:
     client = CLIENTS[provider]("dummies")
     client.configure(config_for(provider, "https://127.0.0.1:9"))
     with environment(REQUESTS_CA_BUNDLE="/nowhere/ca.pem"), pytest.raises(ConfigException) as caught:
+        client.open("T")
+    shown = list(locals_of_libraries(caught.value))
+    assert shown
+    assert [text for text in shown if MARK in text] == []
+
+
+class InterruptedDiscovery(MemoryDiscovery):
+    def resolve_one(self, *_: object) -> Any:
+        raise KeyboardInterrupt
+
+
+def test_local_variables_of_an_interrupted_open_show_no_key(provider: str) -> None:
+    """The client has read the keys before it looks up the connection."""
+    client = CLIENTS[provider]("dummies")
+    config = config_for(provider, "http://127.0.0.1:9")
+    config.put("connection.discovery_key", "dummies")
+    client.configure(config)
+    client.set_references(references_to(discovery=InterruptedDiscovery()))
+    with pytest.raises(KeyboardInterrupt) as caught:
         client.open("T")
     shown = list(locals_of_libraries(caught.value))
     assert shown
