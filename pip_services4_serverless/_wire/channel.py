@@ -139,7 +139,7 @@ class Channel:
     # --- An exchange ---
 
     def is_fresh(self, idle_timeout: float) -> bool:
-        """Whether it may be reused: it was made by this process, was not idle for too long, and received no data."""
+        """Whether it may be reused: it was made by this process, was not idle for too long, and no data arrived."""
         return (
             self._sock is not None
             and monotonic() - self.idle_since <= idle_timeout
