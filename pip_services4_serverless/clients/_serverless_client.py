@@ -145,8 +145,15 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         keys = {*self._KEYS, "discovery_key", "store_key"}
         unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
         with self._lifecycle.own:  # an `open` in another thread must not see a part of the configuration
-            for name in OPTIONS:
-                setattr(self, f"_{name}", getattr(options, name))
+            self._connect_timeout = options.connect_timeout
+            self._timeout = options.timeout
+            self._total_timeout = options.total_timeout
+            self._retries = options.retries
+            self._idempotent = options.idempotent
+            self._max_connections = options.max_connections
+            self._idle_timeout = options.idle_timeout
+            self._tcp_keepalive = options.tcp_keepalive
+            self._prefix_commands = options.prefix_commands
             self._commands = commands
             self._unknown_settings = unknown
             self._connection_resolver.configure(config)
@@ -169,7 +176,17 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         return client
 
     def _options(self) -> Options:
-        return Options(**{name: getattr(self, f"_{name}") for name in OPTIONS})
+        return Options(
+            self._connect_timeout,
+            self._timeout,
+            self._total_timeout,
+            self._retries,
+            self._idempotent,
+            self._max_connections,
+            self._idle_timeout,
+            self._tcp_keepalive,
+            self._prefix_commands,
+        )
 
     def set_references(self, references: IReferences) -> None:
         """Sets the references to loggers, counters, tracers, discovery services and credential stores."""
