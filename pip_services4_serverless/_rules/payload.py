@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, Set):
         return list(value)
-    if not isinstance(value, _CODE):
+    if not isinstance(value, _CODE) and not hasattr(value, _NO_METHOD):
         for method in ("to_json", "to_dict"):
             if callable(getattr(value, method, None)):
                 return getattr(value, method)()
@@ -98,6 +98,8 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
+# Only a mock has it. The `to_json` of a mock returns another mock, and so on.
+_NO_METHOD = "to_json_or_to_dict_of_a_mock"
 # Objects of these types have a `__dict__`, but it contains code and not data.
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _encoder = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False)

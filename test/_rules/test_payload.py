@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from hypothesis import given, settings
@@ -333,6 +334,14 @@ def test_an_error_that_no_parameter_caused_names_none() -> None:
 
     assert caught.value.code == "SERIALIZATION_FAILED"
     assert "parameter" not in (caught.value.details or {})
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock])
+def test_a_mock_is_rejected_at_once(kind: type[Mock]) -> None:
+    """Each `to_json` of a mock returns another mock: to follow them takes minutes and gigabytes."""
+    error = error_of({"bad": kind()})
+
+    assert error.message == f"Parameter 'bad' cannot be sent as JSON: {kind.__name__} is not JSON serializable"
 
 
 @pytest.mark.defect(41)
