@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 from collections.abc import Mapping, Set
 from datetime import date, datetime, time
@@ -87,7 +88,9 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, Set):
         return list(value)
-    if not isinstance(value, _CODE) and not hasattr(value, _NO_METHOD):
+    mock = sys.modules.get("unittest.mock")
+    # The `to_json` of a mock returns another mock, and so on.
+    if not isinstance(value, _CODE) and not (mock and isinstance(value, mock.NonCallableMock)):
         for method in ("to_json", "to_dict"):
             if callable(getattr(value, method, None)):
                 return getattr(value, method)()
@@ -98,8 +101,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
-# Only a mock has it. The `to_json` of a mock returns another mock, and so on.
-_NO_METHOD = "to_json_or_to_dict_of_a_mock"
 # Objects of these types have a `__dict__`, but it contains code and not data.
 _CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType)
 _encoder = json.JSONEncoder(default=_plain, allow_nan=False, ensure_ascii=False)

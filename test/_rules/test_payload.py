@@ -338,7 +338,7 @@ def test_an_error_that_no_parameter_caused_names_none() -> None:
 
 @pytest.mark.parametrize("kind", [Mock, MagicMock])
 def test_a_mock_is_rejected_at_once(kind: type[Mock]) -> None:
-    """Each `to_json` of a mock returns another mock: to follow them takes minutes and gigabytes."""
+    """Each `to_json` of a mock returns another mock. Calling them all would take minutes and gigabytes."""
     error = error_of({"bad": kind()})
 
     assert error.message == f"Parameter 'bad' cannot be sent as JSON: {kind.__name__} is not JSON serializable"
