@@ -88,12 +88,14 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, Set):
         return list(value)
-    mock = sys.modules.get("unittest.mock")
-    # The `to_json` of a mock returns another mock, and so on.
-    if not isinstance(value, _CODE) and not (mock and isinstance(value, mock.NonCallableMock)):
+    if not isinstance(value, _CODE):
         for method in ("to_json", "to_dict"):
             if callable(getattr(value, method, None)):
-                return getattr(value, method)()
+                data = getattr(value, method)()
+                mock = sys.modules.get("unittest.mock")
+                if mock and isinstance(data, mock.NonCallableMock):  # whose `to_json` returns another mock, and so on
+                    raise TypeError(f"{type(value).__name__} is not JSON serializable")
+                return data
         if dataclasses.is_dataclass(value):
             return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         if hasattr(value, "__dict__"):

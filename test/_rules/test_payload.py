@@ -344,6 +344,14 @@ def test_a_mock_is_rejected_at_once(kind: type[Mock]) -> None:
     assert error.message == f"Parameter 'bad' cannot be sent as JSON: {kind.__name__} is not JSON serializable"
 
 
+def test_a_mock_with_data_is_serialised() -> None:
+    """A test has said what its method returns."""
+    order = Mock()
+    order.to_json.return_value = {"id": "7"}
+
+    assert json.loads(encode("act", "T", {"order": order}, LIMIT))["order"] == {"id": "7"}
+
+
 @pytest.mark.defect(41)
 @pytest.mark.parametrize("params", [["id"], "id", 7, {"id"}, Plain(), b"{}", False], ids=lambda it: type(it).__name__)
 def test_parameters_that_are_not_a_mapping_are_rejected(params: Any) -> None:
