@@ -62,10 +62,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Imports the clients on first use, because the command line and the local hosts start faster without them."""
-    if name in __all__:
-        from . import clients
+if not TYPE_CHECKING:  # a type checker accepts any name of a module with `__getattr__`
 
-        return getattr(clients, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Imports a client on first use, because the command line and the local hosts start faster without them."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from ._late import import_class
+
+        found = globals()[name] = import_class(f"{__name__}.clients", name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -51,13 +51,40 @@ def test_imports_load_no_provider(line: str) -> None:
     assert run_python(f"{line}; import sys; print(sorted({HEAVY!r} & set(sys.modules)))") == "[]\n"
 
 
-def test_importing_the_clients_loads_neither_asyncio_nor_logging() -> None:
-    """Each of them would take 5 % of the time or more. Clients import them when they are needed."""
+def test_importing_the_clients_loads_neither_asyncio_nor_dataclasses_nor_logging() -> None:
+    """Each of them would take 2 % of the time or more. Clients import them when they are needed."""
     code = """import sys
 before = set(sys.modules)
-import pip_services4_serverless.clients
-print(sorted({"asyncio", "logging"} & (set(sys.modules) - before)))"""
+from pip_services4_serverless.clients import (
+    CommandableAzureFunctionClient, CommandableCloudFunctionClient, CommandableLambdaClient
+)
+print(sorted({"asyncio", "dataclasses", "logging"} & (set(sys.modules) - before)))"""
     assert run_python(code) == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("client", "other"), [("AzureFunctionClient", "lambda|aws|google|gcp|cloud"), ("LambdaClient", "azure|http|google")]
+)
+def test_importing_a_client_loads_no_other(client: str, other: str) -> None:
+    """It loads no client of another provider, no asynchronous or commandable client, and not the factory."""
+    code = f"""import sys
+from pip_services4_serverless.clients import {client}
+print(*(name for name in sys.modules if name.startswith("pip_services4_serverless.")))"""
+    loaded = run_python(code).split()
+
+    assert f"pip_services4_serverless.clients.{module_of(client)}" in loaded
+    assert not [name for name in loaded if re.search(rf"{other}|async|commandable|\.(build|local|_cli)", name)]
+
+
+def test_the_factory_loads_the_clients_that_it_creates() -> None:
+    """A container without asynchronous clients does not import asyncio."""
+    code = """import sys
+from pip_services4_components.refer import Descriptor
+from pip_services4_serverless.build import DefaultServerlessFactory
+factory = DefaultServerlessFactory()
+client = factory.create(Descriptor("pip-services", "client", "commandable-azurefunc", "orders", "1.0"))
+print(type(client).__name__, "asyncio" in sys.modules)"""
+    assert run_python(code) == "CommandableAzureFunctionClient False\n"
 
 
 def test_the_hosts_can_be_imported() -> None:
@@ -118,6 +145,7 @@ def test_each_public_name_is_in_a_module_of_its_own(subpackage: ModuleType) -> N
     """`__all__` is sorted, and each module has the name of its class."""
     assert subpackage.__all__ == sorted(subpackage.__all__)
     assert subpackage.__all__
+    assert set(subpackage.__all__) <= set(dir(subpackage))
     for name in subpackage.__all__:
         assert getattr(subpackage, name).__module__ == f"{subpackage.__name__}.{module_of(name)}"
 

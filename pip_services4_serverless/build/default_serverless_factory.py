@@ -6,14 +6,7 @@ from typing import Any
 from pip_services4_components.build import Factory
 from pip_services4_components.refer import Descriptor
 
-from ..clients import (
-    AsyncCommandableAzureFunctionClient,
-    AsyncCommandableCloudFunctionClient,
-    AsyncCommandableLambdaClient,
-    CommandableAzureFunctionClient,
-    CommandableCloudFunctionClient,
-    CommandableLambdaClient,
-)
+from .. import clients
 from ..clients._serverless_client import ServerlessClient
 
 
@@ -51,12 +44,16 @@ class DefaultServerlessFactory(Factory):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register(self.CommandableAzureFunctionClientDescriptor, _creator(CommandableAzureFunctionClient))
-        self.register(self.CommandableCloudFunctionClientDescriptor, _creator(CommandableCloudFunctionClient))
-        self.register(self.CommandableLambdaClientDescriptor, _creator(CommandableLambdaClient))
-        self.register(self.AsyncCommandableAzureFunctionClientDescriptor, _creator(AsyncCommandableAzureFunctionClient))
-        self.register(self.AsyncCommandableCloudFunctionClientDescriptor, _creator(AsyncCommandableCloudFunctionClient))
-        self.register(self.AsyncCommandableLambdaClientDescriptor, _creator(AsyncCommandableLambdaClient))
+        self.register(self.CommandableAzureFunctionClientDescriptor, _creator("CommandableAzureFunctionClient"))
+        self.register(self.CommandableCloudFunctionClientDescriptor, _creator("CommandableCloudFunctionClient"))
+        self.register(self.CommandableLambdaClientDescriptor, _creator("CommandableLambdaClient"))
+        self.register(
+            self.AsyncCommandableAzureFunctionClientDescriptor, _creator("AsyncCommandableAzureFunctionClient")
+        )
+        self.register(
+            self.AsyncCommandableCloudFunctionClientDescriptor, _creator("AsyncCommandableCloudFunctionClient")
+        )
+        self.register(self.AsyncCommandableLambdaClientDescriptor, _creator("AsyncCommandableLambdaClient"))
 
     def create(self, locator: Any) -> Any:
         """Creates a component. The errors of a client contain its descriptor.
@@ -73,5 +70,6 @@ class DefaultServerlessFactory(Factory):
         return component
 
 
-def _creator(client: Callable[[str | None], ServerlessClient]) -> Callable[[Descriptor], ServerlessClient]:
-    return lambda descriptor: client(descriptor.get_name())
+def _creator(client: str) -> Callable[[Descriptor], ServerlessClient]:
+    """Imports the class on first use: the asynchronous clients import asyncio."""
+    return lambda descriptor: getattr(clients, client)(descriptor.get_name())

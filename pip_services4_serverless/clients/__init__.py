@@ -8,14 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .azure_function_client import AzureFunctionClient
-from .cloud_function_client import CloudFunctionClient
-from .commandable_azure_function_client import CommandableAzureFunctionClient
-from .commandable_cloud_function_client import CommandableCloudFunctionClient
-from .commandable_function_client import CommandableFunctionClient
-from .commandable_lambda_client import CommandableLambdaClient
-from .function_client import FunctionClient
-from .lambda_client import LambdaClient
+from .._late import import_class
 
 if TYPE_CHECKING:
     from .async_azure_function_client import AsyncAzureFunctionClient
@@ -26,8 +19,16 @@ if TYPE_CHECKING:
     from .async_commandable_lambda_client import AsyncCommandableLambdaClient
     from .async_function_client import AsyncFunctionClient
     from .async_lambda_client import AsyncLambdaClient
+    from .azure_function_client import AzureFunctionClient
     from .call_options import CallOptions
+    from .cloud_function_client import CloudFunctionClient
+    from .commandable_azure_function_client import CommandableAzureFunctionClient
+    from .commandable_cloud_function_client import CommandableCloudFunctionClient
+    from .commandable_function_client import CommandableFunctionClient
+    from .commandable_lambda_client import CommandableLambdaClient
+    from .function_client import FunctionClient
     from .lambda_call_options import LambdaCallOptions
+    from .lambda_client import LambdaClient
 
 __all__ = [
     "AsyncAzureFunctionClient",
@@ -50,25 +51,15 @@ __all__ = [
     "LambdaClient",
 ]
 
-# Names that are imported on first use. The asynchronous clients import asyncio, which takes as long as all other
-# imports of this package together. Only type checkers need the types of options.
-_LATE = {
-    "AsyncAzureFunctionClient": "async_azure_function_client",
-    "AsyncCloudFunctionClient": "async_cloud_function_client",
-    "AsyncCommandableAzureFunctionClient": "async_commandable_azure_function_client",
-    "AsyncCommandableCloudFunctionClient": "async_commandable_cloud_function_client",
-    "AsyncCommandableFunctionClient": "async_commandable_function_client",
-    "AsyncCommandableLambdaClient": "async_commandable_lambda_client",
-    "AsyncFunctionClient": "async_function_client",
-    "AsyncLambdaClient": "async_lambda_client",
-    "CallOptions": "call_options",
-    "LambdaCallOptions": "lambda_call_options",
-}
+
+if not TYPE_CHECKING:  # a type checker accepts any name of a module with `__getattr__`
+
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = import_class(__name__, name)
+        return found
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATE:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_LATE[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -27,9 +27,10 @@ def test_clients_can_be_imported_from_the_package() -> None:
     from pip_services4_serverless import clients
 
     assert package.__all__ == clients.__all__
+    assert set(package.__all__) <= set(dir(package))
     assert all(getattr(package, name) is getattr(clients, name) for name in clients.__all__)
     with pytest.raises(AttributeError, match="no attribute 'NoClient'"):
-        _ = package.NoClient
+        _ = package.NoClient  # type: ignore[attr-defined]
     code = "import sys, pip_services4_serverless; print('pip_services4_serverless.clients' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "False\n"

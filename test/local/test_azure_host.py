@@ -500,4 +500,4 @@ def test_subpackage_lists_the_hosts() -> None:
     """They are listed without being imported."""
     assert local.__all__ == ["AzureFunctionHost", "GoogleFunctionHost", "LambdaHost"]
     with pytest.raises(AttributeError, match="no attribute 'OtherHost'"):
-        _ = local.OtherHost
+        _ = local.OtherHost  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pip_services4_serverless as package
+from pip_services4_serverless import clients, connect, local
 from pip_services4_serverless.clients import (
     AsyncCommandableLambdaClient,
     AsyncLambdaClient,
@@ -12,6 +14,13 @@ from pip_services4_serverless.clients import (
     FunctionClient,
     LambdaClient,
 )
+
+
+def names() -> None:
+    _ = package.AzureFunktionClient  # error: a misspelled name
+    _ = clients.AzureFunktionClient  # error
+    _ = connect.AzureConectionParams  # error
+    _ = local.AzureFunktionHost  # error
 
 
 class Calls(CommandableFunctionClient):

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from typing import Any
+
+
+def import_class(package: str, name: str) -> Any:
+    """A public class of a package, whose module has the same name in snake case.
+
+    The packages import their classes when these are first asked for, so that a program loads only what it uses.
+    """
+    module = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return getattr(import_module(f"{package}.{module}"), name)
