@@ -100,7 +100,7 @@ GOALS = (
         lambda measured, who: measured.calls("Azure", f"azure-{who}", "requests-dumps", 1_000_000),
     ),
     Goal(
-        "`import pip_services4_serverless.clients` against `import requests`",
+        "importing `CommandableAzureFunctionClient`, against `import requests`",
         *(0.60, 0.50),
         lambda measured, who: ratio(measured.starts.imports, f"azure-{who}", "requests"),
     ),

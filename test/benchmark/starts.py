@@ -41,10 +41,14 @@ client = boto3.client("lambda", region_name="{REGION}", aws_access_key_id="{ACCE
     aws_secret_access_key="{ACCESS_KEY}")
 """
 
+# A client, because this library's packages import their classes when these are asked for.
+_THIS = "from pip_services4_serverless.clients import CommandableAzureFunctionClient"
+_AZURE = "from pip_services4_azure.clients import CommandableAzureFunctionClient"
+_LAMBDA = "from pip_services4_aws.clients import CommandableLambdaClient"
 IMPORTS: Mapping[str, Subject] = {
-    "azure-this": Subject("import pip_services4_serverless.clients", "own", "import pip_services4_serverless.clients"),
-    "azure-published": Subject("import pip_services4_azure.clients", "azure", "import pip_services4_azure.clients"),
-    "lambda-published": Subject("import pip_services4_aws.clients", "aws", "import pip_services4_aws.clients"),
+    "azure-this": Subject(_THIS, "own", _THIS),
+    "azure-published": Subject(_AZURE, "azure", _AZURE),
+    "lambda-published": Subject(_LAMBDA, "aws", _LAMBDA),
     "requests": Subject("import requests", "own", "import requests"),
     "httpx": Subject("import httpx", "own", "import httpx"),
     "boto3": Subject("import boto3", "own", "import boto3"),
