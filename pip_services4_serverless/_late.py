@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from typing import Any
 
@@ -10,5 +9,5 @@ def import_class(package: str, name: str) -> Any:
 
     The packages import their classes when these are first asked for, so that a program loads only what it uses.
     """
-    module = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-    return getattr(import_module(f"{package}.{module}"), name)
+    module = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
+    return getattr(import_module(f"{package}.{module[1:]}"), name)

@@ -134,11 +134,12 @@ _CLASS_BY_NAME: Mapping[str, type[ApplicationException]] = {
     "SyntaxException": BadRequestException,
 }
 
-_CODE = re.compile(r"[A-Z][A-Z0-9_]+")
+# Compiled when an error first needs them, as other regular expressions of errors.
+_CODE = r"[A-Z][A-Z0-9_]+"
 
 _CONTEXTS = (str, IContext)
-_BEARER = re.compile(r"(?:^|,)\s*Bearer(?:\s.*)?$", re.IGNORECASE | re.DOTALL)
-_CHALLENGE_ERROR = re.compile(r"""\berror\s*=\s*"?([^\s",]+)""", re.IGNORECASE)
+_BEARER = r"(?is)(?:^|,)\s*Bearer(?:\s.*)?$"
+_CHALLENGE_ERROR = r"""(?i)\berror\s*=\s*"?([^\s",]+)"""
 _MAX_KEPT_BODY = 4096  # bytes of an error body that are kept in the error's details
 _PACKAGE = __name__.partition(".")[0]
 _MAX_EXCERPT = 200  # characters of an error body that are shown in the message
@@ -254,10 +255,10 @@ def rejects_token(response: FunctionResponse) -> bool:
     """
     if response.status != 401 or _is_toolkit_error(_json_object(response.body)):
         return False
-    challenge = _BEARER.search(response.headers.get("www-authenticate") or "")
+    challenge = re.search(_BEARER, response.headers.get("www-authenticate") or "")
     if challenge is None:
         return False
-    error = _CHALLENGE_ERROR.search(challenge[0])
+    error = re.search(_CHALLENGE_ERROR, challenge[0])
     return error is None or error[1].lower() == "invalid_token"
 
 
@@ -330,7 +331,7 @@ def _function_error(body: bytes, trace_id: str) -> tuple[ApplicationException, b
     if exception is None:
         message = message or _excerpt(body) or "The function failed without an error message"
         error = call_error("FUNCTION_ERROR", trace_id, message, error_type=error_type, stack_trace=stack_trace)
-        if _CODE.fullmatch(error_type):  # the code of a pip-services service in Node, which sends nothing else
+        if re.fullmatch(_CODE, error_type):  # the code of a pip-services service in Node, which sends nothing else
             error.code = error_type
     else:
         status = exception().status

@@ -136,6 +136,7 @@ def _mask_encoded(text: str, secret: str) -> str:
         return text
     units = re.findall(r"\\+|[^\\]", secret)
     anchor = re.compile(_BEGIN + _GAP.join(map(_escaped_forms, units[:_ANCHOR])))
+    first_gap = re.compile(r"[^\\%&](?P<gap>\x00*)")
     rest = [_next_character(unit) for unit in units[_ANCHOR:]]
     parts: list[str] = []
     begin = position = 0
@@ -148,14 +149,11 @@ def _mask_encoded(text: str, secret: str) -> str:
                 break
             position = match.end()
         else:
-            gap = _FIRST_GAP.match(text, found.start())
+            gap = first_gap.match(text, found.start())
             # The mask gets the same null bytes between its characters, so that the text is still valid in its encoding.
             parts += (text[begin : found.start()], (gap["gap"] if gap else "").join(MASK))
             begin = position
     return "".join((*parts, text[begin:])) if parts else text
-
-
-_FIRST_GAP = re.compile(r"[^\\%&](?P<gap>\x00*)")
 
 
 @cache

@@ -27,7 +27,7 @@ _IN_URL = re.compile(
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 # Libraries disagree on where a host with one of these characters ends.
 _NOT_IN_HOST = re.compile(r"[\\\"<>^`{|}%]")
-_SECTION = re.compile(r"(connections?|credentials?)\.")
+_SECTIONS = ("connection.", "connections.", "credential.", "credentials.")
 
 
 class ServerlessConnectionParams(ConfigParams):
@@ -49,7 +49,7 @@ class ServerlessConnectionParams(ConfigParams):
     def from_tuples(cls, *tuples: Any) -> Self:
         """Takes keys and values in turn. The keys are plain (`arn`) or those of a configuration (`connection.arn`)."""
         config = ConfigParams.from_tuples(*tuples)
-        if any(_SECTION.match(key) for key in config.get_keys()):
+        if any(key.startswith(_SECTIONS) for key in config.get_keys()):
             return cls.from_config(config)
         return cls(config)
 

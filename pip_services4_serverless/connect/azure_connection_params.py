@@ -10,7 +10,7 @@ from ._connection_params import ServerlessConnectionParams, check_secret, check_
 
 __tracebackhide__ = hide_failures
 
-_APP_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?\Z")
+_APP_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,58}[A-Za-z0-9])?"
 
 
 class AzureConnectionParams(ServerlessConnectionParams):
@@ -119,7 +119,7 @@ class AzureConnectionParams(ServerlessConnectionParams):
             raise config_error(context, "NO_CONNECTION", "connection.app_name", "is required when function_name is set")
         if function_name is None:
             raise config_error(context, "NO_CONNECTION", "connection.function_name", "is required when app_name is set")
-        if not _APP_NAME.match(app_name):
+        if not re.fullmatch(_APP_NAME, app_name):
             message = f"{app_name[:80]!r} is not the name of a function app"
             raise config_error(context, "WRONG_URI", "connection.app_name", message)
         if not function_name.isprintable():
