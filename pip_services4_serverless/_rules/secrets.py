@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from ..connect._connection_params import MASK
-
+MASK = "***"
 # Bytes or characters. Masking this much takes up to 0.2 s for each secret, and no timeout limits this time. The rest of
 # an error body is dropped, and so is a longer text in an exception.
 MAX_LENGTH = 256 * 1024

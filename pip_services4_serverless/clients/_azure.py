@@ -6,7 +6,6 @@ from .._context import CallContext
 from .._rules.errors import Target
 from .._rules.options import Options
 from .._tracebacks import hide_failures
-from ..connect import AzureConnectionParams, AzureConnectionResolver
 from ._http_function_client import HttpClient
 from ._transport import Transport
 
@@ -19,12 +18,15 @@ __tracebackhide__ = hide_failures
 class AzureFunction(HttpClient):
     """What the blocking and the asynchronous client of an Azure Function share."""
 
-    _KEYS = AzureConnectionParams.KEYS
     _MAX_PAYLOAD = 100 * 1024 * 1024  # bytes, the limit of the front end
     _MAX_REQUEST_TIME = 230_000  # ms, the idle timeout of the load balancer
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
+        # Imported late: this is a tenth of the time to import the client.
+        from ..connect import AzureConnectionParams, AzureConnectionResolver
+
+        self._keys = AzureConnectionParams.KEYS
         self._connection = AzureConnectionParams()
         self._connection_resolver = AzureConnectionResolver()
 

@@ -8,8 +8,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .._rules.secrets import Secrets, mask_error, mask_text
-from ..connect._connection_params import MASK
+from .._rules.secrets import MASK, Secrets, mask_error, mask_text
 
 _LOGGERS = (
     *(f"botocore.{name}" for name in ("auth", "client", "endpoint", "hooks", "httpsession", "parsers", "retryhandler")),

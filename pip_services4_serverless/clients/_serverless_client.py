@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -28,7 +28,6 @@ from .._rules.secrets import clear_locals
 from .._rules.spelling import misspelled
 from .._tracebacks import hide_failures
 from ..connect._config_errors import config_error
-from ..connect._connection_params import is_unencrypted
 from ._observers import ClientCounters, ClientLogger, ClientTracer
 from ._transport import Transport
 
@@ -62,10 +61,10 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
 
     _connection_resolver: Any
     _connection: Any
+    _keys: Set[str] = frozenset()  # those allowed in the sections `connection` and `credential`
 
     _CLOSING: ClassVar[type[Any]]  # a `Closing` or an `AsyncClosing`
     _CALL_OPTIONS: ClassVar[Mapping[str, Option]] = CALL_OPTIONS
-    _KEYS: ClassVar[frozenset[str]] = frozenset()  # those allowed in the sections `connection` and `credential`
     _MAX_PAYLOAD: ClassVar[int]  # bytes
     _PROVIDER: ClassVar[Provider] = Provider()
     _MAX_REQUEST_TIME: ClassVar[int] = 0  # ms after which the provider ends a request, or 0 for no limit
@@ -142,7 +141,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """Applies the whole configuration. If an option is wrong, raises the exception and applies nothing."""
         options, commands = defaults.configured(config), read_commands(config)
         # The same set for both sections, because the published packages also accept credentials under `connection`.
-        keys = {*self._KEYS, "discovery_key", "store_key"}
+        keys = {*self._keys, "discovery_key", "store_key"}
         unknown = tuple(misspelled(config, {"options": OPTIONS, "connection": keys, "credential": keys}))
         with self._lifecycle.own:  # an `open` in another thread must not see a part of the configuration
             self._connect_timeout = options.connect_timeout
@@ -230,6 +229,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             )
             commands = self._commands
             self._state = Opened(transport, options, policy, self._policies(policy), self._target(), self._CLOSING())
+        from ..connect._connection_params import is_unencrypted  # imported late, as by the providers' clients
+
         if transport.secrets and is_unencrypted(transport.url):
             message = "%s sends its credentials over plain http to %s"
             self._logger.warn(as_context(context), message, type(self).__name__, transport.url.partition("?")[0])

@@ -12,12 +12,12 @@ from pip_services4_config.auth import CredentialParams
 from pip_services4_config.connect import ConnectionParams
 
 from .._context import CallContext
+from .._rules.secrets import MASK
 from .._tracebacks import hide_failures
 from ._config_errors import config_error
 
 __tracebackhide__ = hide_failures
 
-MASK = "***"
 # Secrets in a URL: values in the query whose names say so, as `code` and `subscription-key`, and a user's password.
 _IN_URL = re.compile(
     r"(?P<name>[?&](?:code|sig|[^=&#;]*(?:key|token|secret|password|signature))=)[^&#;]*|(?P<user>//)[^?#]*(?=@)",
