@@ -243,7 +243,11 @@ class _HttpSession:
         url, body = request.url, request.body or b""
         target = url if self._sends_whole_url else url[url.index("/", len("https://")) :]
         timeout = body.deadline - monotonic() if isinstance(body, Body) else None
-        headers = dict(request.headers)
+        # botocore prepares most values as bytes.
+        headers = {
+            name: value.decode("latin-1") if isinstance(value, bytes) else value
+            for name, value in request.headers.items()
+        }
         headers.setdefault("Accept-Encoding", "identity")
         response = self._pool.request(request.method, target, headers, body, timeout)
         if response.status >= 300:  # botocore logs this body, and reads the name of the error from it
