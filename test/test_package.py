@@ -77,7 +77,7 @@ print(*(name for name in sys.modules if name.startswith("pip_services4_serverles
 
 
 def test_threads_can_import_and_make_clients_at_the_same_time() -> None:
-    """Each thread takes another one from the package, in a fresh interpreter, and none sees a module half loaded."""
+    """Each thread takes a client from the package in a new interpreter. No thread sees an incomplete module."""
     code = """import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 import pip_services4_serverless as package
