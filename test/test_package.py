@@ -58,7 +58,7 @@ before = set(sys.modules)
 from pip_services4_serverless.clients import (
     CommandableAzureFunctionClient, CommandableCloudFunctionClient, CommandableLambdaClient
 )
-print(sorted({"asyncio", "dataclasses", "logging", "pip_services4_config"} & (set(sys.modules) - before)))"""
+print(sorted({"asyncio", "logging", "pip_services4_config"} & (set(sys.modules) - before)))"""
     assert run_python(code) == "[]\n"
 
 

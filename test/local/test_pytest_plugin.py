@@ -65,7 +65,7 @@ def test_documented_example_passes(pytester: pytest.Pytester, ini: None) -> None
         r"^```python\n# (\w+\.py)\n(.*?)^```$", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE
     ):
         pytester.path.joinpath(name).write_text(text, "utf-8")
-    pytester.runpytest("-W", "error").assert_outcomes(passed=10)
+    pytester.runpytest("-W", "error").assert_outcomes(passed=11)
 
 
 def test_each_test_has_new_functions_and_the_session_one_lambda_host(project: pytest.Pytester) -> None:
