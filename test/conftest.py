@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
+import threading
+from collections.abc import Generator
 
 import pytest
 from support.clients import BASES
@@ -64,6 +67,21 @@ WITHOUT_COVERAGE = {
 }
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measures no coverage in some files. The marker `no_cover` of pytest-cov does nothing in a process of xdist."""
+    if item.path.stem not in WITHOUT_COVERAGE:
+        return (yield)
+    before = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(before[0])
+        threading.settrace(before[1])
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sorts the slowest files first. A failed test of a time limit runs once more, and the summary lists it."""
     order = {name: number for number, name in enumerate(SLOWEST)}
@@ -71,8 +89,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timing"):
             item.add_marker(pytest.mark.flaky(reruns=1))
-        if item.path.stem in WITHOUT_COVERAGE:
-            item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_collection_finish() -> None:

@@ -123,15 +123,13 @@ def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None
 @contextlib.contextmanager
 def untraced() -> Iterator[None]:
     """Turns coverage off in this thread. Coverage takes a lock at each call, and an interrupt could leave it locked, so
-    that the next call would wait forever. If pytest-cov has replaced its tracer meanwhile, for a test that is marked
-    `no_cover`, the old tracer must stay off."""
+    that the next call would wait forever."""
     before = sys.gettrace()
     sys.settrace(None)
     try:
         yield
     finally:
-        if sys.gettrace() is None:
-            sys.settrace(before)
+        sys.settrace(before)
 
 
 @contextlib.contextmanager
