@@ -7,7 +7,6 @@ import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ._azure_app import App, Function, is_true, logger
 from ._azure_call import invoke, thread_limit
+from ._faults import Fault
 
 BODY_LIMIT = 104_857_600  # bytes
 NOT_RUNNING = "Function host is not running."
@@ -32,34 +32,6 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.app_state = {**self.app_state, "transport": transport}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault that a test injects into one call, before or instead of the function's response."""
-
-    status: int | None
-    headers: Mapping[str, str]
-    body: bytes | None
-    delay: float  # seconds
-    drop: bool
-    run: bool
-
-    @property
-    def replaces_response(self) -> bool:
-        """Whether the fault replaces the function's response. Otherwise it only delays it."""
-        return self.drop or self.status is not None
-
-    @property
-    def response(self) -> Response | None:
-        """The response of the real front end with this status. None drops the connection."""
-        if self.drop or self.status is None:
-            return None
-        body = self.body if self.body is not None else NOT_RUNNING.encode() if self.status == 503 else b""
-        response = Response(body, self.status, dict(self.headers))
-        if self.status == 429:
-            response.headers.setdefault("x-function-scaleout", "1")
-        return response
 
 
 class FrontEnd:
@@ -186,7 +158,7 @@ class FrontEnd:
         if fault is not None:
             await asyncio.sleep(fault.delay)
             if fault.replaces_response and not fault.run:
-                return fault.response
+                return _fault_response(fault)
         level = self._level(request, function)
         if function.disabled and level < _LEVELS["admin"]:
             return Response(status_code=404)
@@ -196,7 +168,7 @@ class FrontEnd:
         if body is None:
             return Response(status_code=413)
         response = await invoke(function, request, url, values, body, self._threads)
-        return fault.response if fault is not None and fault.replaces_response else response
+        return _fault_response(fault) if fault is not None and fault.replaces_response else response
 
     async def _body(self, request: Request) -> bytes | None:
         """The body, or None if it is too long. As in Azure, the body of a chunked request is empty."""
@@ -211,6 +183,17 @@ class FrontEnd:
             if 0 < length <= self._body_limit:
                 chunks.append(chunk)
         return b"".join(chunks) if length <= self._body_limit else None
+
+
+def _fault_response(fault: Fault) -> Response | None:
+    """The response of the real front end with the status of the fault. None drops the connection."""
+    if fault.drop or fault.status is None:
+        return None
+    body = fault.body if fault.body is not None else NOT_RUNNING if fault.status == 503 else b""
+    response = Response(body, fault.status, dict(fault.headers))
+    if fault.status == 429:
+        response.headers.setdefault("x-function-scaleout", "1")
+    return response
 
 
 def _limit(options: Mapping[str, Any], name: str) -> float:

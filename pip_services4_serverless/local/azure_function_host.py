@@ -17,7 +17,8 @@ from pip_services4_components.config import ConfigParams
 
 from ._azure_app import App, Function, app_settings, is_true, logger, read_json
 from ._azure_call import FunctionLogs
-from ._azure_front_end import Fault, FrontEnd, Protocol
+from ._azure_front_end import FrontEnd, Protocol
+from ._faults import Fault
 from ._listener import listen
 
 _STOP_TIMEOUT = 5.0  # seconds
@@ -212,15 +213,8 @@ class AzureFunctionHost:
             ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
             LookupError: there is no such function.
         """
-        function = self._function(name)
-        if status is None and not drop and not delay:
-            raise ValueError("a fault needs a status, a delay or drop=True")
-        if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is not a valid HTTP status: it must be from 200 to 599")
-        content = body.encode() if isinstance(body, str) else body
-        self._front_end.faults[function.name].extend(
-            [Fault(status, dict(headers or {}), content, delay, drop, run)] * times
-        )
+        faults = self._front_end.faults[self._function(name).name]
+        faults.extend([Fault(status, dict(headers or {}), body, delay, drop, run)] * times)
 
     @property
     def _loaded(self) -> App:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import functions_framework
 from flask import Flask
@@ -26,6 +26,7 @@ from werkzeug.wrappers import Response
 from werkzeug.wsgi import ClosingIterator
 
 from ._app_modules import AppModules
+from ._faults import Fault
 from ._listener import listen
 
 _STOP_TIMEOUT = 5.0  # seconds
@@ -41,24 +42,12 @@ Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 
 
-class _Fault(NamedTuple):
-    response: Response | None
-    delay: float  # seconds
-    drop: bool
-    run: bool
-
-    @property
-    def replaces_response(self) -> bool:
-        """Whether the fault replaces the function's response. Otherwise it only delays it."""
-        return self.drop or self.response is not None
-
-
 @dataclass
 class _Function:
     app: Wsgi
     modules: AppModules
     token: str | None  # None: calls need no token
-    faults: deque[_Fault] = field(default_factory=deque)
+    faults: deque[Fault] = field(default_factory=deque)
     invocations: int = 0
 
 
@@ -265,15 +254,9 @@ class GoogleFunctionHost:
             ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
         """
         function = self._function(name)
-        if status is None and not drop and not delay:
-            raise ValueError("a fault needs a status, a delay or drop=True")
-        if status is not None and not 200 <= status <= 599:
-            raise ValueError(f"{status} is not a valid HTTP status: it must be from 200 to 599")
-        response = None
-        if status is not None:
-            response = _error_response(status, "") if body is None else Response(body, status)
-            response.headers.extend(dict(headers or {}))
-        function.faults.extend([_Fault(response, delay, drop, run)] * times)
+        fault = Fault(status, dict(headers or {}), body, delay, drop, run)
+        _fault_response(fault)  # raises ValueError if a header contains a line break
+        function.faults.extend([fault] * times)
 
     def _function(self, name: str) -> _Function:
         if name not in self._functions:
@@ -318,7 +301,7 @@ class GoogleFunctionHost:
         if fault is not None:
             self._stopping.wait(fault.delay)
             if fault.replaces_response and not fault.run:
-                return None if fault.drop else fault.response
+                return _fault_response(fault)
         scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if function.token and not (
             scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), function.token.encode())
@@ -329,7 +312,7 @@ class GoogleFunctionHost:
             function.invocations += 1
         if fault is not None and fault.replaces_response:
             Response.from_app(function.app, function_environ, buffered=True)
-            return None if fault.drop else fault.response
+            return _fault_response(fault)
         return lambda _, start_response: function.app(function_environ, start_response)
 
 
@@ -382,3 +365,12 @@ def _error_response(status: int, text: str) -> Response:
         return Response(_CLOUD_RUN_BODIES[status], status)
     title = Response(status=status).status.partition(" ")[2].title()
     return Response(_ERROR_PAGE.format(status, title, text), status, mimetype="text/html")
+
+
+def _fault_response(fault: Fault) -> Response | None:
+    """The response of Google's front end with the status of the fault. None drops the connection."""
+    if fault.drop or fault.status is None:
+        return None
+    response = _error_response(fault.status, "") if fault.body is None else Response(fault.body, fault.status)
+    response.headers.extend(fault.headers)
+    return response
