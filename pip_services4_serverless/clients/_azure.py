@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
     from ._identity import Identity
 
 __tracebackhide__ = hide_failures
+
+# The loggers of azure-identity and the libraries that it uses.
+_LOGGERS = (
+    *(f"azure.identity._credentials.{name}" for name in ("azure_cli", "azd_cli", "azure_powershell", "chained")),
+    *(f"azure.identity._credentials.{name}" for name in ("default", "environment", "managed_identity")),
+    *(f"azure.identity._internal.{name}" for name in ("decorators", "get_token_mixin", "managed_identity_client")),
+    "azure.identity._internal.msal_managed_identity_client",
+    *(f"azure.core.pipeline.policies.{name}" for name in ("http_logging_policy", "_retry", "_universal")),
+    *(f"msal.{name}" for name in ("application", "cloudshell", "managed_identity", "oauth2cli.oauth2", "token_cache")),
+)
+# Environment variables with the secrets that azure-identity uses to get tokens.
+_SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_PASSWORD", "IDENTITY_HEADER")
 
 
 class AzureFunction(HttpClient):
@@ -64,7 +77,39 @@ class AzureFunction(HttpClient):
     def _identity(self, context: CallContext) -> Identity | None:
         if not self._connection.get_identity():
             return None
-        from ._identity import entra_identity
-
         connection = self._connection
-        return entra_identity(context, connection.get_scope(), connection.get_client_id(), connection.get_auth_code())
+        return _entra_identity(context, connection.get_scope(), connection.get_client_id(), connection.get_auth_code())
+
+
+def _entra_identity(context: CallContext, scope: str, client_id: str | None, key: str | None) -> Identity:
+    """The identity of Microsoft Entra. This function makes no connection.
+
+    Args:
+        context: for errors.
+        scope: the scope of the tokens, for example `api://<application ID>/.default`.
+        client_id: the client ID of a user-assigned identity, or None to use the environment variable `AZURE_CLIENT_ID`.
+        key: the function's key if it is sent too, or None.
+
+    Raises:
+        ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
+    """
+    from ._identity import Identity, raise_unusable  # imported late: only clients with an identity need it
+
+    settings = {"managed_identity_client_id": client_id} if client_id else {}
+    try:
+        from azure.identity import DefaultAzureCredential
+
+        # This also imports all modules that the threads need: a fork during an import in another thread would leave an
+        # import lock locked in the child.
+        DefaultAzureCredential(**settings).close()
+    except Exception as err:
+        raise_unusable(context, "azure-identity", "entra", err)
+
+    def fetch() -> tuple[str, float]:
+        # A new credential each time: the same one would return a rejected token from its cache, and has locks that a
+        # fork could leave locked.
+        with DefaultAzureCredential(**settings) as credential:
+            token = credential.get_token(scope)
+        return token.token, token.expires_on
+
+    return Identity("azure-identity", fetch, (key, *map(os.environ.get, _SECRET_VARIABLES)), _LOGGERS)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from typing import Any, Self
+from datetime import UTC
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self
 
 from .._context import CallContext
 from .._rules.errors import Target
@@ -9,7 +11,17 @@ from .._tracebacks import hide_failures
 from ._http_function_client import HttpClient
 from ._transport import Transport
 
+if TYPE_CHECKING:
+    from ._identity import Identity
+
 __tracebackhide__ = hide_failures
+
+# The loggers of google-auth.
+_LOGGERS = (
+    *(f"google.auth.{name}" for name in ("_default", "compute_engine._metadata", "compute_engine.credentials")),
+    *(f"google.auth.{name}" for name in ("impersonated_credentials", "transport.requests")),
+    *(f"google.oauth2.{name}" for name in ("_client", "service_account")),
+)
 
 
 class CloudFunction(HttpClient):
@@ -57,11 +69,45 @@ class CloudFunction(HttpClient):
     def _open_transport(self, context: CallContext, options: Options) -> Transport:
         uri, token = self._connection.get_uri(), self._connection.get_auth_token()
         if self._connection.get_identity():
-            from ._identity import google_identity
-
-            identity = google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
+            identity = _google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
             return self._open_http(context, options, uri, "", None, identity)
         from ._log_filter import mask_key_in_logs  # imported late, together with `logging`
 
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
         return transport._replace(secrets=mask_key_in_logs(token))  # without "Bearer": the token alone is the secret
+
+
+def _google_identity(context: CallContext, audience: str) -> Identity:
+    """The identity of Google Cloud. This function makes no connection.
+
+    Args:
+        context: for errors.
+        audience: the audience of the ID tokens: the function's URL, or a custom audience.
+
+    Raises:
+        ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
+    """
+    from ._identity import Identity, raise_unusable  # imported late: only clients with an identity need it
+
+    try:
+        import google.oauth2.id_token
+        import requests
+        from google.auth.transport.requests import Request
+
+        # google-auth imports these on first use. A fork during an import in another thread would leave an import lock
+        # locked in the child.
+        for name in ("google.auth.compute_engine", "google.oauth2.service_account"):
+            import_module(name)
+    except Exception as err:
+        raise_unusable(context, "google-auth", "google", err)
+
+    id_token: Any = google.oauth2.id_token  # it has no type annotations
+
+    def fetch() -> tuple[str, float]:
+        with requests.Session() as session:
+            request = Request(session)
+            credentials = id_token.fetch_id_token_credentials(audience, request)
+            credentials.refresh(request)
+        return credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp()
+
+    return Identity("google-auth", fetch, loggers=_LOGGERS)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import os
 import re
 from _thread import start_new_thread
-from collections.abc import Callable, MutableMapping
-from datetime import UTC
-from importlib import import_module
+from collections.abc import Callable, Iterable, MutableMapping
 from threading import Lock
 from time import monotonic, time
 from typing import Any, NamedTuple, NoReturn
@@ -37,20 +35,6 @@ _RETRY_DELAY = 10.0  # seconds between a failed renewal and the next one, while 
 _RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is abandoned and another one may start
 _MIN_REPLACEMENT_INTERVAL = 60.0  # seconds in which the replacement of a rejected token is not replaced again
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
-
-_LOGGERS = (
-    *(f"azure.identity._credentials.{name}" for name in ("azure_cli", "azd_cli", "azure_powershell", "chained")),
-    *(f"azure.identity._credentials.{name}" for name in ("default", "environment", "managed_identity")),
-    *(f"azure.identity._internal.{name}" for name in ("decorators", "get_token_mixin", "managed_identity_client")),
-    "azure.identity._internal.msal_managed_identity_client",
-    *(f"azure.core.pipeline.policies.{name}" for name in ("http_logging_policy", "_retry", "_universal")),
-    *(f"msal.{name}" for name in ("application", "cloudshell", "managed_identity", "oauth2cli.oauth2", "token_cache")),
-    *(f"google.auth.{name}" for name in ("_default", "compute_engine._metadata", "compute_engine.credentials")),
-    *(f"google.auth.{name}" for name in ("impersonated_credentials", "transport.requests")),
-    *(f"google.oauth2.{name}" for name in ("_client", "service_account")),
-)
-# Environment variables with the secrets that the libraries use to get tokens.
-_SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_PASSWORD", "IDENTITY_HEADER")
 
 
 class Token(NamedTuple):
@@ -104,10 +88,17 @@ class Identity:
         source: the name of the library, for errors.
         fetch: returns a token and the time when it expires, in seconds since the epoch. It may block, and may raise any
             exception.
-        keys: further secrets of the client.
+        secrets: further secrets of the client and of the library.
+        loggers: the names of the library's loggers, whose records are masked.
     """
 
-    def __init__(self, source: str, fetch: Callable[[], tuple[str, float]], *keys: str | None) -> None:
+    def __init__(
+        self,
+        source: str,
+        fetch: Callable[[], tuple[str, float]],
+        secrets: Iterable[str | None] = (),
+        loggers: Iterable[str] = (),
+    ) -> None:
         self._source = source
         self._fetch = fetch
         self._token: Token | None = None
@@ -115,9 +106,8 @@ class Identity:
         # By process ID and number of the token to renew. The process ID is there because after a fork, the child must
         # not wait for a thread of its parent.
         self._renewals: dict[tuple[int, int], _Renewal] = {}
-        variables = map(os.environ.get, _SECRET_VARIABLES)
-        self.secrets = TokenSecrets(*filter(None, (*keys, *variables)))
-        mask_in_logs(self.secrets, loggers=_LOGGERS)
+        self.secrets = TokenSecrets(*filter(None, secrets))
+        mask_in_logs(self.secrets, loggers=loggers)
 
     def authorize(self, headers: MutableMapping[str, str], timeout: float) -> float:
         """Adds the token to the headers of an attempt. Returns the seconds that are left of `timeout`.
@@ -258,73 +248,18 @@ class Identity:
         return renewal.token
 
 
-def entra_identity(context: CallContext, scope: str, client_id: str | None, key: str | None) -> Identity:
-    """The identity of Microsoft Entra. This function makes no connection.
+def raise_unusable(context: CallContext, library: str, extra: str, err: Exception) -> NoReturn:
+    """Raises the exception for a library that is not installed, or cannot be used.
 
     Args:
         context: for errors.
-        scope: the scope of the tokens, for example `api://<application ID>/.default`.
-        client_id: the client ID of a user-assigned identity, or None to use the environment variable `AZURE_CLIENT_ID`.
-        key: the function's key if it is sent too, or None.
+        library: the name of the library.
+        extra: the extra of this package that installs the library.
+        err: the exception of the library. If it is an interrupt, it is raised unchanged.
 
     Raises:
-        ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
+        ConfigException: `NO_CREDENTIALS`.
     """
-    identity = {"managed_identity_client_id": client_id} if client_id else {}
-    try:
-        from azure.identity import DefaultAzureCredential
-
-        # This also imports all modules that the threads need: a fork during an import in another thread would leave an
-        # import lock locked in the child.
-        DefaultAzureCredential(**identity).close()
-    except Exception as err:
-        _raise_unusable(context, "azure-identity", "entra", err)
-
-    def fetch() -> tuple[str, float]:
-        # A new credential each time: the same one would return a rejected token from its cache, and has locks that a
-        # fork could leave locked.
-        with DefaultAzureCredential(**identity) as credential:
-            token = credential.get_token(scope)
-        return token.token, token.expires_on
-
-    return Identity("azure-identity", fetch, key)
-
-
-def google_identity(context: CallContext, audience: str) -> Identity:
-    """The identity of Google Cloud. This function makes no connection.
-
-    Args:
-        context: for errors.
-        audience: the audience of the ID tokens: the function's URL, or a custom audience.
-
-    Raises:
-        ConfigException: `NO_CREDENTIALS`: the library is not installed, or cannot be used.
-    """
-    try:
-        import google.oauth2.id_token
-        import requests
-        from google.auth.transport.requests import Request
-
-        # google-auth imports these on first use. A fork during an import in another thread would leave an import lock
-        # locked in the child.
-        for name in ("google.auth.compute_engine", "google.oauth2.service_account"):
-            import_module(name)
-    except Exception as err:
-        _raise_unusable(context, "google-auth", "google", err)
-
-    id_token: Any = google.oauth2.id_token  # it has no type annotations
-
-    def fetch() -> tuple[str, float]:
-        with requests.Session() as session:
-            request = Request(session)
-            credentials = id_token.fetch_id_token_credentials(audience, request)
-            credentials.refresh(request)
-        return credentials.token, credentials.expiry.replace(tzinfo=UTC).timestamp()
-
-    return Identity("google-auth", fetch)
-
-
-def _raise_unusable(context: CallContext, library: str, extra: str, err: Exception) -> NoReturn:
     if is_interrupt(err):
         raise err
     install = f"pip install 'pip-services4-serverless[{extra}]'"

@@ -29,7 +29,7 @@ from support.processes import wait_until
 from support.watch import MARK, Watch, watch
 
 from pip_services4_serverless._wire.errors import PoolClosedError
-from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, _identity
+from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient, _azure, _identity
 from pip_services4_serverless.clients._failures import NoTokenError
 
 __all__ = ["watch"]
@@ -685,7 +685,8 @@ def test_no_log_or_error_shows_a_token(kind: Kind, issuer: Issuer, function: Fau
 
 def test_tokens_in_the_logs_of_identity_libraries_are_masked() -> None:
     """The client does not know these tokens yet. The request itself does not change."""
-    _identity.Identity("a library", lambda: ("", 0.0))
+    with client_with_identity(Kind("google"), "http://127.0.0.1:9"):
+        pass
     logger = logging.getLogger("google.auth.transport.requests")
     kept: list[logging.LogRecord] = []
     handler = logging.Handler()
@@ -731,7 +732,7 @@ def test_calls_do_not_hang_after_interrupts_at_random_moments(
             self._token = self._token and self._token._replace(renew_at=0.0)
             return super().authorize(headers, timeout)
 
-    monkeypatch.setattr(_identity, "entra_identity", lambda *_: AlwaysRenewed("a library", fetch))
+    monkeypatch.setattr(_azure, "_entra_identity", lambda *_: AlwaysRenewed("a library", fetch))
     with load_server(failing=0) as server, client_with_identity(Kind("azure"), server.url, timeout=1000) as client:
         seen = interrupt_calls(client, 300, 8, kind_of_interrupt)
         executed = server.executed()
