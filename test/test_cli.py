@@ -23,7 +23,7 @@ import yaml
 from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from support import fault_server as fault
-from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, AUTH_TOKEN, CLIENTS, PROVIDERS
+from support.clients import ACCESS_ID, ACCESS_KEY, ARN, AUTH_CODE, AUTH_TOKEN, CLIENTS, every_provider
 from support.fault_server import FaultServer
 from support.processes import END_OF_CONFIG, PROGRAM, Process, wait_until
 
@@ -54,11 +54,7 @@ def hello(request):
 """
 
 
-@pytest.fixture(params=PROVIDERS)
-def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider."""
-    name: str = request.param
-    return name
+provider = every_provider
 
 
 class Result(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pip_services4_components.build import CompositeFactory, IFactory
 from pip_services4_components.refer import Descriptor
-from support.clients import CLIENTS, config_for
+from support.clients import CLIENTS, config_for, every_provider
 from support.fault_server import FaultServer, respond
 
 from pip_services4_serverless.build import DefaultServerlessFactory
@@ -25,11 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "subclassing.md"
 KINDS = {"azure": "commandable-azurefunc", "google": "commandable-cloudfunc", "lambda": "commandable-lambda"}
 
 
-@pytest.fixture(params=KINDS)
-def provider(request: pytest.FixtureRequest) -> str:
-    """Runs a test once for each provider."""
-    name: str = request.param
-    return name
+provider = every_provider
 
 
 @pytest.fixture(scope="module")

@@ -48,13 +48,6 @@ TEST = Path(__file__).parents[1]
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
-@pytest.fixture(params=CLIENTS)
-def provider(request: pytest.FixtureRequest) -> str:
-    """The providers. All clients of this module are asynchronous."""
-    name: str = request.param
-    return name
-
-
 @pytest.fixture(params=LOOPS)
 def new_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
     """The function that makes a loop, of each kind."""

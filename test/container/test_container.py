@@ -25,6 +25,7 @@ from pip_services4_config.connect import MemoryDiscovery
 from pip_services4_observability.count import LogCounters
 from pip_services4_observability.log import CompositeLogger, ConsoleLogger
 from pip_services4_observability.trace import LogTracer
+from support.container import needs_container
 from support.fault_server import FaultServer, close_after_read
 
 from pip_services4_serverless.build import DefaultServerlessFactory
@@ -36,10 +37,6 @@ KINDS = {"azure": "commandable-azurefunc", "lambda": "commandable-lambda"}
 KEY = "Function-Key/hunter2+=="
 ACCESS_KEY = "Aws/Secret+Key=hunter2"
 Open = Callable[[], AbstractContextManager[References]]
-
-needs_container = pytest.mark.skipif(
-    sys.version_info >= (3, 13), reason="pip_services4_container does not import on Python 3.13 and later"
-)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
+from support.container import needs_container
 
 from pip_services4_serverless.local import AzureFunctionHost
 
@@ -20,10 +20,6 @@ EXAMPLE = ROOT / "docs" / "examples" / "container"
 PAGE = (ROOT / "docs" / "containers.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 FILES = {text.partition("\n")[0].removeprefix("# "): text for _, text in BLOCKS if text.startswith("# ")}
-
-needs_container = pytest.mark.skipif(
-    sys.version_info >= (3, 13), reason="pip_services4_container does not import on Python 3.13 and later"
-)
 
 
 def test_the_page_shows_the_files() -> None:

@@ -17,6 +17,7 @@ from pip_services4_commons.errors import ConfigException
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.context import Context
 from support import fault_server as fault
+from support.clients import every_provider
 from support.fault_server import FaultServer
 
 from pip_services4_serverless import clients
@@ -28,11 +29,7 @@ IMPORTS: dict[str, str] = dict(re.findall(r"^\| `from (\S+) import` \| `from (\S
 FILES = {"azure": "azure_clients.py", "lambda": "aws_clients.py", "google": "google_clients.py"}
 
 
-@pytest.fixture(params=FILES)
-def provider(request: pytest.FixtureRequest) -> str:
-    """Each provider in turn."""
-    name: str = request.param
-    return name
+provider = every_provider
 
 
 def load(file: str, migrate: bool) -> dict[str, Any]:

@@ -57,6 +57,13 @@ def _kind(request: pytest.FixtureRequest) -> Kind:
     return kind
 
 
+@pytest.fixture(params=PROVIDERS)
+def every_provider(request: pytest.FixtureRequest) -> str:
+    """Runs a test once for each provider. A module assigns it to `provider`."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.id)
 def every_kind(request: pytest.FixtureRequest) -> Kind:
     """Runs a test with the blocking and the asynchronous client of each provider. A module assigns it to `provider`."""
