@@ -47,8 +47,8 @@ def call(arguments: argparse.Namespace) -> int:
     """Calls the function and prints its response.
 
     Raises:
-        CommandError: The call failed.
-        ApplicationException: The usage or the configuration is wrong. Nothing was sent.
+        CommandError: the call failed.
+        ApplicationException: the usage or the configuration is wrong. Nothing was sent.
     """
     params = _parameters(arguments.parameters)
     if arguments.config is None:

@@ -70,7 +70,7 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
     """The only client of the file that matches, with the discovery services and credential stores of the file.
 
     Raises:
-        ConfigException: The file cannot be read, or not exactly one client matches. The message lists the clients.
+        ConfigException: the file cannot be read, or not exactly one client matches. The message lists the clients.
     """
     config = read(path)
     try:
@@ -141,7 +141,7 @@ def parameterize(text: str, parameters: Mapping[str, str]) -> str:
     - `{{^X}}...{{/X}}` and `{{#unless X}}...{{/unless}}` keep their text otherwise.
 
     Raises:
-        ValueError: There is another tag, or a section is not closed. The message has the line.
+        ValueError: there is another tag, or a section is not closed. The message has the line.
     """
     text = text.strip()
     values: dict[str, str] = {}

@@ -39,8 +39,8 @@ def serve(arguments: argparse.Namespace) -> int:
     """Serves until a signal.
 
     Raises:
-        KeyboardInterrupt: A signal has ended the command.
-        ConfigException: The usage is wrong, or the host cannot start.
+        KeyboardInterrupt: a signal has ended the command.
+        ConfigException: the usage is wrong, or the host cannot start.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

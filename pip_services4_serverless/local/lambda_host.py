@@ -65,11 +65,11 @@ class LambdaHost:
     `ministack` keeps about 4 KiB of logs and metrics for each call until the host stops, so 4 GB for a million calls.
 
     Args:
-        port: The port on 127.0.0.1. 0 means a free port.
-        region: The AWS region in the ARNs of the functions.
+        port: the port on 127.0.0.1. 0 means a free port.
+        region: the AWS region in the ARNs of the functions.
 
     Raises:
-        ValueError: The port is not a whole number from 0 to 65535.
+        ValueError: the port is not a whole number from 0 to 65535.
 
     ```python
     client = CommandableLambdaClient("greeter")
@@ -105,8 +105,8 @@ class LambdaHost:
         """Starts the host. It does nothing if the host is started already.
 
         Raises:
-            ModuleNotFoundError: A package of the extra `local` is missing.
-            OSError: The port is in use.
+            ModuleNotFoundError: a package of the extra `local` is missing.
+            OSError: the port is in use.
             RuntimeError: ministack is too old, or did not start. The message has its output.
         """
         if not self._port:
@@ -188,21 +188,21 @@ class LambdaHost:
         The code is not copied: each process of the function imports the handler from its folder when it starts.
 
         Args:
-            name: The name of the function: letters, digits, `-` and `_`.
-            path: The folder of the handler's module, or the file of the module.
+            name: the name of the function: letters, digits, `-` and `_`.
+            path: the folder of the handler's module, or the file of the module.
             handler: `module.function`, or `package.module.function`.
-            environment: Environment variables of the handler, in addition to those of this process.
-            timeout: Seconds after which a call is ended with an error, 1 to 900. 3 is the default of AWS.
-            concurrency: The maximum number of calls at the same time. Others get status 429. 0 rejects every call.
-            aliases: The names of aliases of this function. If there are any, a version 1 is published too.
+            environment: environment variables of the handler, in addition to those of this process.
+            timeout: seconds after which a call is ended with an error, 1 to 900. 3 is the default of AWS.
+            concurrency: the maximum number of calls at the same time. Others get status 429. 0 rejects every call.
+            aliases: the names of aliases of this function. If there are any, a version 1 is published too.
 
         Returns:
             The ARN of the function.
 
         Raises:
-            ValueError: An argument is wrong. The message names it.
-            FileNotFoundError: The path or the handler's module does not exist.
-            RuntimeError: The host is not started, or ministack rejected the function, has ended or does not respond.
+            ValueError: an argument is wrong. The message names it.
+            FileNotFoundError: the path or the handler's module does not exist.
+            RuntimeError: the host is not started, or ministack rejected the function, has ended or does not respond.
         """
         folder = _lambda_deployment.find_folder(path, handler)
         _lambda_deployment.check(name, environment or {}, timeout, concurrency, aliases)
@@ -246,8 +246,8 @@ class LambdaHost:
         The handler is imported in a process of the function, which is then used for the first call.
 
         Raises:
-            RuntimeError: The handler cannot be imported, or the function allows no calls. The message says why.
-            LookupError: There is no such function. The message lists those that there are.
+            RuntimeError: the handler cannot be imported, or the function allows no calls. The message says why.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         function = self._function(name)
         path = f"/2015-03-31/functions/{name}/invocations"
@@ -265,7 +265,7 @@ class LambdaHost:
         """Removes a function.
 
         Raises:
-            LookupError: There is no such function. The message lists those that there are.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         self._function(name)
         self._request("DELETE", f"/2015-03-31/functions/{name}")
@@ -275,7 +275,7 @@ class LambdaHost:
         """The ARN of a function, or of an alias or a version of it.
 
         Raises:
-            LookupError: There is no such function or qualifier. The message lists those that there are.
+            LookupError: there is no such function or qualifier. The message lists the existing ones.
         """
         function = self._function(name)
         if qualifier is None:
@@ -289,7 +289,7 @@ class LambdaHost:
         """The configuration of a client of a function: its ARN, the endpoint, and keys, which the host does not check.
 
         Raises:
-            LookupError: There is no such function or qualifier. The message lists those that there are.
+            LookupError: there is no such function or qualifier. The message lists the existing ones.
         """
         return ConfigParams(
             {
@@ -308,7 +308,7 @@ class LambdaHost:
         everything that finished calls have logged is in the log.
 
         Raises:
-            LookupError: There is no such function. The message lists those that there are.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         function = self._function(name)
         if self._channel is not None:
@@ -319,13 +319,13 @@ class LambdaHost:
         """Waits until the handler of a function was started at least `count` times.
 
         Args:
-            name: The name of the function.
-            count: The number of invocations since the function was deployed.
-            timeout: The maximum time to wait, in seconds.
+            name: the name of the function.
+            count: the number of invocations since the function was deployed.
+            timeout: the maximum time to wait, in seconds.
 
         Raises:
-            TimeoutError: There were fewer invocations. The message has their number.
-            LookupError: There is no such function. The message lists those that there are.
+            TimeoutError: there were fewer invocations. The message has their number.
+            LookupError: there is no such function. The message lists the deployed ones.
         """
         function = self._function(name)
         if self._channel is None or not self._channel.wait_for(lambda: function.invocations >= count, timeout):
