@@ -8,7 +8,6 @@ lock that an interrupt or a fork could leave locked.
 from __future__ import annotations
 
 import os
-import re
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable, MutableMapping
 from threading import Lock
@@ -22,6 +21,7 @@ from .._rules.response import FunctionResponse
 from .._rules.secrets import Secrets, mask_error, mask_text
 from .._wire.errors import PoolClosedError
 from ..connect._config_errors import config_error
+from ..connect._connection_params import HEADER_SAFE
 from ._async_closing import AsyncClosing
 from ._closing import Closing
 from ._failures import NoTokenError
@@ -34,7 +34,6 @@ _RENEW_BEFORE_EXPIRY = 225.0
 _RETRY_DELAY = 10.0  # seconds between a failed renewal and the next one, while the token is still valid
 _RENEWAL_TIMEOUT = 60.0  # seconds after which a renewal is abandoned and another one may start
 _MIN_REPLACEMENT_INTERVAL = 60.0  # seconds in which the replacement of a rejected token is not replaced again
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 
 
 class Token(NamedTuple):
@@ -222,7 +221,7 @@ class Identity:
         if not isinstance(value, str) or not value:
             raise TypeError(f"the token must be a non-empty string, not {type(value).__name__}")
         self.secrets.add(value)
-        if not _HEADER_SAFE.match(value):
+        if not HEADER_SAFE.match(value):
             raise ValueError("the token contains white space, a line break or a non-ASCII character")
         now, expires_at = time(), float(expires_at)
         if not expires_at > now:

@@ -24,7 +24,7 @@ _IN_URL = re.compile(
     re.IGNORECASE,
 )
 # Printable ASCII without spaces. A line break in a header would add another header to the request.
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
+HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 # Libraries disagree on where a host with one of these characters ends.
 _NOT_IN_HOST = re.compile(r"[\\\"<>^`{|}%]")
 _SECTIONS = ("connection.", "connections.", "credential.", "credentials.")
@@ -128,7 +128,7 @@ def check_secret(context: CallContext, code: str, key: str, value: str | None) -
     Raises:
         ConfigException: `code`, if the value contains white space, a line break or a non-ASCII character.
     """
-    if value and not _HEADER_SAFE.match(value):
+    if value and not HEADER_SAFE.match(value):
         raise config_error(context, code, key, "contains white space, a line break or a non-ASCII character")
 
 
@@ -138,7 +138,7 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     Raises:
         ConfigException: `WRONG_URI` or `WRONG_PROTOCOL`.
     """
-    if not _HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
+    if not HEADER_SAFE.match(url.encode("ascii", "replace").decode()):
         raise config_error(context, "WRONG_URI", key, "contains white space or a control character")
     parts = _split_url(url)
     if parts is None:
