@@ -266,9 +266,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
     def _policies(self, policy: CallPolicy) -> dict[str, CallPolicy]:
         """The policies of single commands, by the command with and without the service's name."""
         policies = {cmd: policy.with_options(options) for cmd, options in self._commands.items()}
-        if not self._name:
-            return policies
-        return {**policies, **{f"{self._name}.{cmd}": policy for cmd, policy in policies.items()}}
+        if self._name:
+            policies |= {f"{self._name}.{cmd}": each for cmd, each in policies.items()}
+        return policies
 
     def _name_component(self, err: Exception, context: CallContext) -> None:
         """Adds the client to the message and the details of an error of `open`."""

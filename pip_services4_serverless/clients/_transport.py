@@ -10,6 +10,7 @@ from .._rules.response import MAX_RESPONSE_SIZE
 
 if TYPE_CHECKING:
     from .._wire.endpoint import PoolLimits
+    from ._failures import ErrorTable
 
 
 class Transport(NamedTuple):
@@ -18,8 +19,7 @@ class Transport(NamedTuple):
     handle: Any  # depends on the provider
     url: str
     secrets: Sequence[str]
-    # Exceptions of an attempt without a response, and their error codes. The first match counts.
-    errors: Sequence[tuple[tuple[type[Exception], ...], str]]
+    errors: ErrorTable  # for the exceptions of an attempt without a response
     own_headers: Set[str] = frozenset()  # in lower case; `_attempt_headers` must not set them
 
     def __repr__(self) -> str:
