@@ -13,7 +13,7 @@ def request_head(endpoint: Endpoint, method: str, target: str, headers: Mapping[
     """The request line and the headers. Names and values may be bytes, as in requests.
 
     Raises:
-        NotSentError: a header contains a line break, or a character outside Latin-1.
+        NotSentError: a header contains a line break, a null character, or a character outside Latin-1.
     """
     line = f"{method} {target} HTTP/1.1"
     try:

@@ -64,7 +64,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
     async def _invoke(
         self, cmd: str, context: CallContext, args: Mapping[str, Any] | None, **options: Unpack[CallOptions]
     ) -> Any:
-        """Invokes the function; returns what the action returned.
+        """Invokes the function and returns the decoded result.
 
         The arguments and errors are those of `FunctionClient.call`.
         """

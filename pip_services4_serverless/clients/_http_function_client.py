@@ -160,7 +160,7 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     def _invoke(
         self, cmd: str, context: CallContext, args: Mapping[str, Any] | None, **options: Unpack[CallOptions]
     ) -> Any:
-        """Invokes the function; returns what the action returned.
+        """Invokes the function and returns the decoded result.
 
         The arguments and errors are those of `FunctionClient.call`.
         """

@@ -268,14 +268,14 @@ class _HttpSession:
 def invoke(client: Any, function: Mapping[str, str], payload: bytes, one_way: bool, timeout: float) -> FunctionResponse:
     """Calls boto3's `invoke` once, and reads the whole response.
 
-    Raises one of the exceptions in `botocore_errors` if there is no whole response.
-
     Args:
         client: a boto3 client.
         function: the keywords of boto3's `invoke` that identify the function.
         payload: the payload.
         one_way: whether Lambda runs the function later.
         timeout: seconds for the whole attempt.
+
+    Raises one of the exceptions in `botocore_errors` if there is no whole response.
     """
     try:
         data = client.invoke(

@@ -115,7 +115,7 @@ class AsyncFunctionClient(ServerlessClient):
     ) -> None:
         self.close(None)
 
-    # --- The one call ---
+    # --- A call ---
 
     async def _execute(
         self,

@@ -137,7 +137,7 @@ class FunctionClient(ServerlessClient):
     ) -> None:
         self.close(None)
 
-    # --- The one call ---
+    # --- A call ---
 
     def _execute(
         self,
