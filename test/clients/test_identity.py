@@ -683,11 +683,15 @@ def test_no_log_or_error_shows_a_token(kind: Kind, issuer: Issuer, function: Fau
     assert HEADER not in str(watch.seen)
 
 
-def test_tokens_in_the_logs_of_identity_libraries_are_masked() -> None:
+@pytest.mark.parametrize(
+    ("provider", "name"),
+    [("azure", "msal.managed_identity"), ("google", "google.auth.transport.requests")],
+)
+def test_tokens_in_the_logs_of_identity_libraries_are_masked(provider: str, name: str) -> None:
     """The client does not know these tokens yet. The request itself does not change."""
-    with client_with_identity(Kind("google"), "http://127.0.0.1:9"):
+    with client_with_identity(Kind(provider), "http://127.0.0.1:9"):
         pass
-    logger = logging.getLogger("google.auth.transport.requests")
+    logger = logging.getLogger(name)
     kept: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = kept.append  # type: ignore[assignment,method-assign]
