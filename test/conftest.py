@@ -54,7 +54,6 @@ SLOWEST = [
 WITHOUT_COVERAGE = {
     "test_async",
     "test_fault_matrix",
-    "test_identity",
     "test_interrupts",
     "test_is_interrupt",
     "test_lifetime",
