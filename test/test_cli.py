@@ -1311,6 +1311,22 @@ def test_documented_session_has_its_output(
             assert process.wait(30) == 143
 
 
+def test_a_signal_during_a_destructor_ends_the_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python ignores an exception that is raised there, so the signal is repeated."""
+
+    class Interrupted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def demo() -> int:
+        Interrupted()
+        threading.Event().wait(10)
+        return 0
+
+    monkeypatch.setattr("pip_services4_serverless.local._demo.__main__.main", demo)
+    assert run("demo").status == 130
+
+
 def test_the_demo_has_the_status_of_the_signal_if_clean_up_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error of the clean-up does not change it."""
 

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -422,6 +423,17 @@ def _interrupted_by_signals() -> Iterator[None]:
             signal.signal(other, signal.SIG_IGN)
         raise KeyboardInterrupt(128 + number)
 
+    def repeat(unraisable: sys.UnraisableHookArgs) -> None:
+        """Repeats a signal that came during a destructor, where Python ignores the exception."""
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            number = unraisable.exc_value.args[0] - 128
+            signal.signal(number, end)
+            # Later, because Python ignores exceptions in this function too.
+            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+        else:
+            hook(unraisable)
+
+    hook, sys.unraisablehook = sys.unraisablehook, repeat
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         # With `nohup`, SIGHUP stays ignored. SIGINT ends the command even in the background, where shells ignore it.
@@ -432,3 +444,4 @@ def _interrupted_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
