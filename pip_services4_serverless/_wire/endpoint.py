@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import ssl
 from base64 import b64encode
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from .._locks import ForkLock
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -96,6 +99,7 @@ def _parse_proxy(url: str) -> Proxy:
 
 # By CA bundle, with the status of its file. Reading a bundle takes longer than all other steps of connecting.
 _contexts: dict[str, tuple[tuple[int, ...], ssl.SSLContext]] = {}
+_contexts_lock = ForkLock()  # threads that connect at the same time wait until one of them has read the bundle
 
 
 def tls_context(ca_bundle: str) -> ssl.SSLContext:
@@ -104,20 +108,33 @@ def tls_context(ca_bundle: str) -> ssl.SSLContext:
     Raises:
         OSError: the bundle does not exist, or is not valid.
     """
-    known = _contexts.get(ca_bundle)
-    try:
-        status = os.stat(ca_bundle)
-    except OSError:
-        if known is None:
-            raise
-        return known[1]
-    # The modification time is not enough: a file may be replaced by another one with the same time.
-    state = status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
-    if known is None or known[0] != state:
-        is_folder = os.path.isdir(ca_bundle)
-        context = ssl.create_default_context(
-            cafile=None if is_folder else ca_bundle, capath=ca_bundle if is_folder else None
-        )
-        context.set_alpn_protocols(["http/1.1"])
-        known = _contexts[ca_bundle] = (state, context)
-    return known[1]
+    context = _known_context(ca_bundle)
+    if context is None:
+        with _contexts_lock.own:
+            context = _known_context(ca_bundle) or _create_context(ca_bundle)
+    return context
+
+
+def _known_context(ca_bundle: str) -> ssl.SSLContext | None:
+    """The context of the file as it is now, if there is one."""
+    state, context = _contexts.get(ca_bundle, (None, None))
+    with suppress(OSError):  # the file was deleted
+        return context if state == _file_state(ca_bundle) else None
+    return context
+
+
+def _create_context(ca_bundle: str) -> ssl.SSLContext:
+    state = _file_state(ca_bundle)
+    is_folder = os.path.isdir(ca_bundle)
+    context = ssl.create_default_context(
+        cafile=None if is_folder else ca_bundle, capath=ca_bundle if is_folder else None
+    )
+    context.set_alpn_protocols(["http/1.1"])
+    _contexts[ca_bundle] = state, context
+    return context
+
+
+def _file_state(path: str) -> tuple[int, ...]:
+    """It changes with the file. The modification time is not enough: a new file may have the same time."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache, lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, Self
@@ -27,6 +25,7 @@ from botocore.utils import get_environ_proxies
 
 from .. import __version__
 from .._context import CallContext
+from .._locks import ForkLock
 from .._rules.interrupts import is_interrupt
 from .._rules.options import Options
 from .._rules.response import CHUNK_SIZE, FunctionResponse, read_body
@@ -43,29 +42,9 @@ from ._transport import pool_limits
 
 __tracebackhide__ = hide_failures
 
-_FORK_TIMEOUT = 10  # seconds that a fork waits for another thread that creates a client
 _ERROR_FIELDS = ("message", "Message", "__type", "code", "Code", "Type")
-_client_lock = threading.RLock()  # botocore's `create_client` is not thread-safe
-
-
-def _before_fork() -> None:
-    _client_lock.acquire(timeout=_FORK_TIMEOUT)
-
-
-def _after_fork_in_parent() -> None:
-    with suppress(RuntimeError):  # the timeout ended before the fork got the lock
-        _client_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    global _client_lock
-    _client_lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    # A fork waits until no other thread creates a client, because botocore creates a TLS context for each client. If
-    # another thread held a lock of OpenSSL, it would stay locked in the child, whose first TLS context would hang.
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+# botocore's `create_client` is not thread-safe, and creates a TLS context.
+_client_lock = ForkLock()
 
 
 class OpenedLambda(NamedTuple):
@@ -93,7 +72,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
         parameter_validation=False,
         user_agent=f"pip-services4-serverless/{__version__} Botocore/{botocore.__version__}",
     )
-    with _client_lock:
+    with _client_lock.own:
         try:
             keys = _configured_keys(connection)
             session = _shared_session(tuple(BUILTIN_HANDLERS)) if keys and connection.get_region() else _new_session()

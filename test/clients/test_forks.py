@@ -17,11 +17,13 @@ import pytest
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.refer import Descriptor, References
 from pip_services4_config.connect import ConnectionParams, MemoryDiscovery
+from support.certificates import authority
 from support.clients import CLIENTS, config_for, open_client
 from support.fault_server import FaultServer
 from support.forks import FIRST_CHILD, fork_under_load
 from support.load import load_server
 
+from pip_services4_serverless._wire.endpoint import tls_context
 from pip_services4_serverless.clients import LambdaClient
 
 FORKS = 20
@@ -127,6 +129,32 @@ def test_a_fork_waits_until_a_lambda_client_is_open(monkeypatch: pytest.MonkeyPa
     assert fork_and_run(reopen) == 0
     opening.join(30)
     client.close()
+
+
+def test_a_fork_waits_until_a_tls_context_is_created(tmp_path: Path) -> None:
+    """OpenSSL has locks, too. The bundle is a pipe, so reading it takes until the test writes it."""
+    slow, other, finished = tmp_path / "slow.pem", tmp_path / "other.pem", threading.Event()
+    os.mkfifo(slow)
+    other.write_bytes(authority().cert_pem.bytes())
+
+    def finish() -> None:
+        time.sleep(0.2)
+        finished.set()
+        pipe.write(other.read_bytes())
+        pipe.close()
+
+    def check() -> None:
+        assert finished.is_set()
+        tls_context(str(other))
+
+    creating = threading.Thread(target=tls_context, args=(str(slow),))
+    creating.start()
+    pipe = slow.open("wb")  # waits until the thread reads
+    finishing = threading.Thread(target=finish)
+    finishing.start()
+    assert fork_and_run(check) == 0
+    finishing.join(30)
+    creating.join(30)
 
 
 def test_fork_in_a_thread_of_a_child() -> None:
