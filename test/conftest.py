@@ -28,24 +28,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The slowest files, in this order. One process runs all tests of a file, so the slowest files must not start last.
 SLOWEST = [
-    "test_async",
     "test_fault_matrix",
-    "test_wire",
+    "test_async",
+    "test_function_client",
+    "test_identity",
     "test_cli",
+    "test_lambda_host",
     "test_examples",
-    "test_lifetime",
+    "test_timeouts",
+    "test_call_options",
+    "test_wire",
     "test_benchmark",
+    "test_lifetime",
     "test_gevent",
     "test_pytest_plugin",
     "test_user_code",
     "test_forks",
     "test_interrupts",
-    "test_lambda_host",
     "test_lambda_processes",
     "test_secrets",
     "test_load",
     "test_tracebacks",
-    "test_identity",
     "test_azure_user_apps",
 ]
 

@@ -19,12 +19,13 @@ from support.fault_server import FaultServer
 from support.faults import DOCS, FAULTS, LONG, Fault, Outcome, Variant, call, stage, with_table
 from support.watch import URL_KEY, Watch
 
+from pip_services4_serverless._rules import attempts
 from pip_services4_serverless.clients import FunctionClient
 
 provider = every_kind
 
 SLACK = 0.5  # seconds that a busy machine may add to an attempt
-BACKOFF = 0.1  # seconds at most before the second attempt
+BACKOFF = 0.01  # seconds at most before the second attempt
 
 CELLS = [
     pytest.param(fault, kind, idempotent, id=f"{fault.name}-{kind.id}-{'idempotent' if idempotent else 'default'}")
@@ -33,6 +34,12 @@ CELLS = [
     for idempotent in (False, True)
     if fault.outcomes(kind)
 ]
+
+
+@pytest.fixture(autouse=True)
+def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The backoff would take a quarter of the time of these tests. test/_rules/test_attempts.py tests it."""
+    monkeypatch.setattr(attempts, "FIRST_BACKOFF", BACKOFF)
 
 
 @pytest.mark.defect(6)
