@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import uvicorn
 from pip_services4_components.config import ConfigParams
@@ -80,25 +80,24 @@ class AzureFunctionHost:
         self._app: App | None = None
         self._stack: ExitStack | None = None
 
-    def __enter__(self) -> "AzureFunctionHost":
-        self.start()
-        return self
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
-    def start(self) -> None:
-        """Loads the app and serves it.
+    def start(self) -> Self:
+        """Loads the app and serves it. It does nothing if the host is started already.
 
         Raises:
             OSError: the port is in use.
             ValueError: an argument, host.json or local.settings.json is wrong.
-            RuntimeError: no function can be loaded, or the host is started already.
+            RuntimeError: no function can be loaded.
         """
         if self._stack is not None:
-            raise RuntimeError("the host is started already")
+            return self
         with ExitStack() as stack:
             app, options = self._load(stack)
             app.keys = self._make_keys(app)
@@ -109,6 +108,7 @@ class AzureFunctionHost:
             stack.callback(server.stop)
             server.start()
             self._app, self._front_end, self._stack = app, front_end, stack.pop_all()
+        return self
 
     def stop(self) -> None:
         """Stops the host. Calls in progress get status 503, and async functions are cancelled."""
@@ -120,7 +120,7 @@ class AzureFunctionHost:
     def url(self) -> str:
         """The base URL, without the route prefix."""
         if self._stack is None:
-            raise RuntimeError("the host is not started")
+            raise RuntimeError("AzureFunctionHost is not started")
         return self._url
 
     @property
@@ -219,7 +219,7 @@ class AzureFunctionHost:
     @property
     def _loaded(self) -> App:
         if self._app is None:
-            raise RuntimeError("the host was not started")
+            raise RuntimeError("AzureFunctionHost is not started")
         return self._app
 
     def _function(self, name: str) -> Function:
