@@ -7,7 +7,7 @@ import ssl
 from base64 import b64encode
 from contextlib import suppress
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from .._locks import ForkLock
 
@@ -52,10 +52,11 @@ class Endpoint(NamedTuple):
         """The endpoint of an absolute http or https URL.
 
         Raises:
-            ValueError: the proxy's URL cannot be used. The message does not quote it: it may contain a password.
+            ValueError: the port or the proxy's URL cannot be used. The message does not quote the proxy's URL, because
+                it may contain a password.
         """
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+        host, port = parts.hostname or "", _port(parts) or _DEFAULT_PORTS[parts.scheme]
         authority = f"[{host}]" if ":" in host else host
         if port != _DEFAULT_PORTS[parts.scheme]:
             authority = f"{authority}:{port}"
@@ -81,11 +82,11 @@ class Endpoint(NamedTuple):
 def _parse_proxy(url: str) -> Proxy:
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        host, port = parts.hostname, parts.port
+        host, port = parts.hostname, _port(parts)
     except ValueError:
         host = None
     if not host:
-        raise ValueError("the proxy in the environment is not a URL with a host")
+        raise ValueError("the proxy in the environment is not a valid URL with a host")
     if parts.scheme.startswith("socks"):
         raise ValueError("the proxy in the environment is a SOCKS proxy; only http and https proxies are supported")
     if parts.scheme not in _DEFAULT_PORTS:
@@ -95,6 +96,13 @@ def _parse_proxy(url: str) -> Proxy:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         authorization = f"Basic {b64encode(user.encode()).decode()}"
     return Proxy(host, port or _DEFAULT_PORTS[parts.scheme], parts.scheme == "https", authorization)
+
+
+def _port(parts: SplitResult) -> int | None:
+    """The port of a URL, or None if it is missing. Raises ValueError unless it is a number from 1 to 65535."""
+    if parts.port == 0:
+        raise ValueError("the port of a URL cannot be 0")
+    return parts.port
 
 
 # By CA bundle, with the status of its file. Reading a bundle takes longer than all other steps of connecting.

@@ -173,7 +173,7 @@ def _split_url(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
-        _ = parts.port  # raises ValueError unless it is a number up to 65535
+        port = parts.port  # raises ValueError unless it is a number up to 65535
     except ValueError:
         return None
-    return parts
+    return None if port == 0 else parts

@@ -294,7 +294,7 @@ def test_the_url_of_a_proxy_may_omit_scheme_and_port(url: str, expected: tuple[s
 
 UNUSABLE_PROXIES = (
     *("socks5://user:hunter2@h:1", "socks5h://h", "ftp://u:hunter2@h"),
-    *("http://u:hunter2@:1", "http://u:hunter2@h:x", "http://[hunter2"),
+    *("http://u:hunter2@:1", "http://u:hunter2@h:x", "http://u:hunter2@h:0", "http://[hunter2"),
 )
 
 
@@ -304,6 +304,12 @@ def test_an_unusable_proxy_is_rejected_without_showing_its_password(url: str) ->
     with pytest.raises(ValueError, match="proxy") as caught:
         Endpoint.from_url("http://target", "", url)
     assert "hunter2" not in str(caught.value)
+
+
+def test_port_0_is_rejected() -> None:
+    """It is not replaced by the default port. The URL may come from AWS's own settings."""
+    with pytest.raises(ValueError, match="port"):
+        Endpoint.from_url("http://target:0", "")
 
 
 def test_the_repr_of_an_endpoint_does_not_show_the_proxys_password() -> None:

@@ -164,6 +164,7 @@ def test_an_arn_composed_of_another_arns_parts_is_equal() -> None:
         (("arn", ARN, "uri", "ftp://h"), "WRONG_PROTOCOL", "connection.uri"),
         (("arn", ARN, "uri", "localhost:4566"), "WRONG_PROTOCOL", "connection.uri"),
         (("arn", ARN, "endpoint", "http://h:x"), "WRONG_URI", "connection.endpoint"),
+        (("arn", ARN, "endpoint", "http://h:0"), "WRONG_URI", "connection.endpoint"),
         (("arn", ARN, "endpoint", "http://user:p@h"), "WRONG_URI", "connection.endpoint"),
         (("arn", ARN, "uri", "http://h?a=b"), "WRONG_URI", "connection.uri"),
         (("arn", ARN, "endpoint", "http://h/#part"), "WRONG_URI", "connection.endpoint"),

@@ -275,6 +275,7 @@ def test_normalizing_twice_has_the_same_result(tuples: tuple[str, ...]) -> None:
         (("uri", "http://h:x/f"), "WRONG_URI", "connection.uri"),
         (("uri", "http://h:65536/f"), "WRONG_URI", "connection.uri"),
         (("uri", "http://h:-1/f"), "WRONG_URI", "connection.uri"),
+        (("uri", "http://h:0/f"), "WRONG_URI", "connection.uri"),
         (("uri", "http://[::1/f"), "WRONG_URI", "connection.uri"),
         (("uri", "http://[nonsense]/f"), "WRONG_URI", "connection.uri"),
         (("uri", "http://a..b/f"), "WRONG_URI", "connection.uri"),

@@ -125,6 +125,7 @@ PARTS = {"region": "europe-west1", "project_id": "my-shop", "function": "orders"
         ({**PARTS, "protocol": "ftp"}, "WRONG_PROTOCOL", "connection.protocol"),
         ({"uri": "ftp://h/f"}, "WRONG_PROTOCOL", "connection.uri"),
         ({"uri": "https:///f"}, "WRONG_URI", "connection.uri"),
+        ({"uri": "https://h:0/f"}, "WRONG_URI", "connection.uri"),
         ({"uri": "https://user:hunter2@h/f"}, "WRONG_URI", "connection.uri"),
         ({**PARTS, "auth_token": "Bearer hunter2"}, "WRONG_AUTH_CODE", "credential.auth_token"),
         ({**PARTS, "auth_token": "hunter2\n"}, "WRONG_AUTH_CODE", "credential.auth_token"),
