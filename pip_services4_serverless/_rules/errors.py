@@ -141,7 +141,7 @@ _CONTEXTS = (str, IContext)
 _BEARER = r"(?is)(?:^|,)\s*Bearer(?:\s.*)?$"
 _CHALLENGE_ERROR = r"""(?i)\berror\s*=\s*"?([^\s",]+)"""
 _MAX_KEPT_BODY = 4096  # bytes of an error body that are kept in the error's details
-_PACKAGE = __name__.partition(".")[0]
+_PACKAGE = __name__.partition(".")[0] + "."
 _MAX_EXCERPT = 200  # characters of an error body that are shown in the message
 
 

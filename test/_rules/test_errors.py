@@ -177,6 +177,15 @@ def test_a_failure_without_a_response_keeps_its_cause(code: str) -> None:
     assert (found.error.code, found.error.trace_id, found.retry) == (code, "T", SITUATIONS[code].retry)
 
 
+def test_the_text_of_an_exception_of_this_package_is_the_message() -> None:
+    """It is a whole sentence. An exception of another package is quoted, even if the packages have similar names."""
+    own = type("WireError", (OSError,), {"__module__": "pip_services4_serverless._wire.errors"})
+    other = type("ExtraError", (OSError,), {"__module__": "pip_services4_serverless_extra.errors"})
+
+    assert failure_without_response("NO_RESPONSE", "T", "No luck", own("Lost.")).error.message == "No luck"
+    assert failure_without_response("NO_RESPONSE", "T", "No luck", other("x")).error.message == "No luck: ExtraError: x"
+
+
 # --- Responses without an error body ---
 
 
