@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -207,6 +208,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
             BadRequestException: `WRONG_CONTEXT`.
             ConfigException: the connection or the credential is missing, or a setting is wrong. The message names the
                 key and the component.
+            ConnectionException: `CANNOT_CONNECT`: the process or the machine has no free file descriptor.
         """
         check_context(context)
         handled = sys.exception()  # the exception that the caller is handling; its traceback is not changed
@@ -221,6 +223,8 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 transport = self._open_transport(context, options)
             except BaseException as err:
                 clear_locals(err, handled)
+                if isinstance(err, OSError) and err.errno in (errno.EMFILE, errno.ENFILE):
+                    raise self._no_descriptor_error(err, context) from err
                 if isinstance(err, Exception):
                     self._name_component(err, context)
                 raise
@@ -269,6 +273,12 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         if self._name:
             policies |= {f"{self._name}.{cmd}": each for cmd, each in policies.items()}
         return policies
+
+    def _no_descriptor_error(self, err: OSError, context: CallContext) -> ApplicationException:
+        """The error of an `open` that could not open a file, for example to import a library."""
+        error = call_error("CANNOT_CONNECT", trace_id_of(context), f"No file descriptor is free: {err}")
+        self._name_component(error, context)
+        return error
 
     def _name_component(self, err: Exception, context: CallContext) -> None:
         """Adds the client to the message and the details of an error of `open`."""

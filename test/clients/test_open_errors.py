@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
-from pip_services4_commons.errors import ConfigException, InvalidStateException
+from pip_services4_commons.errors import ConfigException, ConnectionException, InvalidStateException
 from pip_services4_components.build import Factory
 from pip_services4_components.config import ConfigParams
 from pip_services4_components.refer import Descriptor, References
@@ -186,26 +187,39 @@ def test_the_descriptor_of_the_configuration_is_preferred(provider: str) -> None
 class FailingResolver:
     """A custom resolver that raises its own exception."""
 
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
     def configure(self, config: ConfigParams) -> None:
         pass
 
     def resolve(self, context: Any) -> Any:
-        raise LookupError("no such tenant")
+        raise self.error
 
 
-@pytest.fixture
-def client_with_failing_resolver() -> LambdaClient:
+def client_with_failing_resolver(error: Exception) -> LambdaClient:
     client = LambdaClient("orders")
-    client._connection_resolver = FailingResolver()
+    client._connection_resolver = FailingResolver(error)
     client.configure({})
     return client
 
 
-def test_another_exception_gets_a_note(client_with_failing_resolver: LambdaClient) -> None:
+@pytest.mark.parametrize("error_type", [LookupError, FileNotFoundError])
+def test_another_exception_gets_a_note(error_type: type[Exception]) -> None:
     """Its type and message do not change."""
-    with pytest.raises(LookupError, match="no such tenant") as caught:
-        client_with_failing_resolver.open("T")
+    with pytest.raises(error_type, match="no such tenant") as caught:
+        client_with_failing_resolver(error_type("no such tenant")).open("T")
     assert caught.value.__notes__ == ["While opening LambdaClient orders"]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_open_without_free_file_descriptors_raises_a_connection_error(number: int) -> None:
+    """The limit of the process or that of the machine may be reached. The error names the component."""
+    error = OSError(number, "Too many open files")
+    with pytest.raises(ConnectionException, match=r"Too many open files.*opening LambdaClient orders") as caught:
+        client_with_failing_resolver(error).open("T")
+    assert (caught.value.code, caught.value.status, caught.value.trace_id) == ("CANNOT_CONNECT", 503, "T")
+    assert caught.value.__cause__ is error
 
 
 def test_an_error_of_the_connection_names_the_component() -> None:
