@@ -72,7 +72,10 @@ def find(path: str, provider: str | None, name: str | None, descriptor: str | No
     Raises:
         ConfigException: the file cannot be read, or not exactly one client matches. The message lists the clients.
     """
-    config = read(path)
+    try:
+        config = read(path)
+    except RecursionError as err:
+        raise ConfigException(None, "WRONG_CONFIG", f"{path}: the file is nested too deeply") from err
     try:
         components = _components(config)
     except ConfigException as err:
