@@ -34,6 +34,8 @@ from ._transport import Transport
 
 __tracebackhide__ = hide_failures
 
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)  # the limit of the process, and that of the machine
+
 
 class Opened(NamedTuple):
     """The state of an open client. It is never changed: each call uses the state that it began with."""
@@ -223,7 +225,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
                 transport = self._open_transport(context, options)
             except BaseException as err:
                 clear_locals(err, handled)
-                if isinstance(err, OSError) and err.errno in (errno.EMFILE, errno.ENFILE):
+                if isinstance(err, OSError) and err.errno in NO_DESCRIPTOR:
                     raise self._no_descriptor_error(err, context) from err
                 if isinstance(err, Exception):
                     self._name_component(err, context)

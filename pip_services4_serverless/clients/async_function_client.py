@@ -14,7 +14,7 @@ from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
 from ._async_closing import AsyncClosing
 from ._failures import classify
-from ._serverless_client import ServerlessClient
+from ._serverless_client import NO_DESCRIPTOR, ServerlessClient
 from ._transport import Transport
 
 if TYPE_CHECKING:
@@ -107,7 +107,12 @@ class AsyncFunctionClient(ServerlessClient):
         """
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.open, None)
+        try:
+            await asyncio.to_thread(self.open, None)
+        except OSError as err:  # asyncio imports its threads on first use
+            if err.errno in NO_DESCRIPTOR:
+                raise self._no_descriptor_error(err, None) from err
+            raise
         return self
 
     async def __aexit__(

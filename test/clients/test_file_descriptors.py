@@ -43,12 +43,16 @@ def without_descriptors(action):
         for descriptor in held:
             os.close(descriptor)
 
+def enter():
+    return run(client.__aenter__()) if name.startswith("Async") else client.__enter__()
+
 def open():
     return client.open("T")
 
 def call():
     return run(client.call("act", "T"))
 
+without_descriptors(enter)
 without_descriptors(open)
 attempt(open)
 without_descriptors(call)
@@ -58,7 +62,7 @@ client.close("T")
 
 
 def test_a_process_without_free_descriptors(provider: Kind) -> None:
-    """`open` and a call raise `CANNOT_CONNECT`. The client works as soon as a descriptor is free."""
+    """`open`, `with` and a call raise `CANNOT_CONNECT`. The client works as soon as a descriptor is free."""
     pytest.importorskip("resource", reason="only Unix limits the number of descriptors")
     client = BARE_CLIENTS[provider]()
     name = type(client.client if provider.is_async else client).__name__
@@ -68,9 +72,11 @@ def test_a_process_without_free_descriptors(provider: Kind) -> None:
         program = [sys.executable, "-c", PROGRAM, name, config]
         done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
         assert server.executions == 1
-    opening, opened, failed, result = done.stdout.splitlines()
+    entering, opening, opened, failed, result = done.stdout.splitlines()
     assert (done.stderr, opened, result) == ("", "None", "[1]")
+    assert entering.startswith("ConnectionException CANNOT_CONNECT  No file descriptor is free: [Errno 24] Too many")
     assert opening.startswith("ConnectionException CANNOT_CONNECT T No file descriptor is free: [Errno 24] Too many")
+    assert entering.endswith(f" (opening {name})")
     assert opening.endswith(f" (opening {name})")
     assert failed.startswith("ConnectionException CANNOT_CONNECT T Could not connect to 127.0.0.1: [Errno 24] Too many")
     assert "2 attempts" in failed
