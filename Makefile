@@ -79,25 +79,28 @@ $(VENV)/.docs: $(VENV)/.installed
 	touch $@
 
 # Builds the wheel and the sdist in dist/.
-wheel: $(VENV)/.package
-	.ci/package build $(BIN)/python
+wheel: $(VENV)/package/.installed
+	.ci/package build $(VENV)/package/bin/python
 
 # Also runs all tests against the wheel, in an empty environment.
 package: wheel
-	.ci/package install $(BIN)/python
-	.ci/package test $(BIN)/python --
+	.ci/package install $(PYTHON)
+	.ci/package test $(PYTHON) --
 
-$(VENV)/.package: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --group package
+$(VENV)/package/.installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet --group package
 	touch $@
 
-# Installs what .ci/run needs, before anything runs in the environment.
-tools: $(VENV)/.docs $(VENV)/.package
+# Installs all that .ci/run needs in $(VENV). With `make tools test check docs`, these run afterwards.
+tools: $(VENV)/.docs
+test lint types audit: $(filter tools,$(MAKECMDGOALS))
 
 # Installs the wheel for every other Python from 3.11 to 3.14 that is found, each in its own environment.
-OTHERS = $$(.ci/pythons $(BIN)/python 2>/dev/null)
+OTHERS = $$(.ci/pythons $(PYTHON) 2>/dev/null)
 environments: wheel
-	.ci/pythons $(BIN)/python >/dev/null
+	.ci/pythons $(PYTHON) >/dev/null
 	.ci/package install $(OTHERS)
 
 # The tests that run on the newest Python, because they depend on the interpreter: sockets, TLS, threads, signals, forks,
