@@ -13,6 +13,7 @@ import pytest
 from support.clients import BASES
 from support.watch import watch  # noqa: F401  # a fixture
 
+gc.disable()  # until all tests are collected: their objects live until the end
 for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
     del os.environ[name]
 # Without this, boto3 looks for credentials at an address of the cloud. Tests must use only loopback.
@@ -97,6 +98,7 @@ def pytest_collection_finish() -> None:
     """Freezes all objects that exist now, so that the garbage collections of tests do not search them each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(params=BASES)
