@@ -225,7 +225,9 @@ class App:
 
     def _add_error(self, what: str, error: Exception) -> None:
         frames = traceback.extract_tb(error.__traceback__)
-        where = [f"{frame.filename}:{frame.lineno}" for frame in frames if frame.filename.startswith(str(self.folder))]
+        where = [
+            f"{frame.filename}:{frame.lineno}" for frame in frames if Path(frame.filename).is_relative_to(self.folder)
+        ]
         if isinstance(error, SyntaxError):
             where.append(f"{error.filename}:{error.lineno}")
         self.errors.append(f"{what}: {type(error).__name__}: {error}" + (f" ({where[-1]})" if where else ""))

@@ -240,6 +240,18 @@ def test_function_that_cannot_be_loaded_is_reported(
         assert fetch(host, "/api/good").text == "good"
 
 
+def test_the_place_of_a_load_error_is_in_the_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not in a folder whose name only begins like the name of the app's folder."""
+    app, beside = tmp_path / "app", tmp_path / "app-lib"
+    beside.mkdir()
+    (beside / "fails_in_app_lib.py").write_text("raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(beside)
+    app.mkdir()
+    (app / "function_app.py").write_text("\nimport fails_in_app_lib\n")
+    with pytest.raises(RuntimeError, match=rf"ValueError: no \({app}/function_app.py:2\)"):
+        AzureFunctionHost(app).start()
+
+
 @pytest.mark.parametrize(
     "annotation", ["func.Out[str]", "func.Out[bytes]", "func.Out[func.HttpResponse]", "'func.Out[str]'"]
 )
