@@ -30,7 +30,8 @@ class ServerlessConnectionResolver(IConfigurable, IReferenceable, Generic[Params
 
     - `connection.discovery_key`: look the connection up in the referenced discovery services
     - `credential.store_key`: look the credential up in the referenced credential stores
-    - `connections`, `credentials`: several numbered or named sections; the first one that can be resolved is used
+    - `connections`, `credentials`: several numbered or named sections. The first one without a `discovery_key` (or
+      `store_key`) is used, or else the first one whose key is found
     - the keys of the provider: see `AzureConnectionParams`, `AwsConnectionParams` and `GcpConnectionParams`
 
     References:
