@@ -188,6 +188,6 @@ class Call:
     def closed_error(self, client: str) -> ApplicationException:
         """The error of a call if its client was closed between two attempts."""
         message = f"{client} was closed while {self.cmd} was waiting for its next attempt"
-        error = call_error("NOT_OPENED", self.trace_id, message, cmd=self.cmd)
+        error = call_error("NOT_OPENED", self.trace_id, message, command=self.cmd)
         error.__cause__ = self._failure.error if self._failure else None
         return error

@@ -41,10 +41,10 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
             if name
             else f"The parameters cannot be sent as JSON: {reason}"
         )
-        raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, cmd=cmd) from err
+        raise call_error("SERIALIZATION_FAILED", trace_id, message, parameter=name, command=cmd) from err
     if len(payload) > limit:
         message = f"The payload is {len(payload)} bytes; the limit is {limit} bytes"
-        raise call_error("PAYLOAD_TOO_LARGE", trace_id, message, size=len(payload), limit=limit, cmd=cmd)
+        raise call_error("PAYLOAD_TOO_LARGE", trace_id, message, size=len(payload), limit=limit, command=cmd)
     return payload
 
 

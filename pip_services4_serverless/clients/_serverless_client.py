@@ -384,9 +384,9 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         opened = self._state
         if opened is None:
             if self._defaults is not None:
-                raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", cmd=cmd)
+                raise call_error("NOT_OPENED", trace_id, f"{type(self).__name__} is not open", command=cmd)
             message = f"{self._component()} is not open and was never configured"
-            raise call_error("NOT_OPENED", trace_id, message, None, cmd=cmd, **self._component_details())
+            raise call_error("NOT_OPENED", trace_id, message, None, command=cmd, **self._component_details())
         if options or opened.policies:
             opened = self._opened_for(opened, cmd, trace_id, options or {})
         limit, secrets = self._payload_limit(one_way), opened.transport.secrets
@@ -400,7 +400,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         """
         if wrong := wrong_call_option(options, self._CALL_OPTIONS):
             name, reason = wrong
-            raise call_error("WRONG_OPTION", trace_id, f"{name}: {reason}", cmd=cmd, key=name)
+            raise call_error("WRONG_OPTION", trace_id, f"{name}: {reason}", command=cmd, key=name)
         policy = opened.policies.get(cmd, opened.policy)
         if not options:
             return opened if policy is opened.policy else opened._replace(policy=policy)

@@ -377,7 +377,7 @@ def test_a_payload_over_the_size_limit_is_rejected() -> None:
         encode("c", "T", {"é": "é"}, size - 1)
 
     assert (caught.value.code, caught.value.status) == ("PAYLOAD_TOO_LARGE", 413)
-    assert caught.value.details == {"size": str(size), "limit": str(size - 1), "cmd": "c"}
+    assert caught.value.details == {"size": str(size), "limit": str(size - 1), "command": "c"}
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\ud83d🐎\udc00", "\udfff\ud800"])

@@ -78,6 +78,20 @@ def test_a_restored_error_keeps_its_message(provider: str) -> None:
     assert any("dummies.get" in note for note in error.__notes__)
 
 
+def test_details_name_the_command_if_nothing_was_sent(provider: str) -> None:
+    """The parameters cannot be encoded, an option is wrong, or the client is not open."""
+    client: Any
+    with FaultServer() as server, open_client(provider, server.url) as client:
+        errors = [error_of(client, {"a": object()})]
+        with pytest.raises(ApplicationException) as caught:
+            client.call_command("get", "T", timout=5)
+        errors.append(caught.value)
+    errors.append(error_of(client))
+    assert [error.code for error in errors] == ["SERIALIZATION_FAILED", "WRONG_OPTION", "NOT_OPENED"]
+    assert [error.details["command"].rpartition(".")[2] for error in errors] == ["get"] * 3
+    assert server.executions == 0
+
+
 def test_the_error_counts_all_attempts(provider: str) -> None:
     """Retries are included."""
     with FaultServer() as server, open_client(provider, server.url, retries=2) as client:
