@@ -105,6 +105,7 @@ class Channel:
 
     def _starting_tls(self, ca_bundle: str, host: str, deadline: float) -> Steps[None]:
         context = tls_context(ca_bundle)
+        host = host.removesuffix(".")  # certificates do not contain the dot of an absolute name
         if self._is_tls:
             self._sock = TlsInTls(self._sock, context, host)
         else:

@@ -263,6 +263,15 @@ def test_a_stall_in_tls_within_tls_ends_at_the_timeout_without_using_cpu_time(bu
                 assert time.thread_time() - cpu < 0.5
 
 
+@pytest.mark.parametrize("proxy_tls", [None, "good"], ids=["http proxy", "https proxy"])
+def test_the_dot_at_the_end_of_a_host_name_is_not_part_of_its_certificate(proxy_tls: str | None, bundle: str) -> None:
+    """Such a name is absolute: it is looked up without the search domains of the machine."""
+    with FaultServer("good") as server, Proxy(tls=proxy_tls) as proxy:
+        with pool_of(f"https://localhost.:{server.port}", bundle, proxy.url) as pool:
+            assert call(pool) == b"{}"
+        assert proxy.request_lines == [f"CONNECT localhost.:{server.port}"]
+
+
 def test_an_ipv6_address_is_called_and_has_brackets_in_headers(bundle: str) -> None:
     """The address may be that of the target or that of the proxy."""
     endpoint = Endpoint.from_url("https://[::1]:8443/api", bundle, "http://[::2]:3128")
