@@ -40,7 +40,8 @@ class AsyncConnection(Channel):
                 addresses = await self._resolve(*endpoint.address)
                 if endpoint.uses_tls:
                     await self._loop.run_in_executor(None, tls_context, endpoint.ca_bundle)
-        except (OSError, ValueError) as err:  # a TimeoutError is an OSError
+        # A TimeoutError is an OSError. asyncio raises a RuntimeError if the system cannot start a thread.
+        except (OSError, ValueError, RuntimeError) as err:
             raise connect_error(endpoint, err) from err
         await self._drive(self.opening(endpoint, addresses, deadline))
 

@@ -191,3 +191,5 @@ async def _renew_keys(secrets: Any, deadline: float) -> Any:
     except TimeoutError as err:
         message = "the keys were not renewed in time"
         raise CredentialRetrievalError(provider="credential chain", error_msg=message) from err
+    except RuntimeError as err:  # the system cannot start a thread
+        raise CredentialRetrievalError(provider="credential chain", error_msg=str(err)) from err

@@ -593,6 +593,38 @@ def test_a_failed_renewal_of_keys_fails_the_call(slow_keys: Path, run: Run) -> N
         run(main())
 
 
+@contextmanager
+def no_new_threads() -> Iterator[None]:
+    """The system cannot start threads, as in a container that has reached its limit of processes."""
+    before = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(before)
+
+
+@pytest.mark.parametrize("needed_for", ["a name", "a CA bundle", "keys"])
+def test_a_call_that_cannot_start_a_thread_fails_before_anything_is_sent(
+    needed_for: str, slow_keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread looks a name up, reads a CA bundle, and renews keys. A later call succeeds."""
+
+    async def main(client: Any) -> None:
+        client.open("test")
+        with no_new_threads(), pytest.raises(ApplicationException, match="can't start new thread") as caught:
+            await client._call("act", "T", retries=1)
+        assert caught.value.code == ("NO_CREDENTIALS" if needed_for == "keys" else "CANNOT_CONNECT")
+        assert caught.value.trace_id == "T"
+        await client._call("act", "T")
+        client.close("test")
+
+    with FaultServer("good" if needed_for == "a CA bundle" else None) as server, certificates.ca_bundle() as bundle:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle)
+        url = server.url.replace("127.0.0.1", "localhost") if needed_for == "a name" else server.url
+        asyncio.run(main(lambda_client(url) if needed_for == "keys" else AsyncAzureFunctionClient.from_uri(url)))
+        assert server.executions == 1
+
+
 @pytest.mark.timing
 def test_host_names_are_resolved_in_a_thread(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """`connect_timeout` includes a slow resolver. uvloop has its own resolver."""
