@@ -381,6 +381,7 @@ class ServerlessClient(IOpenable, IConfigurable, IReferenceable, ABC):
         trace_id = trace_id_of(context) or os.urandom(16).hex()
         if not isinstance(cmd, str) or not cmd:
             raise call_error("NO_COMMAND", trace_id, "cmd must be a non-empty string")
+        cmd = str.__str__(cmd)  # an error would show the name of a `(str, Enum)` member, and not its value
         opened = self._state
         if opened is None:
             if self._defaults is not None:

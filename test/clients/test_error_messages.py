@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -52,6 +53,22 @@ def test_message_and_details_name_the_call(provider: str, step: fault.Step) -> N
     )
     assert where in "".join(traceback.format_exception_only(error))
     assert "Error: " not in error.message or "_" not in error.message.partition("Error: ")[0]
+
+
+class Commands(str, Enum):  # noqa: UP042 (a StrEnum formats itself as its value)
+    GET = "get"
+
+
+def test_the_command_of_an_enum_is_named_as_it_was_sent(provider: str) -> None:
+    """As formatted text, it would be `Commands.GET`."""
+    with FaultServer() as server, open_client(provider, server.url, retries=0) as client:
+        server.default = fault.respond(500)
+        with pytest.raises(ApplicationException) as caught:
+            client.call(Commands.GET, "T")
+        assert server.requests[0].json()["cmd"] == dict(caught.value.details)["command"] == "get"
+    text = "".join(traceback.format_exception_only(caught.value))
+    assert "called get at " in text
+    assert "(calling get at " in text
 
 
 def test_a_restored_error_keeps_its_message(provider: str) -> None:
