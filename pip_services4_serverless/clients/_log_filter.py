@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .._rules.interrupts import is_interrupt
 from .._rules.secrets import MASK, Secrets, mask_error, mask_text
 
 _LOGGERS = (
@@ -71,17 +72,26 @@ def find_tokens(err: BaseException | None) -> list[str]:
 def _mask_record(record: logging.LogRecord) -> bool:
     """The filter. It changes the record and never rejects it."""
     secrets = tuple({secret for reference in _registered.copy().values() for secret in reference() or ()})
-    if record.exc_info and record.exc_info[1]:
-        mask_error(record.exc_info[1], (*secrets, *find_tokens(record.exc_info[1])))
-        # Some exceptions read their text from a response each time, and cannot be masked: only the text is logged.
-        if find_tokens(record.exc_info[1]):
-            record.exc_text = _mask_value(logging.Formatter().formatException(record.exc_info), secrets)
+    # An exception from a filter would make the call of the library fail.
+    if record.exc_info and (error := record.exc_info[1]):
+        try:
+            mask_error(error, (*secrets, *find_tokens(error)))
+            # Some exceptions read their text from a response each time, and cannot be masked: only the text is logged.
+            if find_tokens(error):
+                record.exc_text = _mask_value(logging.Formatter().formatException(record.exc_info), secrets)
+                record.exc_info = None
+        except Exception as err:
+            if is_interrupt(err):
+                raise
+            record.exc_text = f"{type(error).__name__}, whose text cannot be read"
             record.exc_info = None
     try:
         message = record.getMessage()
-    except (TypeError, ValueError, KeyError):
-        # The library's arguments do not match its message. An exception from a filter would make the call fail.
-        message, record.args = str(record.msg), ()
+    except Exception as err:  # the arguments do not match the message, or cannot be shown
+        if is_interrupt(err):
+            raise
+        message = record.msg = record.msg if isinstance(record.msg, str) else type(record.msg).__name__
+        record.args = ()
     masked = _mask_value(message, secrets)
     if masked != message:
         record.msg, record.args = masked, ()

@@ -432,6 +432,30 @@ def test_a_wrong_log_call_does_not_raise(watch: Watch) -> None:
     assert watch.leaks() == []
 
 
+class Unreadable(Exception):  # noqa: N818
+    """Its text and its `repr` raise, as those of an object that was not completely made."""
+
+    def __repr__(self) -> str:
+        raise AttributeError(AUTH_CODE)
+
+    __str__ = __repr__
+
+
+def test_a_log_record_that_cannot_be_shown_does_not_raise(watch: Watch) -> None:
+    """The standard library does not raise either. These loggers are also those of the user's own boto3 clients."""
+    secrets = Secrets(AUTH_CODE)
+    mask_in_logs(secrets)
+    logger = logging.getLogger("botocore.endpoint")
+    logger.debug("Params: %s", Unreadable())
+    logger.debug(Unreadable())
+    try:
+        raise Unreadable(AUTH_CODE)
+    except Unreadable:
+        logger.debug("Failed", exc_info=True)
+    assert watch.seen[::2] == ["Params: %s", "Unreadable", "Failed\nUnreadable, whose text cannot be read"]
+    assert watch.leaks() == []
+
+
 def test_logs_are_masked_while_a_client_exists(watch: Watch) -> None:
     """They are not masked after that, because the process no longer holds the secret."""
     secrets = Secrets("Freed-hunter2-F")
