@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPException
@@ -21,7 +21,7 @@ from botocore import UNSIGNED
 from botocore.auth import SIGNED_HEADERS_BLACKLIST, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, RefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError, NoCredentialsError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -39,11 +39,17 @@ class AwsSecrets(Secrets):
     """The secret key and the session token of a client, which AWS's credential chain may renew.
 
     Previous ones are still masked, because a late response may contain them.
+
+    Args:
+        credentials: botocore's credentials.
+        find: finds the credentials again, in a forked child.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, find: Callable[[], Credentials | None] | None = None) -> None:
         super().__init__()
         self._credentials = credentials
+        self._find = find
+        self._pid = os.getpid()
         self.get_keys()
 
     def get_keys(self) -> Any:
@@ -53,6 +59,12 @@ class AwsSecrets(Secrets):
             CredentialRetrievalError: the keys had to be renewed, and this failed.
         """
         try:
+            if self._find and self._pid != os.getpid() and self.need_renewal():
+                # During the fork, another thread may have held the lock of the credentials, to renew them.
+                found = self._find()
+                if found is None:
+                    raise NoCredentialsError
+                self._credentials, self._pid = found, os.getpid()
             keys = self._credentials.get_frozen_credentials()
         except Exception as err:  # a user's own credential provider can raise any class
             if is_interrupt(err, LIBRARY_FOLDERS, LIBRARY_ERRORS):

@@ -181,7 +181,8 @@ def _find_keys(context: CallContext, session: Any) -> AwsSecrets:
     try:
         credentials = session.get_credentials()
         if credentials is not None:
-            return AwsSecrets(credentials)  # this also loads keys that botocore loads on first use, such as a role's
+            # This also loads keys that botocore loads on first use, such as those of a role.
+            return AwsSecrets(credentials, lambda: _new_session().get_credentials())
     except Exception as err:  # for example a missing file or program, invalid JSON, an error response of AWS
         if is_interrupt(err, LIBRARY_FOLDERS, LIBRARY_ERRORS):
             raise

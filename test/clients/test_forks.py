@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +13,10 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pip_services4_components.config import ConfigParams
@@ -24,7 +29,7 @@ from support.forks import FIRST_CHILD, fork_under_load
 from support.load import load_server
 
 from pip_services4_serverless._wire.endpoint import tls_context
-from pip_services4_serverless.clients import LambdaClient
+from pip_services4_serverless.clients import AsyncLambdaClient, LambdaClient
 
 FORKS = 20
 
@@ -155,6 +160,37 @@ def test_a_fork_waits_until_a_tls_context_is_created(tmp_path: Path) -> None:
     assert fork_and_run(check) == 0
     finishing.join(30)
     creating.join(30)
+
+
+def call_async(client: AsyncLambdaClient) -> object:
+    return asyncio.run(client.call("act"))
+
+
+@pytest.mark.parametrize("kind", [LambdaClient, AsyncLambdaClient])
+def test_a_child_forked_during_a_renewal_of_keys_makes_its_own(
+    kind: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """botocore holds a lock meanwhile, which stays locked in the child. The keys expire so soon that calls need it."""
+    slow, started = tmp_path / "slow", tmp_path / "started"
+    program, settings = tmp_path / "keys.sh", tmp_path / "config"
+    soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
+    keys = json.dumps({"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "K", "Expiration": soon})
+    program.write_text(f"if [ -e {slow} ]; then rm {slow}; touch {started}; sleep 1; fi; echo '{keys}'")
+    settings.write_text(f"[default]\ncredential_process = sh {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    with FaultServer() as server:
+        client = kind.from_arn("dummies", "eu-west-1", server.url, timeout=4000)
+        client.open()
+        slow.touch()
+        call = partial(call_async, client) if kind is AsyncLambdaClient else partial(client.call, "act")
+        calling = threading.Thread(target=call)
+        calling.start()
+        while not started.exists():
+            time.sleep(0.01)
+        assert fork_and_run(call) == 0
+        calling.join(30)
+        client.close()
+        assert server.executions == 2
 
 
 def test_fork_in_a_thread_of_a_child() -> None:
