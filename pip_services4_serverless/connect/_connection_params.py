@@ -23,6 +23,9 @@ _IN_URL = re.compile(
     r"(?P<name>[?&](?:code|sig|[^=&#;]*(?:key|token|secret|password|signature))=)[^&#;]*|(?P<user>//)[^?#]*(?=@)",
     re.IGNORECASE,
 )
+# Parts of the names of secrets. A misspelled name is shown, but not its value.
+_SECRET_NAME = re.compile(r"auth|code|key|token|secret|pass", re.IGNORECASE)
+_NOT_SECRET = frozenset({"discovery_key", "store_key"})
 # Printable ASCII without spaces. A line break in a header would add another header to the request.
 HEADER_SAFE = re.compile(r"[\x21-\x7e]+\Z")
 # Libraries disagree on where a host with one of these characters ends.
@@ -112,7 +115,8 @@ class ServerlessConnectionParams(ConfigParams):
         return ";".join(f"{key}={self._mask_value(key, value or '')}" for key, value in self.items())
 
     def _mask_value(self, key: str, value: str) -> str:
-        if key.rpartition(".")[2] in self.SECRETS and value:
+        name = key.rpartition(".")[2]
+        if value and (name in self.SECRETS or (_SECRET_NAME.search(name) and name not in _NOT_SECRET)):
             return MASK
         return _IN_URL.sub(lambda match: (match["name"] or match["user"]) + MASK, value)
 

@@ -405,6 +405,21 @@ def test_a_secret_in_a_section_is_never_shown(key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        *("authcode", "auth-code", "AUTH_CODE", "credential.auth_cod", "function_key", "acess_key", "AccessKey"),
+        *("sesion_token", "token", "client_secret", "password"),
+    ],
+)
+def test_a_secret_with_a_misspelled_name_is_never_shown(key: str) -> None:
+    """An opened client logs its parameters, and a wrong name is a common mistake."""
+    params = AzureConnectionParams.from_tuples("discovery_key", "shop", "store_key", "main")
+    params.put(key, SECRET)
+
+    assert str(params) == f"discovery_key=shop;store_key=main;{key}=***"
+
+
+@pytest.mark.parametrize(
     "password",
     [
         SECRET,
