@@ -36,6 +36,7 @@ from .._wire.endpoint import Endpoint
 from .._wire.response import Response
 from ..connect import AwsConnectionParams
 from ..connect._config_errors import config_error
+from ..connect.aws_connection_params import check_endpoint
 from ._aws_signature import LIBRARY_ERRORS, LIBRARY_FOLDERS, AwsSecrets, Signer
 from ._log_filter import mask_in_logs
 from ._transport import pool_limits
@@ -60,7 +61,8 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
     """Makes a boto3 client that does not retry, its signer and its endpoint.
 
     Raises:
-        ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` if botocore rejects the settings.
+        ConfigException: `NO_CREDENTIALS`, `NO_REGION`, or `WRONG_URI` if botocore rejects the settings, or
+            `WRONG_PROTOCOL`.
     """
     mask_in_logs()  # AWS's chain may log keys before this function receives them
     config = Config(
@@ -86,6 +88,8 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             client = session.create_client(
                 "lambda", region, None, True, verify, connection.get_endpoint(), *keys or (None, None, None), config
             )
+            if connection.get_endpoint() is None:  # boto3 may have found it in the environment or in AWS's own settings
+                check_endpoint(context, "AWS_ENDPOINT_URL", client.meta.endpoint_url)
             endpoint = _endpoint(client.meta.endpoint_url, verify, _keepalive(session, options))
         except (BotoCoreError, ValueError) as err:
             message = f"cannot be used to make a boto3 client: {type(err).__name__}: {err}"

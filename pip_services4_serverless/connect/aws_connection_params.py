@@ -163,9 +163,7 @@ class AwsConnectionParams(ServerlessConnectionParams):
         endpoint = self.get_endpoint()
         if endpoint is not None:
             key = "connection.uri" if self._first("uri") else "connection.endpoint"
-            parts = check_url(context, key, endpoint)
-            if parts.query or parts.fragment:
-                raise config_error(context, "WRONG_URI", key, "is an endpoint and must not have a query or a fragment")
+            check_endpoint(context, key, endpoint)
         self._validate_keys(context)
         self._validate_identity(context)
 
@@ -194,3 +192,14 @@ class AwsConnectionParams(ServerlessConnectionParams):
             return dict(zip(_PARTS, (*whole[1:5], kind, resource), strict=True))[name] or None
         match = _PARTIAL.match(arn)
         return (match and match.groupdict().get(name)) or self._first(name) or _DEFAULTS.get(name)
+
+
+def check_endpoint(context: CallContext, key: str, url: str) -> None:
+    """Checks the URL of an endpoint.
+
+    Raises:
+        ConfigException: `WRONG_URI` or `WRONG_PROTOCOL`.
+    """
+    parts = check_url(context, key, url)
+    if parts.query or parts.fragment:
+        raise config_error(context, "WRONG_URI", key, "is an endpoint and must not have a query or a fragment")

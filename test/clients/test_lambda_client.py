@@ -29,7 +29,7 @@ from pip_services4_components.config import ConfigParams
 from support.clients import ACCESS_ID, ACCESS_KEY, ARN, SESSION_TOKEN, config_for, failure, open_client, short_message
 from support.fault_server import FaultServer, Request, close_after_read, respond
 
-from pip_services4_serverless.clients import LambdaClient
+from pip_services4_serverless.clients import AsyncLambdaClient, LambdaClient
 
 MIB = 1024 * 1024
 KEYS = ("credential.access_id", ACCESS_ID, "credential.access_key", ACCESS_KEY)
@@ -145,6 +145,27 @@ def test_a_configured_endpoint_is_called(key: str) -> None:
         client.close("T")
 
         assert server.executions == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        *(("//127.0.0.1:9", "WRONG_PROTOCOL"), ("ftp://127.0.0.1:9", "WRONG_PROTOCOL")),
+        *((url, "WRONG_URI") for url in ("http://u:hunter2@h.example", "http://h.example/ a", "http://h.example?x")),
+    ],
+)
+@pytest.mark.parametrize("kind", [LambdaClient, AsyncLambdaClient])
+def test_open_rejects_a_wrong_endpoint_of_the_environment(
+    url: str, code: str, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same is true of `connection.uri`. boto3 accepts most of these URLs."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    client = kind()
+    client.configure(ConfigParams.from_tuples("connection.arn", ARN, *KEYS))
+    with pytest.raises(ConfigException, match=r"^AWS_ENDPOINT_URL: ") as caught:
+        client.open("T")
+    assert (caught.value.code, caught.value.trace_id) == (code, "T")
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
