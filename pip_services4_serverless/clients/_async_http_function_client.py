@@ -41,7 +41,8 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         key: str | None,
         identity: Identity | None = None,
     ) -> Transport:
-        from ._log_filter import mask_key_in_logs  # imported late, together with `logging`
+        from ..connect._connection_params import secrets_in_query
+        from ._log_filter import mask_keys_in_logs  # imported late, together with `logging`
 
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, pool_limits(options))
@@ -52,7 +53,8 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         names = {name.lower() for name in headers} | RESERVED_HEADERS
         if identity:
             names |= {"authorization"}
-        secrets = identity.secrets if identity else mask_key_in_logs(key)
+        in_query = secrets_in_query(uri)
+        secrets = identity.secrets.with_static(*in_query) if identity else mask_keys_in_logs(key, *in_query)
         return Transport(handle, uri, secrets, WIRE_ERRORS, names)
 
     def _close_transport(self, transport: Transport) -> None:

@@ -141,14 +141,16 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     ) -> Transport:
         from urllib3 import Timeout
 
-        from ._log_filter import mask_key_in_logs
+        from ..connect._connection_params import secrets_in_query
+        from ._log_filter import mask_keys_in_logs
 
         session, _, settings = self._prepare(context, options, uri, key_header, key, identity is not None)
         self._client = session
         connect_timeout, timeout = options.connect_timeout / 1000, options.timeout / 1000
         timeouts = Timeout(connect=min(connect_timeout, timeout), read=timeout)
         handle = _Handle(session, settings, connect_timeout, timeout, timeouts, identity)
-        secrets = identity.secrets if identity else mask_key_in_logs(key)
+        in_query = secrets_in_query(uri)
+        secrets = identity.secrets.with_static(*in_query) if identity else mask_keys_in_logs(key, *in_query)
         return Transport(handle, uri, secrets, requests_errors())
 
     def _close_transport(self, transport: Transport) -> None:

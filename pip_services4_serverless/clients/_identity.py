@@ -12,7 +12,7 @@ from _thread import start_new_thread
 from collections.abc import Callable, Iterable, MutableMapping
 from threading import Lock
 from time import monotonic, time
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 from .._context import CallContext
 from .._rules.errors import rejects_token
@@ -74,6 +74,12 @@ class TokenSecrets(Secrets):
 
     def __bool__(self) -> bool:
         return True  # a token will be sent, even if it has not been fetched yet
+
+    def with_static(self, *secrets: str) -> Self:
+        """Adds static secrets, and returns this object."""
+        self._static += secrets
+        self._known += secrets
+        return self
 
     def add(self, *tokens: str) -> None:
         self._tokens = tuple(dict.fromkeys((*tokens, *self._tokens)))[:4]

@@ -44,9 +44,9 @@ def mask_in_logs(*secrets: Secrets, loggers: Iterable[str] = ()) -> None:
         logging.getLogger(name).addFilter(_mask_record)  # does nothing if the logger already has the filter
 
 
-def mask_key_in_logs(key: str | None) -> Secrets:
-    """Masks the only key of a client in the log records of the libraries. Returns the client's secrets."""
-    secrets = Secrets(key) if key else Secrets()
+def mask_keys_in_logs(*keys: str | None) -> Secrets:
+    """Masks the keys of a client in the log records of the libraries. Returns the client's secrets."""
+    secrets = Secrets(*filter(None, keys))
     mask_in_logs(secrets)
     return secrets
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import Any, ClassVar, Self
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pip_services4_components.config import ConfigParams
 from pip_services4_config.auth import CredentialParams
@@ -20,7 +20,8 @@ __tracebackhide__ = hide_failures
 
 # Secrets in a URL: values in the query whose names say so, as `code` and `subscription-key`, and a user's password.
 _IN_URL = re.compile(
-    r"(?P<name>[?&](?:code|sig|[^=&#;]*(?:key|token|secret|password|signature))=)[^&#;]*|(?P<user>//)[^?#]*(?=@)",
+    r"(?P<name>[?&](?:code|sig|[^=&#;]*(?:key|token|secret|password|signature))=)(?P<value>[^&#;]*)"
+    r"|(?P<user>//)[^?#]*(?=@)",
     re.IGNORECASE,
 )
 # Parts of the names of secrets. A misspelled name is shown, but not its value.
@@ -158,6 +159,11 @@ def check_url(context: CallContext, key: str, url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise config_error(context, "WRONG_URI", key, "must not contain a user name or a password")
     return parts
+
+
+def secrets_in_query(url: str) -> tuple[str, ...]:
+    """The secrets in the query of a URL, decoded: the values whose names say so."""
+    return tuple(unquote(match["value"]) for match in _IN_URL.finditer(url) if match["value"])
 
 
 def is_unencrypted(url: str) -> bool:

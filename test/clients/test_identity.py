@@ -185,6 +185,19 @@ def test_the_default_audience_has_no_query(issuer: Issuer, function: FaultServer
     assert issuer.token_requests[0]["audience"] == f"{function.url}/orders"
 
 
+def test_a_key_in_the_query_is_masked_besides_the_token(issuer: Issuer, function: FaultServer) -> None:
+    """The function's URL may contain the key of a gateway."""
+    with client_with_identity(Kind("google"), function.url) as client:
+        client.close()
+        url = f"{function.url}/orders?subscription-key=Subscription-hunter2"
+        client.configure({"connection.uri": url, "credential.identity": "default"})
+        client.open()
+        function.default = respond(404, b"/orders?subscription-key=Subscription-hunter2 not found")
+        error = failure(client)
+    assert "subscription-key=*** not found" in error.message
+    assert "hunter2" not in f"{error} {error.to_json()} {error.__notes__}"
+
+
 def test_the_identity_may_be_in_a_service_account_file(
     issuer: Issuer, function: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

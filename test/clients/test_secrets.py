@@ -350,6 +350,28 @@ def test_a_secret_is_masked_in_every_encoding(secret: str, write: Callable[[str]
 
 
 @pytest.mark.parametrize("provider", [kind for kind in KINDS if kind != "lambda"], ids=lambda kind: kind.id)
+def test_a_response_that_repeats_the_key_in_the_query_of_the_url_is_masked(provider: Kind) -> None:
+    """A page of status 404 often shows the URL."""
+
+    def act(connection: fault.Connection) -> None:
+        assert connection.request
+        text = f"{connection.request.path} not found, Sign/hunter2".encode()
+        connection.send(b"".join(fault.response_bytes(404, text)))
+
+    with FaultServer() as server:
+        server.default = Step("echo the URL", act)
+        client = CLIENTS[provider]("dummies")
+        url = f"{server.url}/dummies?v=version-1&subscription-key=Subscription-hunter2&Sig=Sign%2Fhunter2"
+        client.configure({"connection.uri": url})
+        client.open("T")
+        error = failure(client)
+        client.close("T")
+    shown = f"{error} {error.to_json()} {error.__notes__}"
+    assert "/dummies?v=version-1&subscription-key=***&Sig=*** not found, ***" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize("provider", [kind for kind in KINDS if kind != "lambda"], ids=lambda kind: kind.id)
 def test_a_key_in_the_query_of_a_url_is_not_shown(provider: Kind, watch: Watch) -> None:
     """Azure API Management takes its `subscription-key` there."""
     client = CLIENTS[provider]("dummies")
