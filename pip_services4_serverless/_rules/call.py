@@ -111,7 +111,10 @@ class Call:
         seconds = self._timeout = self._attempts.next_timeout()
         if seconds > 0:
             return seconds
-        self.failed("CALL_TIMEOUT", NoTimeLeftError("options.total_timeout left no time for an attempt"))
+        if self._failure is None:
+            self.failed("CALL_TIMEOUT", NoTimeLeftError("options.total_timeout left no time for an attempt"))
+        else:
+            self._attempts.made -= 1  # the wait took too long: the call ends with the previous failure
         return None
 
     def received(self, response: FunctionResponse) -> float | None:

@@ -132,6 +132,19 @@ def test_the_earlier_error_is_raised_if_the_last_attempt_could_not_connect_in_ti
     assert error_of(one).code == "TOO_MANY_REQUESTS"
 
 
+def test_the_earlier_error_is_raised_if_the_wait_took_all_the_time() -> None:
+    """On a busy machine or event loop, a wait may last too long. Then there is no second attempt."""
+    clock = Clock()
+    one = call(clock=clock, total_timeout=12.0)
+    one.begin()
+    assert one.received(FunctionResponse(429, {}, b"")) is not None
+    clock.now += 12.0
+    assert one.begin() is None
+    error = error_of(one)
+    assert error.code == "TOO_MANY_REQUESTS"
+    assert "1 attempt)" in error.message
+
+
 def test_no_error_contains_the_key() -> None:
     """The key may be in a response, in an exception's text or in a body that cannot be decoded."""
     responded, raised, undecoded = call(), call(), call()
