@@ -155,11 +155,15 @@ def test_timeout_limits_sending_to_a_server_that_reads_slowly(
             monkeypatch.setitem(os.environ, "REQUESTS_CA_BUNDLE", server.ca_bundle)
         server.default = reads_slowly(0.1)
         with open_client(provider, server.url, timeout=300, retries=0) as client:
-            started = time.monotonic()
-            with pytest.raises(ConnectionException) as caught:
-                client._call("act", "test", {"text": "x" * 5_900_000})
-            assert 0.29 <= time.monotonic() - started < 0.6
-            assert caught.value.code == "CALL_TIMEOUT"
+
+            def run() -> float:
+                started = time.monotonic()
+                with pytest.raises(ConnectionException) as caught:
+                    client._call("act", "test", {"text": "x" * 5_900_000})
+                assert caught.value.code == "CALL_TIMEOUT"
+                return time.monotonic() - started
+
+            assert 0.29 <= best_of(run, 0.6) < 0.6
 
 
 @pytest.mark.timing
