@@ -184,6 +184,7 @@ class ResponseReader:
         return Response(self._status, self._reason, self._headers, body)
 
     def _handle_events(self) -> None:
+        known = len(self._body)
         for event in self._events:
             if self.complete:
                 # With `head_only`, the event for the end comes after the response is complete. It is not excess.
@@ -198,6 +199,8 @@ class ResponseReader:
             elif event is _END and self._status:  # status 0: an interim response ended
                 self.complete = True
         self._events.clear()
+        if len(self._body) > known + 1:  # small chunks, which need much more memory than their content
+            self._body[known:] = [b"".join(self._body[known:])]
 
     def _handle_head(self) -> None:
         """Reads the head, which llhttp has checked: all lines end with CR and LF, and only the last one is empty."""
