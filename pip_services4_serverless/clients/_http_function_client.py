@@ -9,6 +9,7 @@ from .._context import CallContext
 from .._rules.options import Options
 from .._rules.response import FunctionResponse
 from .._tracebacks import hide_failures
+from .._wire.errors import NotSentError
 from ..connect._config_errors import config_error
 from ._failures import requests_errors
 from ._serverless_client import ServerlessClient
@@ -96,6 +97,7 @@ class HttpClient(ServerlessClient):
         """The session, a request with the URL and the headers, and the environment's settings for it."""
         import requests
 
+        from .._wire.request import request_head
         from ._http_session import HttpSession
 
         session = HttpSession()
@@ -107,15 +109,15 @@ class HttpClient(ServerlessClient):
                 session.headers.pop("Authorization", None)  # a subclass may have set it in `_headers`
             if key:
                 session.headers[key_header] = Secret(key)
-            for value in session.headers.values():
-                str(value).encode("latin-1")  # otherwise each call would fail
             # Prepared without the session, which would search a .netrc file for credentials.
             request = requests.Request("POST", uri, headers=dict(session.headers), data=b"{}").prepare()
             settings = session.merge_environment_settings(request.url, {}, True, None, None)
             session.prepare_for(request, settings, options)
+            # Raises for a header with which each call would fail.
+            request_head(session.endpoint, "POST", session.target, request.headers, 0)
         except (requests.RequestException, ValueError, OSError) as err:
             session.close()
-            is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError)
+            is_header = isinstance(err, requests.exceptions.InvalidHeader | UnicodeEncodeError | NotSentError)
             setting = "_headers" if is_header else "connection.uri"
             message = f"cannot be used in a request: {type(err).__name__}: {err}"
             raise config_error(context, "WRONG_URI", setting, message) from err

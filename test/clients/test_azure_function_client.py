@@ -22,7 +22,7 @@ from support.clients import AUTH_CODE, config_for, failure, open_client
 from support.fault_server import FaultServer, Request, gzip_response, respond
 from support.recorders import RecordingLogger, references_to
 
-from pip_services4_serverless.clients import AzureFunctionClient
+from pip_services4_serverless.clients import AsyncAzureFunctionClient, AzureFunctionClient
 
 
 def called(server: FaultServer, uri: str, *settings: str, client: AzureFunctionClient | None = None) -> Request:
@@ -163,6 +163,19 @@ def test_a_subclass_can_add_headers() -> None:
 
     with FaultServer() as server:
         assert called(server, "/api/f", client=Traced()).headers["x-tenant"] == "blue"
+
+
+@pytest.mark.parametrize("kind", [AzureFunctionClient, AsyncAzureFunctionClient])
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-A", "a\0b"), ("X-A", b"\0"), ("X-A\0", "b"), ("X-A", "a\nb"), ("X-A", "€"), ("X-€", "a")]
+)
+def test_open_raises_for_a_header_that_cannot_be_sent(kind: type[Any], name: str, value: Any) -> None:
+    """Otherwise each call would fail, and would be retried."""
+    client = kind.from_uri("http://127.0.0.1:9/api/f")
+    client._headers[name] = value
+    with pytest.raises(ConfigException, match=r"^_headers: ") as caught:
+        client.open("T")
+    assert (caught.value.code, client.is_open()) == ("WRONG_URI", False)
 
 
 def test_an_open_client_has_a_requests_session() -> None:
