@@ -91,7 +91,7 @@ def open_lambda(context: CallContext, connection: AwsConnectionParams, options: 
             if connection.get_endpoint() is None:  # boto3 may have found it in the environment or in AWS's own settings
                 check_endpoint(context, "AWS_ENDPOINT_URL", client.meta.endpoint_url)
             endpoint = _endpoint(client.meta.endpoint_url, verify, _keepalive(session, options))
-        except (BotoCoreError, ValueError) as err:
+        except (BotoCoreError, ValueError, TypeError, AttributeError) as err:  # AWS's settings may have wrong types
             message = f"cannot be used to make a boto3 client: {type(err).__name__}: {err}"
             raise config_error(context, "WRONG_URI", "connection", message) from err
     mask_in_logs(secrets)

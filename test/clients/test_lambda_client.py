@@ -370,6 +370,20 @@ def test_open_reports_a_program_without_keys(monkeypatch: pytest.MonkeyPatch, tm
     assert open_error("connection.arn", ARN).code == "NO_CREDENTIALS"
 
 
+@pytest.mark.parametrize("setting", ["region", "endpoint_url", "defaults_mode"])
+def test_a_section_in_place_of_a_value_in_awss_settings_is_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, setting: str
+) -> None:
+    """boto3 raises various exceptions for it."""
+    config = tmp_path / "config"
+    region = "" if setting == "region" else "region = eu-west-1\n"
+    config.write_text(f"[default]\n{region}{setting} =\n  key = value\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+
+    assert open_error("connection.arn", "orders", *KEYS).code == "WRONG_URI"
+
+
 def temporary_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A file of keys that expire so soon that the client reads it before each call."""
     keys, config = tmp_path / "keys.json", tmp_path / "config"
