@@ -35,7 +35,7 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
         if is_interrupt(err):
             raise
         name = _unserializable_parameter(params)
-        reason = str(err) or type(err).__name__
+        reason = _reason(err)
         message = (
             f"Parameter {name!r} cannot be sent as JSON: {reason}"
             if name
@@ -46,6 +46,16 @@ def encode(cmd: str, trace_id: str, params: Mapping[str, Any] | None, limit: int
         message = f"The payload is {len(payload)} bytes; the limit is {limit} bytes"
         raise call_error("PAYLOAD_TOO_LARGE", trace_id, message, size=len(payload), limit=limit, command=cmd)
     return payload
+
+
+def _reason(err: Exception) -> str:
+    """The text of an exception, or its class if it has no text."""
+    try:
+        return str(err) or type(err).__name__
+    except Exception as error:  # the caller's class may have a wrong `__str__`
+        if is_interrupt(error):
+            raise
+        return type(err).__name__
 
 
 def _to_bytes(value: Any) -> bytes:

@@ -231,6 +231,22 @@ def test_an_exception_without_a_text_is_named() -> None:
     assert error_of({"bad": Unfinished()}).message == "Parameter 'bad' cannot be sent as JSON: NotImplementedError"
 
 
+def test_an_exception_whose_str_raises_is_named() -> None:
+    """`to_json` may raise one, too."""
+
+    class WrongError(Exception):
+        def __str__(self) -> str:
+            raise KeyError("reason")
+
+    class Broken:
+        def to_json(self) -> str:
+            raise WrongError
+
+    error = error_of({"bad": Broken()})
+    assert error.message == "Parameter 'bad' cannot be sent as JSON: WrongError"
+    assert isinstance(error.__cause__, WrongError)
+
+
 @pytest.mark.defect(41)
 @pytest.mark.parametrize(
     "value",
