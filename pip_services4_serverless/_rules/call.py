@@ -193,4 +193,5 @@ class Call:
         message = f"{client} was closed while {self.cmd} was waiting for its next attempt"
         error = call_error("NOT_OPENED", self.trace_id, message, command=self.cmd)
         error.__cause__ = self._failure.error if self._failure else None
+        mask_error(error, self._secrets, self._handled)  # for example, a header of the response may contain the key
         return error

@@ -165,3 +165,12 @@ def test_closing_the_client_ends_a_wait() -> None:
     error = one.closed_error("SomeClient")
     assert isinstance(error, InvalidStateException)
     assert (error.code, getattr(error.__cause__, "code", "")) == ("NOT_OPENED", "TOO_MANY_REQUESTS")
+
+
+def test_the_previous_error_of_a_closed_clients_call_is_masked() -> None:
+    """The name of AWS's error is a header of the response, which may repeat the key."""
+    one = call()
+    one.begin()
+    one.received(FunctionResponse(429, {}, b"", KEY))
+    error = one.closed_error("SomeClient")
+    assert KEY not in f"{error.__cause__} {error.__cause__!r} {vars(error.__cause__)}"
