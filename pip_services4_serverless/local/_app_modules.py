@@ -40,6 +40,11 @@ class AppModules:
         """The modules and packages in the app's folder that installed ones replace, and the files of those."""
         return self._finder.replaced
 
+    @property
+    def own(self) -> list[ModuleType]:
+        """The modules that this app had imported when it was loaded or last hidden."""
+        return list(self._own.values())
+
     @contextmanager
     def loading(self, script: str) -> Iterator[None]:
         """A context in which the app is imported. `script` is the name of its main module."""

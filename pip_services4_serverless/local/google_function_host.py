@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType
 from typing import Any, ClassVar, Self
 
 import functions_framework
@@ -349,6 +350,7 @@ def _load(source: Path, target: str, modules: AppModules) -> Flask:
         raise RuntimeError(f"{target!r} of {source} cannot be loaded: {reason}") from error
     finally:
         sys.path[:] = paths
+        _forget_decorators(modules)
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -357,6 +359,17 @@ def _load(source: Path, target: str, modules: AppModules) -> Flask:
     if not isinstance(app, Flask):
         raise RuntimeError(f"{target!r} of {source} is asynchronous; only functions-framework itself can run it")
     return app
+
+
+def _forget_decorators(modules: AppModules) -> None:
+    """Makes the framework forget how a function's code has decorated its functions.
+
+    The framework remembers it by name. Otherwise it would treat a function of other code with the same name alike.
+    """
+    for module in modules.own:
+        for value in list(vars(module).values()):
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                functions_framework.http(value)  # what the framework assumes without a decorator
 
 
 def _error_response(status: int, text: str) -> Response:

@@ -207,6 +207,18 @@ def test_a_function_can_be_deployed_again(host: GoogleFunctionHost, tmp_path: Pa
     assert str(tmp_path) not in sys.path
 
 
+@pytest.mark.parametrize("deploy_other", [True, False])
+def test_a_decorator_has_no_effect_on_other_code(host: GoogleFunctionHost, tmp_path: Path, deploy_other: bool) -> None:
+    """The framework remembers by the name of the Python function that it takes a cloud event."""
+    decorated, plain = tmp_path / "decorated.py", tmp_path / "plain.py"
+    decorator = "import functions_framework\n@functions_framework.cloud_event\n"
+    decorated.write_text(f"{decorator}def get(event):\n    pass\ndef other(request):\n    return 'other'\n")
+    plain.write_text("def get(request):\n    return 'plain'\n")
+    host.deploy("decorated", decorated, "other" if deploy_other else "get")
+    host.deploy("plain", plain, "get")
+    assert post(host, "plain", json={}).text == "plain"
+
+
 def test_the_environment_is_kept(host: GoogleFunctionHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """functions-framework assumes that its process has only one function."""
     monkeypatch.setenv("FUNCTION_TARGET", "mine")
