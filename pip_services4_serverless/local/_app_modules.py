@@ -6,8 +6,9 @@ import site
 import sys
 import sysconfig
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -31,6 +32,7 @@ class AppModules:
         self._folder = str(folder) + os.sep
         packages = folder / ".python_packages" / "lib" / "site-packages"
         self._paths = [str(folder), *([str(packages)] if packages.is_dir() else [])]
+        self._added_paths: list[str] = []  # to sys.path, by this class and by the app
         self._other_names: set[str] = set()
         self._own: dict[str, ModuleType] = {}
         self._finder = _InstalledFirst(folder)
@@ -56,6 +58,7 @@ class AppModules:
                 self._replaced[script] = sys.modules.pop(script)
             self._other_names = set(sys.modules)
             self._running.append(self)
+            paths = Counter(sys.path)
             sys.path[:0] = self._paths
             sys.meta_path.insert(0, self._finder)
             root = ModuleType("__app__")  # the package that the real worker imports v1 functions from
@@ -67,6 +70,8 @@ class AppModules:
                 yield
             finally:
                 sys.dont_write_bytecode = writes
+                added = (Counter(sys.path) - paths).elements()
+                self._added_paths = [path for path in added if f"{path}{os.sep}".startswith(self._folder)]
                 self._collect()
                 self._restore()
 
@@ -77,8 +82,9 @@ class AppModules:
                 self._hide()
                 self._running.remove(self)
                 sys.meta_path.remove(self._finder)
-                for path in self._paths:
-                    sys.path.remove(path)
+                for path in self._added_paths:
+                    with suppress(ValueError):  # the app has removed it
+                        sys.path.remove(path)
                     sys.path_importer_cache.pop(path, None)
                 self._restore()
 

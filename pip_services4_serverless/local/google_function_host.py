@@ -338,18 +338,19 @@ class _Handler(WSGIRequestHandler):
 
 def _load(source: Path, target: str, modules: AppModules) -> Flask:
     before = {name: os.environ.get(name) for name in _FRAMEWORK_VARIABLES}
-    paths = list(sys.path)
     try:
         with modules.loading(source.stem):
             paths = list(sys.path)
-            app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]
+            try:
+                app = functions_framework.create_app(target, str(source), "http")  # type: ignore[no-untyped-call]
+            finally:
+                sys.path[:] = paths
     except FunctionsFrameworkException as error:
         raise RuntimeError(f"{target!r} of {source} cannot be loaded: {error}") from error
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise RuntimeError(f"{target!r} of {source} cannot be loaded: {reason}") from error
     finally:
-        sys.path[:] = paths
         _forget_decorators(modules)
         for name, value in before.items():
             if value is None:

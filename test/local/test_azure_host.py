@@ -252,6 +252,25 @@ def test_stop_leaves_nothing(app: str) -> None:
         free.bind(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sys.path.insert(0, os.path.dirname(__file__))",
+        "sys.path.append(os.path.join(os.path.dirname(__file__), 'shared'))",
+        "sys.path.remove(os.path.dirname(__file__))",
+    ],
+)
+def test_stop_leaves_nothing_of_an_app_that_changes_the_path(tmp_path: Path, change: str) -> None:
+    """Apps often add their folder, or one in it, to sys.path."""
+    code = f"import os, sys\nimport azure.functions as func\n{change}\napp = func.FunctionApp('ANONYMOUS')\n"
+    function = "@app.route()\ndef hello(req: func.HttpRequest) -> str:\n    return 'hello'\n"
+    (tmp_path / "function_app.py").write_text(code + function)
+    before = process_state()
+    with AzureFunctionHost(tmp_path) as host:
+        assert fetch(host, "hello").text == "hello"
+    assert process_state() == before
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_error_in_the_block_leaves_nothing(error: type[BaseException]) -> None:
     """An exception or Ctrl-C stops the host, and is raised."""
