@@ -24,7 +24,8 @@ def _parses(parse: Callable[[str], object]) -> Callable[..., bool]:
 
 
 def _is_integer(value: str, bits: int) -> bool:
-    return re.fullmatch(r"[+-]?\d+", value) is not None and -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1)
+    # Python does not convert more than 4300 digits.
+    return re.fullmatch(r"[+-]?[0-9]{1,4300}", value) is not None and -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1)
 
 
 def _in_range(value: str, low: float, high: float) -> bool:
