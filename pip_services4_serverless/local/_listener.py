@@ -20,9 +20,9 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen(128)
-    except OverflowError as error:
+    except (OverflowError, TypeError) as error:
         listener.close()
-        raise ValueError(f"{port} is not a port: it must be from 0 to 65535") from error
+        raise ValueError(f"{port!r} is not a port: it must be from 0 to 65535") from error
     except OSError as error:
         listener.close()
         raise OSError(error.errno, f"{host} cannot listen on 127.0.0.1:{port}: {error.strerror}") from error

@@ -318,10 +318,11 @@ def test_port_can_be_chosen(host: AzureFunctionHost) -> None:
         assert other.url == url
 
 
-def test_invalid_port_raises() -> None:
+@pytest.mark.parametrize("port", [70_000, "7071"])
+def test_invalid_port_raises(port: Any) -> None:
     """It is a ValueError."""
-    with pytest.raises(ValueError, match="70000 is not a port"):
-        AzureFunctionHost(make_app(), port=70_000).start()
+    with pytest.raises(ValueError, match=f"{port!r} is not a port"):
+        AzureFunctionHost(make_app(), port=port).start()
 
 
 def test_missing_folder_raises(tmp_path: Path) -> None:
