@@ -57,10 +57,17 @@ def app_settings(folder: Path | None, given: Mapping[str, str]) -> Iterator[None
         if settings.get("IsEncrypted"):
             logger.warning("%s: encrypted settings are not read", path)
         else:
-            values = {**(settings.get("Values") or {}), **values}
-    added = {name: str(value) for name, value in values.items() if name not in os.environ}
-    os.environ.update(added)
+            stored = settings.get("Values") or {}
+            if not isinstance(stored, dict):
+                raise ValueError(f"{path}: 'Values' is not a JSON object")
+            values = {**stored, **values}
+    added = {name: str(value) for name, value in values.items() if name not in os.environ and value is not None}
     try:
+        for name, text in added.items():
+            try:
+                os.environ[name] = text
+            except (OSError, ValueError) as error:
+                raise ValueError(f"the setting {name!r} cannot be an environment variable: {error}") from error
         yield
     finally:
         for name in added:
@@ -162,7 +169,9 @@ class App:
         return "; ".join(reasons) + f" (looked at: {', '.join(self.searched)})" * bool(self.searched)
 
     def load_register(self, register: Any, script: Path | None = None) -> None:
-        """Loads a FunctionApp."""
+        """Loads a FunctionApp. Raises `ValueError` if it is something else."""
+        if not isinstance(register, FunctionRegister):
+            raise ValueError(f"app: must be a folder or a FunctionApp, not {type(register).__name__}")
         self.register = register
         register.functions_bindings = None  # otherwise a second host gets no functions from it
         functions = register.get_functions()

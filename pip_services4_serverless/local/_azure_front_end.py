@@ -26,6 +26,16 @@ NOT_RUNNING = "Function host is not running."
 _LEVELS = {"anonymous": 0, "function": 1, "admin": 2}
 
 
+def http_options(host_json: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `extensions.http` of host.json. Raises `ValueError` if a section is not a JSON object."""
+    section: Any = host_json
+    for name in ("extensions", "http", "customHeaders"):
+        options, section = section, section.get(name) or {}
+        if not isinstance(section, Mapping):
+            raise ValueError(f"host.json: {name!r} is not a JSON object")
+    return options
+
+
 class Protocol(H11Protocol):
     """Gives the handler of a request access to its connection, so that the handler can drop it."""
 
@@ -45,7 +55,8 @@ class FrontEnd:
         self._outstanding_limit = _limit(options, "maxOutstandingRequests")
         self._concurrent = anyio.CapacityLimiter(_limit(options, "maxConcurrentRequests"))
         self._outstanding = 0
-        self._body_limit = int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or BODY_LIMIT)
+        body_limit = os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or BODY_LIMIT
+        self._body_limit = _whole_number("the setting FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", body_limit)
         self._tasks: set[asyncio.Task[Response | None]] = set()
         self._threads = thread_limit()
         self.faults: dict[str, deque[Fault]] = defaultdict(deque)
@@ -198,8 +209,16 @@ def _fault_response(fault: Fault) -> Response | None:
 
 def _limit(options: Mapping[str, Any], name: str) -> float:
     """A limit from host.json, where -1 means that there is none."""
-    limit = int(options.get(name, -1))
+    value = options.get(name)
+    limit = -1 if value is None else _whole_number(f"host.json: {name!r}", value)
     return limit if limit > 0 else math.inf
+
+
+def _whole_number(what: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{what} needs to be a whole number, and is {value!r}") from None
 
 
 _HOMEPAGE = "<!DOCTYPE html><title>Function app</title><h1>This function app is up and running.</h1>"

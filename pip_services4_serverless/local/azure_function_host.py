@@ -17,7 +17,7 @@ from pip_services4_components.config import ConfigParams
 
 from ._azure_app import App, Function, app_settings, is_true, logger, read_json
 from ._azure_call import FunctionLogs
-from ._azure_front_end import FrontEnd, Protocol
+from ._azure_front_end import FrontEnd, Protocol, http_options
 from ._faults import Fault
 from ._listener import listen
 
@@ -238,8 +238,9 @@ class AzureFunctionHost:
         if host_json is None:
             path = folder and folder / "host.json"
             host_json = read_json(path) if path and path.exists() else {}
-        options = (host_json.get("extensions") or {}).get("http") or {}
-        app = App(folder or Path.cwd(), str(options.get("routePrefix", "api")))
+        options = http_options(host_json)
+        prefix = options.get("routePrefix")
+        app = App(folder or Path.cwd(), "api" if prefix is None else str(prefix))
         if folder is not None:
             app.load_folder(stack)
         else:

@@ -615,6 +615,68 @@ def test_invalid_json_of_the_app_is_an_error(tmp_path: Path, name: str) -> None:
         AzureFunctionHost(tmp_path).start()
 
 
+@pytest.mark.parametrize(
+    ("host_json", "reason"),
+    [
+        ({"extensions": "x"}, "host.json: 'extensions' is not a JSON object"),
+        ({"extensions": {"http": [1]}}, "host.json: 'http' is not a JSON object"),
+        ({"extensions": {"http": {"customHeaders": ["x"]}}}, "host.json: 'customHeaders' is not a JSON object"),
+        (
+            {"extensions": {"http": {"maxConcurrentRequests": "x"}}},
+            "'maxConcurrentRequests' needs to be a whole number",
+        ),
+    ],
+)
+def test_wrong_host_json_is_an_error(tmp_path: Path, host_json: Any, reason: str) -> None:
+    """The app does not start, and the error names what is wrong."""
+    write_function(tmp_path, "good")
+    with pytest.raises(ValueError, match=reason):
+        AzureFunctionHost(tmp_path, host_json=host_json).start()
+
+
+def test_null_in_host_json_means_the_default(tmp_path: Path) -> None:
+    """It is as if the option were missing."""
+    write_function(tmp_path, "good")
+    options = {"routePrefix": None, "customHeaders": None, "maxOutstandingRequests": None}
+    with AzureFunctionHost(tmp_path, host_json={"extensions": {"http": options}}) as host:
+        assert fetch(host, "/api/good").text == "good"
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ("x", "local.settings.json: 'Values' is not a JSON object"),
+        ({"AZURE_HOST_TEST": "1", "A=B": "2"}, "the setting 'A=B' cannot be an environment variable"),
+        ({"AZURE_HOST_TEST": "1", "": "2"}, "the setting '' cannot be an environment variable"),
+        ({"AZURE_HOST_TEST": "1", "A": "\0"}, "the setting 'A' cannot be an environment variable"),
+        ({"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "x"}, "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT needs to be a whole number"),
+    ],
+)
+def test_wrong_settings_are_an_error(tmp_path: Path, values: Any, reason: str) -> None:
+    """The app does not start, the error names what is wrong, and the environment is as before."""
+    write_function(tmp_path, "good")
+    (tmp_path / "local.settings.json").write_text(json.dumps({"Values": values}))
+    before = dict(os.environ)
+    with pytest.raises(ValueError, match=reason):
+        AzureFunctionHost(tmp_path).start()
+    assert dict(os.environ) == before
+
+
+def test_null_is_no_setting(tmp_path: Path) -> None:
+    """The variable is not set."""
+    write_function(tmp_path, "good")
+    (tmp_path / "local.settings.json").write_text('{"Values": {"AZURE_HOST_TEST": null}}')
+    with AzureFunctionHost(tmp_path):
+        assert "AZURE_HOST_TEST" not in os.environ
+
+
+@pytest.mark.parametrize("app", [None, func.Blueprint(), object()])
+def test_something_else_than_an_app_is_an_error(app: Any) -> None:
+    """A Blueprint, for example, has no functions before an app registers it."""
+    with pytest.raises(ValueError, match=f"app: must be a folder or a FunctionApp, not {type(app).__name__}"):
+        AzureFunctionHost(app).start()
+
+
 def test_encrypted_settings_are_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Only the Functions tools can decrypt them. There is a warning."""
     write_function(tmp_path, "good")
