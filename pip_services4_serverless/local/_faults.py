@@ -1,5 +1,6 @@
 """The faults that tests inject with `fail`, on both hosts that serve HTTP."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ class Fault:
     """A fault that a test injects into one call, before or instead of the function's response.
 
     Raises:
-        ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
+        ValueError: there is neither a status, a delay nor `drop`, or the status or a header is not valid.
     """
 
     status: int | None
@@ -24,6 +25,9 @@ class Fault:
             raise ValueError("a fault needs a status, a delay or drop=True")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"{self.status} is not a valid HTTP status: it must be from 200 to 599")
+        for name, value in self.headers.items():
+            if re.search(r"[^\x20-\x7e\xa0-\xff]", f"{name}{value}"):
+                raise ValueError(f"the header {name!r} contains a control character or one outside of Latin-1")
 
     @property
     def replaces_response(self) -> bool:

@@ -210,11 +210,12 @@ class AzureFunctionHost:
         ```
 
         Raises:
-            ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
+            ValueError: there is neither a status, a delay nor `drop`, or the status or a header is not valid.
             LookupError: there is no such function.
         """
         faults = self._front_end.faults[self._function(name).name]
-        faults.extend([Fault(status, dict(headers or {}), body, delay, drop, run)] * times)
+        given = {header: str(value) for header, value in (headers or {}).items()}
+        faults.extend([Fault(status, given, body, delay, drop, run)] * times)
 
     @property
     def _loaded(self) -> App:

@@ -252,11 +252,10 @@ class GoogleFunctionHost:
 
         Raises:
             LookupError: there is no such function. The message lists the deployed ones.
-            ValueError: there is neither a status, a delay nor `drop`, or the status is not valid.
+            ValueError: there is neither a status, a delay nor `drop`, or the status or a header is not valid.
         """
         function = self._function(name)
         fault = Fault(status, dict(headers or {}), body, delay, drop, run)
-        _fault_response(fault)  # raises ValueError if a header contains a line break
         function.faults.extend([fault] * times)
 
     def _function(self, name: str) -> _Function:

@@ -224,11 +224,21 @@ def test_faults_happen_in_order(host: AzureFunctionHost) -> None:
     assert [fetch(host).status_code for _ in range(3)] == [500, 502, 200]
 
 
-@pytest.mark.parametrize("fault", [{}, {"status": 99}, {"status": 600}])
+@pytest.mark.parametrize(
+    "fault",
+    [{}, {"status": 99}, {"status": 600}, *({"status": 500, "headers": {"A": text}} for text in ("\n", "\u20ac"))],
+)
 def test_wrong_fault_raises(host: AzureFunctionHost, fault: Any) -> None:
-    """It has no effect, or its status is outside the range."""
-    with pytest.raises(ValueError, match=r"fault|status"):
+    """It has no effect, its status is outside the range, or its header cannot be sent."""
+    with pytest.raises(ValueError, match=r"fault|status|header 'A'"):
         host.fail("open", **fault)
+
+
+def test_header_of_a_fault_may_be_a_number(host: AzureFunctionHost) -> None:
+    """It is sent as text."""
+    host.fail("open", status=429, headers={"Retry-After": 1})  # type: ignore[dict-item]
+    response = fetch(host)
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
 
 
 @pytest.mark.parametrize("app", ["v1", "v2", "asgi", "streams", "settings"])

@@ -166,11 +166,13 @@ def test_faults_happen_in_order(host: GoogleFunctionHost) -> None:
     assert call_result(host, "echo")["module"] == "one"
 
 
-@pytest.mark.parametrize("fault", [{}, {"status": 199}, {"status": 600}, {"run": True}], ids=str)
+@pytest.mark.parametrize(
+    "fault", [{}, {"status": 199}, {"status": 600}, {"run": True}, {"status": 500, "headers": {"A": "\u20ac"}}], ids=str
+)
 def test_a_wrong_fault_raises(host: GoogleFunctionHost, fault: dict[str, Any]) -> None:
-    """It would have no effect, or its status is outside the range."""
+    """It would have no effect, its status is outside the range, or its header cannot be sent."""
     host.deploy("echo", ONE)
-    with pytest.raises(ValueError, match=r"fault|status"):
+    with pytest.raises(ValueError, match=r"fault|status|header 'A'"):
         host.fail("echo", **fault)
 
 
