@@ -170,7 +170,7 @@ class App:
 
     def load_register(self, register: Any, script: Path | None = None) -> None:
         """Loads a FunctionApp. Raises `ValueError` if it is something else."""
-        if not isinstance(register, FunctionRegister):
+        if not issubclass(type(register), FunctionRegister):
             raise ValueError(f"app: must be a folder or a FunctionApp, not {type(register).__name__}")
         self.register = register
         register.functions_bindings = None  # otherwise a second host gets no functions from it

@@ -28,7 +28,7 @@ _LEVELS = {"anonymous": 0, "function": 1, "admin": 2}
 
 def http_options(host_json: Mapping[str, Any]) -> Mapping[str, Any]:
     """The section `extensions.http` of host.json. Raises `ValueError` if a section is not a JSON object."""
-    section: Any = host_json
+    options = section = host_json
     for name in ("extensions", "http", "customHeaders"):
         options, section = section, section.get(name) or {}
         if not isinstance(section, Mapping):
