@@ -670,7 +670,7 @@ def test_null_is_no_setting(tmp_path: Path) -> None:
         assert "AZURE_HOST_TEST" not in os.environ
 
 
-@pytest.mark.parametrize("app", [None, func.Blueprint(), object()])
+@pytest.mark.parametrize("app", [None, func.Blueprint(), object()])  # type: ignore[no-untyped-call]
 def test_something_else_than_an_app_is_an_error(app: Any) -> None:
     """A Blueprint, for example, has no functions before an app registers it."""
     with pytest.raises(ValueError, match=f"app: must be a folder or a FunctionApp, not {type(app).__name__}"):
