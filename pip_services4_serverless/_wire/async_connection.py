@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextvars import Context
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -100,7 +101,8 @@ class AsyncConnection(Channel):
         descriptor = self._sock.fileno()
         if descriptor != self._descriptor:  # a new socket, perhaps for the host's next address
             self._unwatch()
-            self._loop.add_reader(descriptor, self._on_readable)
+            # In an empty context, because the loop keeps a copy of it as long as the connection is open.
+            Context().run(self._loop.add_reader, descriptor, self._on_readable)
             self._descriptor = descriptor
         if for_writing != self._watches_writing:
             self._watches_writing = for_writing

@@ -10,9 +10,11 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -449,6 +451,31 @@ def test_a_client_that_was_not_closed_closes_its_connections(provider: str, run:
         gc.collect()
         await asyncio.to_thread(server.wait_for, closed=5)
         assert not is_connected(server.port)
+
+    with FaultServer() as server:
+        run(main())
+
+
+def test_an_idle_connection_does_not_keep_the_context_variables_of_its_first_call(provider: str, run: Run) -> None:
+    """A web framework may store large objects there, such as the request."""
+    variable: ContextVar[Any] = ContextVar("variable")
+
+    class Large:
+        pass
+
+    async def call(client: Any) -> weakref.ref[Large]:
+        large = Large()
+        variable.set(large)
+        await client._call("act", "test")
+        return weakref.ref(large)
+
+    async def main() -> None:
+        with open_client(provider, server.url) as client:
+            reference = await asyncio.create_task(call(client))  # a task has its own context
+            await asyncio.sleep(0)
+            gc.collect()
+            assert reference() is None
+            assert is_connected(server.port)
 
     with FaultServer() as server:
         run(main())
