@@ -435,7 +435,7 @@ def test_key_comes_from_the_environment_or_a_file(
 ) -> None:
     """A file takes precedence over `PIP_SERVERLESS_AUTH_CODE`."""
     monkeypatch.setenv("PIP_SERVERLESS_AUTH_CODE", "from-environment")
-    (tmp_path / "key").write_text("from-file\n")
+    (tmp_path / "key").write_bytes(b"\xef\xbb\xbffrom-file\r\n")  # as an editor on Windows writes it
     option = ("--auth-code-file", str(tmp_path / "key")) if source == "file" else ()
     assert run(*call_args("azure", server.url), *option).status == 0
     assert server.requests[-1].headers["x-functions-key"] == f"from-{source}"
@@ -1146,7 +1146,7 @@ def test_no_keys_option_disables_keys(host: HostInTest, tmp_path: Path) -> None:
 def test_keys_can_be_configured(host: HostInTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options take precedence over a file, and a file over the environment."""
     monkeypatch.setenv("PIP_SERVERLESS_KEYS", "hello=a default=b _master=c=d")
-    (tmp_path / "keys").write_text("hello=e\ndefault=f\n\n")
+    (tmp_path / "keys").write_bytes(b"\xef\xbb\xbfhello=e\r\ndefault=f\r\n\r\n")  # as an editor on Windows writes it
     options = ("--key-file", str(tmp_path / "keys"), "--key", "hello=own")
     assert host.serve(("serve", "azure", str(tmp_path / "app"), *options), lambda: None) == 143
     text = host.config.read_text()

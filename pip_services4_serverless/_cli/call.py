@@ -139,7 +139,7 @@ def _query(uri: str) -> list[tuple[str, str]]:
 
 def _read(path: str, option: str, code: str) -> str:
     try:
-        key = Path(path).read_text(encoding="utf-8").strip()
+        key = Path(path).read_text(encoding="utf-8-sig").strip()
     except (OSError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
         raise ConfigException(None, code, f"{option}: cannot read {path}: {reason}") from err

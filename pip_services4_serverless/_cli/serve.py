@@ -259,7 +259,7 @@ def _keys(arguments: argparse.Namespace) -> dict[str, str]:
     sources = [(KEYS_VARIABLE, os.environ.get(KEYS_VARIABLE, "").split())]
     if arguments.key_file:
         try:
-            lines = Path(arguments.key_file).read_text("utf-8").splitlines()
+            lines = Path(arguments.key_file).read_text("utf-8-sig").splitlines()
         except (OSError, ValueError) as err:
             reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
             raise _usage_error(f"--key-file: cannot read {arguments.key_file}: {reason}") from err
