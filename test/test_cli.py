@@ -1256,6 +1256,33 @@ def test_a_closed_standard_output_prints_no_traceback(start: Callable[..., Proce
     assert process.errors.read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("port", "redirection", "status", "error"),
+    [
+        (None, ">&-", 0, ""),
+        (None, "2>&-", 0, ""),
+        (None, ">/dev/full", 1, "pip-serverless: [Errno 28] No space left on device\n"),
+        (9, ">&-", 3, None),
+        (9, ">&- 2>&-", 3, ""),
+    ],
+)
+def test_output_that_cannot_be_written_prints_no_traceback(
+    server: FaultServer, port: int | None, redirection: str, status: int, error: str | None
+) -> None:
+    """The output is discarded if a stream is closed. The exit status is that of the call, or 1 if the disk is full."""
+    url = f"http://127.0.0.1:{port}" if port else server.url
+    command = shlex.join([sys.executable, "-m", "pip_services4_serverless", *call_args("azure", url), "--retries", "0"])
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {command} </dev/null {redirection}"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == status
+    assert ended.stderr == error if error is not None else ended.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM], ids=["no signal", "SIGINT", "SIGTERM"])
 def test_the_demo_succeeds_and_leaves_nothing(start: Callable[..., Process], number: int | None) -> None:
     """Its exit status is 0 if all responses were as expected. It may also be ended by a signal."""

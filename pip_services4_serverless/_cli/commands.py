@@ -6,8 +6,9 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from .. import __version__
 from .failure import WRONG_USAGE, CommandError, one_line
@@ -29,7 +30,23 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command, and returns its exit status."""
-    given = list(sys.argv[1:] if argv is None else argv)
+    with _open_streams():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+@contextmanager
+def _open_streams() -> Iterator[None]:
+    """Discards what is written to a closed stream, which is None: `pip-serverless call >&-`."""
+    with ExitStack() as stack:
+        streams: tuple[tuple[TextIO | None, Any], ...]
+        streams = ((sys.stdout, redirect_stdout), (sys.stderr, redirect_stderr))
+        for stream, redirect in streams:
+            if stream is None:
+                stack.enter_context(redirect(stack.enter_context(open(os.devnull, "w", encoding="utf-8"))))
+        yield
+
+
+def _main(given: list[str]) -> int:
     if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         return _complete()
     try:
@@ -37,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt as err:
         return int(err.args[0]) if err.args else _INTERRUPTED
-    except BrokenPipeError:  # nobody reads the output; the interpreter must not flush it when it ends
+    except OSError as err:  # the output cannot be written; the interpreter must not flush it when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(err, BrokenPipeError):  # which only means that nobody reads the output
+            sys.stderr.write(f"pip-serverless: {one_line(str(err))}\n")
         return 1
     return status
 
