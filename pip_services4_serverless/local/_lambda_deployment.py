@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VARIABLE = re.compile(r"[A-Za-z][A-Za-z0-9_]+")  # as on AWS
 _ALIAS = re.compile(r"(?![0-9]+$)[A-Za-z0-9_-]{1,128}")
 _SET_BY_LAMBDA = re.compile(
     r"_HANDLER|_X_AMZN_TRACE_ID|_LAMBDA_.*|LAMBDA_TASK_ROOT"
@@ -30,6 +31,10 @@ def check(
             raise ValueError(f"environment: the value of {key!r} is not a string")
         if _SET_BY_LAMBDA.fullmatch(key):
             raise ValueError(f"environment: {key!r} is set by Lambda")
+        if not _VARIABLE.fullmatch(key):
+            raise ValueError(f"environment: the name must be letters, digits and '_', and begin with a letter: {key!r}")
+        if re.search(r"[\x00\ud800-\udfff]", value):
+            raise ValueError(f"environment: the value of {key!r} contains a character that a variable cannot have")
     if type(timeout) is not int or not 1 <= timeout <= 900:
         raise ValueError(f"timeout: must be whole seconds from 1 to 900, not {timeout!r}")
     if concurrency is not None and (type(concurrency) is not int or concurrency < 0):
