@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import logging
 import os
+import re
 import secrets
 import socket
 import sys
@@ -35,6 +36,7 @@ _POLL_SECONDS = 0.02  # how often the server checks whether it has to stop
 # functions-framework sets these variables, because it expects one function in the process.
 _FRAMEWORK_VARIABLES = ("FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE")
 _ERROR_PAGE = "<html><head><title>{0} {1}</title></head><body><h1>Error: {1}</h1><h2>{2}</h2></body></html>"
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _CLOUD_RUN_BODIES = {429: "Rate exceeded.", 503: "Service Unavailable"}
 
 logger = logging.getLogger("pip_services4_serverless.local.google")
@@ -163,7 +165,7 @@ class GoogleFunctionHost:
         """Loads a function and serves it. It replaces an earlier function of that name.
 
         Args:
-            name: the name of the function, with which its URL ends.
+            name: the name of the function, with which its URL ends: letters, digits, `-` and `_`.
             path: the folder of its `main.py`, or its file.
             target: the name of the Python function, like `--entry-point` of gcloud. None means `name`.
             allow_unauthenticated: calls need no token.
@@ -172,10 +174,13 @@ class GoogleFunctionHost:
             The URL of the function.
 
         Raises:
+            ValueError: the name is not valid.
             FileNotFoundError: there is no such file.
             RuntimeError: the host is not started, or the function cannot be loaded. The message says why.
         """
         url = f"{self.url}/{name}"
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name: must be letters, digits, '-' and '_', not {name!r}")
         source = Path(path).resolve()
         source = source / "main.py" if source.is_dir() else source
         if not source.is_file():

@@ -221,6 +221,14 @@ def test_a_decorator_has_no_effect_on_other_code(host: GoogleFunctionHost, tmp_p
     assert post(host, "plain", json={}).text == "plain"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "a?b", "..", "\u00fc", "a b"])
+def test_a_name_that_cannot_be_called_is_rejected(host: GoogleFunctionHost, name: str) -> None:
+    """Its URL would lead to another path."""
+    with pytest.raises(ValueError, match="name: must be letters, digits, '-' and '_', not "):
+        host.deploy(name, ONE, "echo")
+    assert host.functions == []
+
+
 def test_the_environment_is_kept(host: GoogleFunctionHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """functions-framework assumes that its process has only one function."""
     monkeypatch.setenv("FUNCTION_TARGET", "mine")
