@@ -41,9 +41,6 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         key: str | None,
         identity: Identity | None = None,
     ) -> Transport:
-        from ..connect._connection_params import secrets_in_query
-        from ._log_filter import mask_keys_in_logs  # imported late, together with `logging`
-
         session, request, _ = self._prepare(context, options, uri, key_header, key, identity is not None)
         pool = AsyncConnectionPool(session.endpoint, pool_limits(options))
         headers = dict(request.headers)
@@ -53,9 +50,7 @@ class AsyncHttpFunctionClient(HttpClient, AsyncFunctionClient):
         names = {name.lower() for name in headers} | RESERVED_HEADERS
         if identity:
             names |= {"authorization"}
-        in_query = secrets_in_query(uri)
-        secrets = identity.secrets.with_static(*in_query) if identity else mask_keys_in_logs(key, *in_query)
-        return Transport(handle, uri, secrets, WIRE_ERRORS, names)
+        return Transport(handle, uri, self._secrets(uri, key, identity), WIRE_ERRORS, names)
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.pool.close()

@@ -71,12 +71,9 @@ class CloudFunction(HttpClient):
         if self._connection.get_identity():
             identity = _google_identity(context, self._connection.get_audience() or uri.partition("?")[0])
             return self._open_http(context, options, uri, "", None, identity)
-        from ..connect._connection_params import secrets_in_query
-        from ._log_filter import mask_keys_in_logs  # imported late, together with `logging`
-
         transport = self._open_http(context, options, uri, "Authorization", token and f"Bearer {token}")
         # Without "Bearer": the token alone is the secret.
-        return transport._replace(secrets=mask_keys_in_logs(token, *secrets_in_query(uri)))
+        return transport._replace(secrets=self._secrets(uri, token))
 
 
 def _google_identity(context: CallContext, audience: str) -> Identity:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import requests
     from urllib3 import Timeout
 
+    from .._rules.secrets import Secrets
     from ._http_session import HttpSession
     from ._identity import Identity
     from .call_options import CallOptions
@@ -124,6 +125,14 @@ class HttpClient(ServerlessClient):
         self._uri = uri
         return session, request, settings
 
+    def _secrets(self, uri: str, key: str | None, identity: Identity | None = None) -> Secrets:
+        """The secrets of the requests. From now on, they are masked in the logs of the libraries."""
+        from ..connect._connection_params import secrets_in_query
+        from ._log_filter import mask_keys_in_logs  # imported late, together with `logging`
+
+        in_query = secrets_in_query(uri)
+        return identity.secrets.with_static(*in_query) if identity else mask_keys_in_logs(key, *in_query)
+
 
 class HttpFunctionClient(HttpClient, FunctionClient):
     """The blocking client. It sends with `requests.Session.send`."""
@@ -143,17 +152,12 @@ class HttpFunctionClient(HttpClient, FunctionClient):
     ) -> Transport:
         from urllib3 import Timeout
 
-        from ..connect._connection_params import secrets_in_query
-        from ._log_filter import mask_keys_in_logs
-
         session, _, settings = self._prepare(context, options, uri, key_header, key, identity is not None)
         self._client = session
         connect_timeout, timeout = options.connect_timeout / 1000, options.timeout / 1000
         timeouts = Timeout(connect=min(connect_timeout, timeout), read=timeout)
         handle = _Handle(session, settings, connect_timeout, timeout, timeouts, identity)
-        in_query = secrets_in_query(uri)
-        secrets = identity.secrets.with_static(*in_query) if identity else mask_keys_in_logs(key, *in_query)
-        return Transport(handle, uri, secrets, requests_errors())
+        return Transport(handle, uri, self._secrets(uri, key, identity), requests_errors())
 
     def _close_transport(self, transport: Transport) -> None:
         transport.handle.session.close()

@@ -113,14 +113,19 @@ def test_a_forked_child_can_open_a_client_that_a_thread_was_opening(provider: st
     client.close("parent")
 
 
+def get_keys_from(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes AWS's chain run this shell script to get keys."""
+    program, settings = folder / "keys.sh", folder / "config"
+    program.write_text(script)
+    settings.write_text(f"[default]\ncredential_process = sh {program}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+
+
 def test_a_fork_waits_until_a_lambda_client_is_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """botocore uses a lock of OpenSSL to create a client. Without waiting, it could stay locked in the child."""
     started, finished = tmp_path / "started", tmp_path / "finished"
     keys = '{"Version": 1, "AccessKeyId": "id", "SecretAccessKey": "key"}'
-    program, settings = tmp_path / "keys.sh", tmp_path / "config"
-    program.write_text(f"touch {started}; sleep 0.3; touch {finished}; echo '{keys}'")
-    settings.write_text(f"[default]\ncredential_process = sh {program}\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    get_keys_from(f"touch {started}; sleep 0.3; touch {finished}; echo '{keys}'", tmp_path, monkeypatch)
 
     def reopen() -> None:
         assert finished.exists()
@@ -172,12 +177,10 @@ def test_a_child_forked_during_a_renewal_of_keys_makes_its_own(
 ) -> None:
     """botocore holds a lock meanwhile, which stays locked in the child. The keys expire so soon that calls need it."""
     slow, started = tmp_path / "slow", tmp_path / "started"
-    program, settings = tmp_path / "keys.sh", tmp_path / "config"
     soon = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     keys = json.dumps({"Version": 1, "AccessKeyId": "A", "SecretAccessKey": "K", "Expiration": soon})
-    program.write_text(f"if [ -e {slow} ]; then rm {slow}; touch {started}; sleep 1; fi; echo '{keys}'")
-    settings.write_text(f"[default]\ncredential_process = sh {program}\n")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(settings))
+    script = f"if [ -e {slow} ]; then rm {slow}; touch {started}; sleep 1; fi; echo '{keys}'"
+    get_keys_from(script, tmp_path, monkeypatch)
     with FaultServer() as server:
         client = kind.from_arn("dummies", "eu-west-1", server.url, timeout=4000)
         client.open()
