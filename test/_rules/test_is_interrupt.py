@@ -9,7 +9,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -76,17 +75,6 @@ def raise_in_thread(number: int, frame: Any) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(threading.get_ident()), ctypes.py_object(TimeIsUp))
 
 
-def forget_exceptions() -> None:
-    """Makes the interpreter forget exceptions that `raise_in_thread` has set and that were not raised.
-
-    If CPython 3.11 goes on looking for one, the next function that coverage traces never begins.
-    """
-    with suppress(TimeIsUp):
-        raise_in_thread(0, None)
-        while True:
-            pass
-
-
 def raise_with_any_arguments(*arguments: Any) -> None:
     raise TimeIsUp
 
@@ -107,8 +95,6 @@ def handler(request: pytest.FixtureRequest) -> Iterator[str]:
     with untraced():
         yield request.param
         signal.setitimer(signal.ITIMER_REAL, 0)
-        if request.param == "thread":
-            forget_exceptions()
     signal.signal(signal.SIGALRM, before)
 
 
