@@ -6,9 +6,10 @@ BIN = $(VENV)/bin
 # would compile all modules again.
 export PYTHONDONTWRITEBYTECODE =
 # The number of processes that run tests. It may be higher than the number of cores, because tests often wait. All tests
-# of a file run in one process and share its servers; test/conftest.py sets the order of the files.
+# of a file run in one process and share its servers; test/conftest.py sets the order of the files. If a test ends its
+# process, no other process repeats it.
 export WORKERS ?= 6
-export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 .PHONY: install tools demo test test-fast check lint types coverage soak audit wheel package environments pythons niquests docs docgen docker-check bench clean
 
