@@ -339,6 +339,7 @@ def test_options_are_passed_to_the_client(run: Run, server: FaultServer, provide
             "--auth-code-file is for A",
         ),
         (("serve", "google", "f"), "expected NAME=PATH[:target]"),
+        (("serve", "google", "f=a.py", "f=b.py"), "2 functions have the name 'f'"),
         (("serve", "google", "f=/no/folder"), "there is no /no/folder to deploy 'f' from"),
         (
             ("call", "--cmd", "get", "--uri", "http://h/f", "--descriptor", "*"),
@@ -354,6 +355,7 @@ def test_options_are_passed_to_the_client(run: Run, server: FaultServer, provide
         (("serve", "lambda", "f"), "expected NAME=[PATH:]module.handler"),
         (("serve", "lambda", "f=app.py"), "'app.py' is a file; give its handler too: f=app.py:app.handler"),
         (("serve", "lambda", "f=src/app.py"), "'src/app.py' is a file; give its handler too: f=src/app.py:app.handler"),
+        (("serve", "lambda", "f=app.one", "g=app.one", "f=app.two"), "2 functions have the name 'f'"),
         (("serve", "lambda", "f=handler"), "handler: must be 'module.function', not 'handler'"),
         (("serve", "lambda", "f=/no/folder:app.handler"), "path: there is no /no/folder"),
         (("serve", "azure", "/no/folder"), "/no/folder is not the folder of a function app"),

@@ -13,7 +13,8 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
@@ -284,6 +285,7 @@ class _LambdaServer(_Server):
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
         self._functions = [_lambda_function(text) for text in arguments.functions]
+        _check_names(name for name, _, _ in self._functions)
         self._timeout = arguments.timeout
         with _host_errors():
             from ..local import LambdaHost
@@ -316,6 +318,7 @@ class _GoogleServer(_Server):
     def __init__(self, arguments: argparse.Namespace) -> None:
         super().__init__()
         self._functions = [_google_function(text) for text in arguments.functions]
+        _check_names(name for name, _, _ in self._functions)
         self._allow_unauthenticated = arguments.allow_unauthenticated
         with _host_errors():
             from ..local import GoogleFunctionHost
@@ -358,6 +361,12 @@ def _lambda_function(text: str) -> tuple[str, str, str]:
         example = f"{text}:{Path(handler).stem}.handler"
         raise _usage_error(f"{handler!r} is a file; give its handler too: {example}")
     return name, path or os.curdir, handler
+
+
+def _check_names(names: Iterable[str]) -> None:
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise _usage_error(f"{count} functions have the name {name!r}")
 
 
 def _folder(path: str) -> str:
