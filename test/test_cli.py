@@ -894,6 +894,16 @@ def test_an_app_without_functions_is_an_error(run: Run, tmp_path: Path) -> None:
     assert "(looked at: function_app.py, */function.json)" in ended.err
 
 
+@pytest.mark.parametrize("provider", ["azure", "google"])
+def test_serve_reports_code_that_ends_its_process(run: Run, tmp_path: Path, provider: str) -> None:
+    """It is loaded in this process, and calls `sys.exit`, for example because a setting is missing."""
+    file = tmp_path / ("function_app.py" if provider == "azure" else "main.py")
+    file.write_text("import sys\nsys.exit('STORAGE_URL is not set')\n")
+    ended = run("serve", provider, str(tmp_path) if provider == "azure" else f"f={tmp_path}")
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.endswith(f"pip-serverless: {file}:2 called sys.exit('STORAGE_URL is not set')\n")
+
+
 SERVICES = Path(__file__).parent / "local" / "lambda_services"
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -385,6 +386,10 @@ def _host_errors() -> Iterator[None]:
     except _CANNOT_SERVE as err:
         # Without the number of the error, which `str` adds to the message.
         message = err.strerror if isinstance(err, OSError) and err.strerror and err.filename is None else str(err)
+        raise ConfigException(None, "CANNOT_SERVE", message) from err
+    except SystemExit as err:
+        place = traceback.extract_tb(err.__traceback__)[-1]
+        message = f"{place.filename}:{place.lineno} called sys.exit({err.code!r})"
         raise ConfigException(None, "CANNOT_SERVE", message) from err
 
 
