@@ -10,9 +10,9 @@ import os
 import re
 import signal
 import sys
-import threading
 import time
 import traceback
+from _thread import start_new_thread
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -431,31 +431,57 @@ def _has_descriptor(stream: TextIO | None, number: int) -> bool:
 @contextmanager
 def _interrupted_by_signals() -> Iterator[None]:
     """The first signal raises `KeyboardInterrupt` with an exit status. Later ones do not interrupt the clean-up."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        for other in _SIGNALS:
-            signal.signal(other, signal.SIG_IGN)
-        raise KeyboardInterrupt(128 + number)
-
-    def repeat(unraisable: sys.UnraisableHookArgs) -> None:
-        """Repeats a signal that came during a destructor, where Python ignores the exception."""
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            number = unraisable.exc_value.args[0] - 128
-            signal.signal(number, end)
-            # Later, because Python ignores exceptions in this function too.
-            threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
-        else:
-            hook(unraisable)
-
-    hook, sys.unraisablehook = sys.unraisablehook, repeat
+    interrupt = _Interrupt()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         # With `nohup`, SIGHUP stays ignored. SIGINT ends the command even in the background, where shells ignore it.
         if number != signal.SIGHUP or before[number] is not signal.SIG_IGN:
-            signal.signal(number, end)
+            signal.signal(number, interrupt.on_signal)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        sys.unraisablehook = hook
+        sys.unraisablehook = interrupt.hook
+
+
+class _Interrupt:
+    """Raises `KeyboardInterrupt` when a signal comes. If Python ignores the exception, the signal is sent again.
+
+    Python ignores exceptions in destructors, and passes them to `sys.unraisablehook`, where it ignores them, too.
+    """
+
+    def __init__(self) -> None:
+        self._is_in_hook = False
+        self._is_sent_later = False
+        self.hook, sys.unraisablehook = sys.unraisablehook, self._on_ignored
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._is_in_hook:
+            self._send_later(number)
+            return
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt(128 + number)
+
+    def _on_ignored(self, unraisable: sys.UnraisableHookArgs) -> None:
+        self._is_in_hook = True
+        try:
+            if isinstance(unraisable.exc_value, KeyboardInterrupt):
+                number = unraisable.exc_value.args[0] - 128
+                signal.signal(number, self.on_signal)
+                self._send_later(number)
+            else:
+                self.hook(unraisable)
+        finally:
+            self._is_in_hook = False
+
+    def _send_later(self, number: int) -> None:
+        if not self._is_sent_later:
+            self._is_sent_later = True
+            start_new_thread(self._send, (number,))  # not `threading`, whose locks the interrupted function may hold
+
+    def _send(self, number: int) -> None:
+        time.sleep(0.01)
+        self._is_sent_later = False
+        os.kill(os.getpid(), number)
