@@ -106,11 +106,12 @@ class GoogleFunctionHost:
             ValueError: the port is not from 0 to 65535.
         """
         if self._server is None:
-            self._stopping.clear()
+            self._stopping = threading.Event()
             with listen("GoogleFunctionHost", self._requested_port) as listener:
                 # The server duplicates the descriptor, so the listener can be closed.
                 port, fd = listener.getsockname()[1], listener.fileno()
-                handler = type("_Handler", (_Handler,), {"connections": self._connections})
+                shared = {"connections": self._connections, "stopping": self._stopping}
+                handler = type("_Handler", (_Handler,), shared)
                 self._server = make_server("127.0.0.1", port, self._serve, True, request_handler=handler, fd=fd)
             serve = self._server.serve_forever
             self._thread = threading.Thread(
@@ -323,10 +324,14 @@ class GoogleFunctionHost:
 
 class _Handler(WSGIRequestHandler):
     connections: ClassVar[set[socket.socket]]  # the open connections of the host
+    stopping: ClassVar[threading.Event]  # set before the host closes the connections
 
     def setup(self) -> None:
         super().setup()
         self.connections.add(self.connection)
+        if self.stopping.is_set():  # this thread began so late that the host did not find its connection
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
 
     def finish(self) -> None:
         self.connections.discard(self.connection)

@@ -18,7 +18,7 @@ from pip_services4_commons.errors import ApplicationException, ConnectionExcepti
 from support.processes import wait_until
 
 from pip_services4_serverless.clients import CloudFunctionClient
-from pip_services4_serverless.local import GoogleFunctionHost
+from pip_services4_serverless.local import GoogleFunctionHost, google_function_host
 
 ONE = Path(__file__).with_name("google_functions") / "one"
 TWO = ONE.with_name("two")
@@ -313,6 +313,25 @@ def test_stop_ends_incomplete_requests(sent: bytes) -> None:
         client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
         client.sendall(sent)
         wait_until(lambda: threading.active_count() >= before + 2)
+    with client:
+        wait_until(lambda: threading.active_count() <= before)
+
+
+def test_stop_ends_a_request_whose_thread_begins_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, the thread may begin after the host has closed its connections."""
+    stopped = threading.Event()
+    setup = google_function_host._Handler.setup
+
+    def set_up_late(handler: google_function_host._Handler) -> None:
+        stopped.wait(30)
+        setup(handler)
+
+    monkeypatch.setattr(google_function_host._Handler, "setup", set_up_late)
+    before = threading.active_count()
+    with GoogleFunctionHost() as host:
+        client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
+        wait_until(lambda: threading.active_count() >= before + 2)
+    stopped.set()
     with client:
         wait_until(lambda: threading.active_count() <= before)
 
