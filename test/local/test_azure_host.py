@@ -36,6 +36,13 @@ def make_app() -> func.FunctionApp:
     return app
 
 
+@pytest.fixture(scope="module", autouse=True)
+def libraries() -> None:
+    """Imports what a host and a request import on first use, so that tests can compare the modules of this process."""
+    with AzureFunctionHost(APPS / "v1") as host:
+        fetch(host, "hello")
+
+
 @pytest.fixture
 def host() -> Iterator[AzureFunctionHost]:
     """A host with three functions."""
