@@ -50,6 +50,7 @@ class Channel:
 
     def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
         """Waits until messages have made the condition true. Returns False after a timeout."""
+        self.read()  # on a busy machine, the thread may not have read what was sent before
         with self._changed:
             return self._changed.wait_for(condition, seconds)
 
