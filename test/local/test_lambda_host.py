@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from support.processes import wait_until
 
 from pip_services4_serverless.local import LambdaHost
+from pip_services4_serverless.local._lambda_channel import Channel
 
 APPS = Path(__file__).with_name("lambda_apps")
 Deploy = Callable[..., str]
@@ -453,6 +454,18 @@ def test_waiting_for_invocations_has_a_timeout(host: LambdaHost, deploy: Deploy,
     invoke(name)
     with pytest.raises(TimeoutError, match=r"was invoked 1 times in 0.01 s, not 2"):
         host.wait_for_invocations(name, 2, timeout=0.01)
+
+
+def test_waiting_counts_what_was_sent_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, the thread that reads it may be late. Here it never reads."""
+    monkeypatch.setattr(Channel, "_listen", lambda channel: None)
+    received: list[int] = []
+    channel = Channel(str(tmp_path / "pipe"), lambda key, kind, text: received.append(key))
+    (tmp_path / "pipe").write_text("7:1 R \n")
+    try:
+        assert channel.wait_for(lambda: received == [7], 0)
+    finally:
+        channel.close()
 
 
 def test_waiting_ends_when_the_handler_starts(host: LambdaHost, deploy: Deploy, invoke: Invoke) -> None:
