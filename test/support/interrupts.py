@@ -6,9 +6,11 @@ test_interrupts.py runs it for a short time, and test/soak.py for a long time.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import random
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from time import monotonic
@@ -109,11 +111,16 @@ def _median_duration(client: FunctionClient, result: Interrupts) -> float:
 
 
 def _check(client: FunctionClient, result: Interrupts, alarm: Callable[..., None]) -> None:
+    started = monotonic()
     try:
         alarm(HANG_TIMEOUT, HangError, None)
         result.make_call(client)
     except HangError:
         result.hung += 1
+        # Where it hung, and what the other threads did. pytest shows this if the test fails.
+        sys.stderr.write(f"Call {result.calls - 1} hung for {monotonic() - started:.1f} s\n{traceback.format_exc()}\n")
+        sys.stderr.flush()
+        faulthandler.dump_traceback(file=2)
     except BaseException as err:
         result.others.append(err)
     finally:
