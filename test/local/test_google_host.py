@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 from pip_services4_commons.errors import ApplicationException, ConnectionException, UnauthorizedException
-from support.processes import wait_until
+from support.processes import new_threads, wait_until
 
 from pip_services4_serverless.clients import CloudFunctionClient
 from pip_services4_serverless.local import GoogleFunctionHost, google_function_host
@@ -266,7 +266,7 @@ def test_a_failed_deployment_raises_and_leaves_nothing(
 def test_stop_leaves_nothing() -> None:
     """No thread, port, module, path or variable is left. The host can be started again."""
     host = GoogleFunctionHost()
-    before = set(sys.modules), list(sys.path), dict(os.environ), threading.active_count()
+    before, threads = (set(sys.modules), list(sys.path), dict(os.environ)), set(threading.enumerate())
     for _ in range(2):
         with host:
             assert host.start() is host
@@ -276,10 +276,10 @@ def test_stop_leaves_nothing() -> None:
         host.stop()
 
         assert host.functions == []
-        assert (list(sys.path), dict(os.environ)) == before[1:3]
+        assert (list(sys.path), dict(os.environ)) == before[1:]
         assert not {"main", "shared"} & (set(sys.modules) - before[0])
         # The thread of the last call ends after its response.
-        wait_until(lambda: threading.active_count() <= before[3])
+        wait_until(lambda: not new_threads(threads))
         with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
             pass
         with pytest.raises(RuntimeError, match=r"\AGoogleFunctionHost is not started\Z"):
@@ -307,14 +307,14 @@ def test_stop_ends_running_calls() -> None:
 )
 def test_stop_ends_incomplete_requests(sent: bytes) -> None:
     """The threads that read them end as well."""
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with GoogleFunctionHost() as host:
         host.deploy("echo", ONE, allow_unauthenticated=True)
         client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
         client.sendall(sent)
-        wait_until(lambda: threading.active_count() >= before + 2)
+        wait_until(lambda: len(new_threads(before)) >= 2)
     with client:
-        wait_until(lambda: threading.active_count() <= before)
+        wait_until(lambda: not new_threads(before))
 
 
 def test_stop_ends_a_request_whose_thread_begins_late(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,13 +327,13 @@ def test_stop_ends_a_request_whose_thread_begins_late(monkeypatch: pytest.Monkey
         setup(handler)
 
     monkeypatch.setattr(google_function_host._Handler, "setup", set_up_late)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with GoogleFunctionHost() as host:
         client = socket.create_connection(("127.0.0.1", int(host.url.rpartition(":")[2])))
-        wait_until(lambda: threading.active_count() >= before + 2)
+        wait_until(lambda: len(new_threads(before)) >= 2)
     stopped.set()
     with client:
-        wait_until(lambda: threading.active_count() <= before)
+        wait_until(lambda: not new_threads(before))
 
 
 def test_the_port_can_be_configured() -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,12 @@ def wait_until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < end, "the condition was not true after 30 s"
         time.sleep(0.01)
+
+
+def new_threads(before: set[threading.Thread]) -> set[threading.Thread]:
+    """The threads that were not in `threading.enumerate()` before. Counts cannot be compared, because a thread of an
+    earlier test may still have been ending."""
+    return set(threading.enumerate()) - before
 
 
 class Process:
