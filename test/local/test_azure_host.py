@@ -21,6 +21,7 @@ import pytest
 import requests
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from support.processes import new_threads
 
 from pip_services4_serverless import local
 from pip_services4_serverless.local import AzureFunctionHost
@@ -445,7 +446,7 @@ def test_function_that_hangs_is_logged(
         caller.join(10)
         assert statuses == [503]
     release.set()
-    for thread in set(threading.enumerate()) - before:
+    for thread in new_threads(before):
         thread.join(10)
     assert "still runs" in caplog.text
 
