@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
+from support.fault_server import reserved_port
 from support.processes import PROGRAM
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
@@ -47,18 +48,15 @@ def test_each_block_is_a_file_and_each_provider_has_a_script() -> None:
 
 
 @pytest.fixture(scope="module")
-def ports() -> dict[str, str]:
-    """A free port for each port that the README names."""
-    named = sorted(set(re.findall(r"--port (\d+)", CONSOLE)))
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in named]
-    free = [str(sock.getsockname()[1]) for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return dict(zip(named, free, strict=True))
+def ports() -> Iterator[dict[str, str]]:
+    """A port that only this test uses, for each port that the README names."""
+    with ExitStack() as reserved:
+        named = sorted(set(re.findall(r"--port (\d+)", CONSOLE)))
+        yield {port: str(reserved.enter_context(reserved_port())) for port in named}
 
 
-def with_free_ports(text: str, ports: dict[str, str]) -> str:
-    """The text with the free ports of this test."""
+def with_own_ports(text: str, ports: dict[str, str]) -> str:
+    """The text with the ports of this test."""
     return re.sub("|".join(ports), lambda match: ports[match[0]], text)
 
 
@@ -67,11 +65,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, ports: dict[str, str]) -> I
     """A folder with the README's files, whose functions are served by the README's commands."""
     folder = tmp_path_factory.mktemp("readme")
     for file, source in FILES.items():
-        (folder / file).write_text(with_free_ports(source, ports), "utf-8")
+        (folder / file).write_text(with_own_ports(source, ports), "utf-8")
     processes = []
     try:
         for command in COMMANDS:
-            program, *arguments = shlex.split(with_free_ports(command, ports))
+            program, *arguments = shlex.split(with_own_ports(command, ports))
             if program == "pip-serverless":
                 process = subprocess.Popen([*PROGRAM, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True)
                 processes.append(process)

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 from pip_services4_commons.errors import ApplicationException, ConnectionException, UnauthorizedException
+from support.fault_server import reserved_port
 from support.processes import new_threads, wait_until
 
 from pip_services4_serverless.clients import CloudFunctionClient
@@ -342,7 +343,7 @@ def test_the_port_can_be_configured() -> None:
         port = int(host.url.rpartition(":")[2])
         with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
             GoogleFunctionHost(port=port).start()
-    with GoogleFunctionHost(port=port) as host:
+    with reserved_port() as port, GoogleFunctionHost(port=port) as host:
         assert host.url == f"http://127.0.0.1:{port}"
     with pytest.raises(ValueError, match="70000"):
         GoogleFunctionHost(port=70000).start()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.fault_server import reserved_port
 from support.processes import new_threads, wait_until
 
 from pip_services4_serverless.local import LambdaHost
@@ -201,12 +202,9 @@ def test_deploy_before_the_start_raises() -> None:
 @pytest.fixture(scope="module")
 def host() -> Iterator[LambdaHost]:
     """A host with a chosen port and another region, in a process that has AWS settings."""
-    with socket.socket() as probe, pytest.MonkeyPatch.context() as patch:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with reserved_port() as port, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OTHER"):
             patch.setenv(name, "real")
-        probe.close()
         with LambdaHost(port=port, region="eu-central-1") as host:
             assert host.endpoint == f"http://127.0.0.1:{port}"
             yield host

@@ -607,6 +607,16 @@ def refused_port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which a server of the test can listen, if it sets `SO_REUSEADDR`. The system assigns it to
+    no other socket during the test (Linux). A port that was merely free could be in use when the server starts."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@contextlib.contextmanager
 def full_backlog() -> Iterator[int]:
     """A port of 127.0.0.1 whose backlog is full, so that connecting to it times out (Linux)."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as only:

@@ -444,6 +444,17 @@ def test_a_refused_port_refuses_connections() -> None:
         socket.create_connection(("127.0.0.1", port), 5)
 
 
+def test_only_a_server_with_reuse_can_use_a_reserved_port() -> None:
+    """It refuses connections until then."""
+    with fault.reserved_port() as port:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+        with socket.socket() as other, pytest.raises(OSError, match="Address already in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.create_server(("127.0.0.1", port)):
+            socket.create_connection(("127.0.0.1", port), 5).close()
+
+
 def test_connecting_to_a_full_backlog_times_out() -> None:
     """Each of several connections ends at its own timeout."""
     with fault.full_backlog() as port:
