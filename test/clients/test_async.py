@@ -319,7 +319,7 @@ def test_cancelling_closes_a_socket_that_connects(provider: str, run: Run, cance
 
     async def main() -> None:
         await cancel_call(client._call("act", "test"), lambda: time.sleep(0.1))
-        assert Resources().sockets == sockets
+        assert Resources().sockets <= sockets  # fewer if an earlier test's socket was still open
 
     async def count() -> int:
         await asyncio.to_thread(time.sleep, 0.001)
