@@ -1032,7 +1032,9 @@ class HostInTest:
         logging.getLogger("pip_services4_serverless").addHandler(self._handler)
         thread = threading.Thread(target=use_and_stop)
         try:
-            with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch:
+            with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch, fault.reserved_port() as port:
+                if "--reload" in arguments:  # this closes the port of an Azure host, and opens it again
+                    arguments += ("--port", str(port))
                 patch.setattr(sys, "stdout", output)
                 thread.start()
                 status = main(arguments)

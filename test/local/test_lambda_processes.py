@@ -60,9 +60,10 @@ def run() -> Iterator[Callable[[str], tuple[subprocess.Popen[str], dict[str, Any
     with contextlib.ExitStack() as stack:
 
         def run(then: str) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+            port = stack.enter_context(reserved_port())  # refuses connections when the host has ended
             process = stack.enter_context(
                 subprocess.Popen(
-                    [sys.executable, APPS / "program.py", then],
+                    [sys.executable, APPS / "program.py", then, str(port)],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     text=True,

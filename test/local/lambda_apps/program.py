@@ -1,6 +1,7 @@
 """A program for tests of what is left of LambdaHost. One of its functions is idle, one is busy and ignores signals.
 
-It prints the processes, the port and the folder of its host. Then it executes its argument.
+It prints the processes, the port and the folder of its host. Then it executes its first argument. The second one is the
+port.
 """
 
 # ruff: noqa: T201 - the test reads the output
@@ -47,13 +48,13 @@ def descendants() -> list[int]:
     return found[1:]
 
 
-def main(then: str) -> None:
+def main(then: str, port: int) -> None:
     """Runs the functions, prints the information, and executes the argument."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
     logger = logging.getLogger("pip_services4_serverless.local.lambda.busy")
     logger.setLevel(logging.INFO)
     logger.addHandler(Handler())
-    with LambdaHost() as host:
+    with LambdaHost(port=port) as host:
         host.deploy("idle", Path(__file__).parent, "app.environment")
         host.deploy("busy", Path(__file__).parent, "app.stubborn", timeout=900)
         folder = call(host, "idle", "RequestResponse")["TMPDIR"]
@@ -64,4 +65,4 @@ def main(then: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
