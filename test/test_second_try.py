@@ -39,7 +39,7 @@ def test_unmarked():
 
 
 def test_only_tests_of_time_limits_are_run_again(tmp_path: Path) -> None:
-    """The summary names each of them."""
+    """The summary names each of them, and shows why it failed at first."""
     shutil.copy(TEST / "conftest.py", tmp_path)
     (tmp_path / "test_tries.py").write_text(TESTS, "utf-8")
     options = ["-c", str(TEST.parent / "pyproject.toml"), "--rootdir", str(tmp_path), "-p", "no:cacheprovider"]
@@ -55,6 +55,9 @@ def test_only_tests_of_time_limits_are_run_again(tmp_path: Path) -> None:
         "test_late_twice",
         "test_unmarked",
     }
+    for name in ("late once", "late twice"):
+        assert re.search(rf"-- first try of test_tries.py::test_{name.replace(' ', '_')} -", done.stdout)
+    assert "assert 1 == 3" in done.stdout  # the failure of the second try is "assert 2 == 3"
 
 
 def checks_a_time_limit(test: ast.AST) -> bool:
