@@ -264,16 +264,21 @@ def test_a_failed_deployment_raises_and_leaves_nothing(
 # --- Start and stop ---
 
 
-def test_stop_leaves_nothing() -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
+
+
+def test_stop_leaves_nothing(port: int) -> None:
     """No thread, port, module, path or variable is left. The host can be started again."""
-    host = GoogleFunctionHost()
+    host = GoogleFunctionHost(port=port)
     before, threads = (set(sys.modules), list(sys.path), dict(os.environ)), set(threading.enumerate())
     for _ in range(2):
         with host:
             assert host.start() is host
             host.deploy("echo", ONE)
             assert call_result(host, "echo")["module"] == "one"
-            port = int(host.url.rpartition(":")[2])
         host.stop()
 
         assert host.functions == []
@@ -337,14 +342,12 @@ def test_stop_ends_a_request_whose_thread_begins_late(monkeypatch: pytest.Monkey
         wait_until(lambda: not new_threads(before))
 
 
-def test_the_port_can_be_configured() -> None:
+def test_the_port_can_be_configured(port: int) -> None:
     """A used port and an invalid number raise."""
-    with GoogleFunctionHost() as host:
-        port = int(host.url.rpartition(":")[2])
+    with GoogleFunctionHost(port=port) as host:
+        assert host.url == f"http://127.0.0.1:{port}"
         with pytest.raises(OSError, match=f"127.0.0.1:{port}"):
             GoogleFunctionHost(port=port).start()
-    with reserved_port() as port, GoogleFunctionHost(port=port) as host:
-        assert host.url == f"http://127.0.0.1:{port}"
     with pytest.raises(ValueError, match="70000"):
         GoogleFunctionHost(port=70000).start()
 
