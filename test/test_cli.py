@@ -1032,9 +1032,7 @@ class HostInTest:
         logging.getLogger("pip_services4_serverless").addHandler(self._handler)
         thread = threading.Thread(target=use_and_stop)
         try:
-            with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch, fault.reserved_port() as port:
-                if "--reload" in arguments:  # this closes the port of an Azure host, and opens it again
-                    arguments += ("--port", str(port))
+            with self.config.open("w") as output, pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "stdout", output)
                 thread.start()
                 status = main(arguments)
@@ -1113,7 +1111,8 @@ def test_reload_continues_after_an_app_that_cannot_be_loaded(host: HostInTest, t
         source.write_text(HELLO_AZURE)
         host.wait_for_log("Reloaded")
 
-    assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), use) == 143
+    with fault.reserved_port() as port:  # a reload of an Azure app closes the port, and opens it again
+        assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload", "--port", str(port)), use) == 143
 
 
 def test_a_function_with_route_parameters_has_no_configuration(host: HostInTest, tmp_path: Path) -> None:
@@ -1181,7 +1180,8 @@ def test_reload_keeps_the_keys_of_the_other_functions(host: HostInTest, tmp_path
         host.wait_for_log("Reloaded")
         assert greet(host.config) == "Howdy, Ada!"
 
-    assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload"), use) == 143
+    with fault.reserved_port() as port:  # a reload of an Azure app closes the port, and opens it again
+        assert host.serve(("serve", "azure", str(tmp_path / "app"), "--reload", "--port", str(port)), use) == 143
 
 
 @pytest.mark.parametrize(
