@@ -15,8 +15,13 @@ export PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-wor
 
 install: $(VENV)/.installed
 
+# With several jobs, environments are created in this folder at the same time. If two of them found it missing, one of
+# them would fail to create it.
+$(VENV):
+	mkdir -p $@
+
 # What a user installs. pip is upgraded because the pip of Python 3.11 does not support dependency groups.
-$(VENV)/.local: pyproject.toml
+$(VENV)/.local: pyproject.toml | $(VENV)
 	@echo "Installing the package and its local hosts into $(VENV) ..."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -88,7 +93,7 @@ package: wheel
 	.ci/package install $(PYTHON)
 	.ci/package test $(PYTHON) --
 
-$(VENV)/package/.installed: pyproject.toml
+$(VENV)/package/.installed: pyproject.toml | $(VENV)
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(@D)/bin/python -m pip install --quiet --group package
@@ -130,7 +135,7 @@ WITH_NIQUESTS = test/_wire/test_connection.py test/_wire/test_connection_pool.py
 niquests: $(VENV)/beside-niquests/.installed $(filter test pythons,$(MAKECMDGOALS))
 	$(dir $<)bin/python -m pytest -q $(PARALLEL) -W ignore::pytest.PytestUnraisableExceptionWarning $(WITH_NIQUESTS)
 
-$(VENV)/beside-niquests/.installed: pyproject.toml
+$(VENV)/beside-niquests/.installed: pyproject.toml | $(VENV)
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/bin/python -m pip install --quiet --editable . hypothesis pytest pytest-rerunfailures pytest-xdist trustme
 	$(@D)/bin/python -m pip install --quiet niquests
