@@ -539,8 +539,9 @@ def test_the_total_timeout_limits_one_attempt(provider: str) -> None:
 @pytest.mark.timing
 def test_the_total_timeout_limits_all_attempts(provider: str) -> None:
     """It does so even if many retries are left."""
-    with FaultServer() as server, open_client(provider, server.url, total_timeout=1000, retries=1000) as client:
-        server.default = respond(429)
+    with FaultServer() as server, open_client(provider, server.url, total_timeout=1500, retries=1000) as client:
+        # The second wait would end too late. If the time ended during an attempt, the error would be CALL_TIMEOUT.
+        server.default = respond(429, headers={"Retry-After": "1"})
         start = monotonic()
 
         assert failure(client).code == "TOO_MANY_REQUESTS"

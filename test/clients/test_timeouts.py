@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import threading
@@ -64,9 +65,9 @@ def test_a_call_ends_within_the_total_timeout(provider: str, fault: Any) -> None
             with pytest.raises(ApplicationException):
                 staged.client._call("act", "test", retried.params)
             seconds = time.monotonic() - started
-            # A busy machine may need most of the time to serialise and sign 5.9 MB.
-            assert len(staged.attempts) > (0 if "MB" in fault.name else 1)
-            return seconds
+            # A busy machine may need most of the time, or all of it, to serialise and sign 5.9 MB. A call without an
+            # attempt ends in time whatever the server does, so it does not count.
+            return seconds if len(staged.attempts) > (0 if "MB" in fault.name else 1) else math.inf
 
     assert best_of(run, ALLOWED) <= ALLOWED
 
