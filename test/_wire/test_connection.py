@@ -8,13 +8,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
 from support import fault_server as fault
 from support.certificates import ca_bundle
 from support.fault_server import FaultServer, Step
+from support.interrupts import interrupting
 from support.proxy import Proxy
 from support.responses import BODY, CLOSE_DELIMITED, ERRORS, FRAMED, Sample
 from support.sockets import keepalive_settings, socket_to
@@ -439,23 +440,11 @@ def test_a_dropped_connection_closes_without_a_warning(tls: str | None, bundle: 
 
 def test_an_interrupt_in_an_exchange_closes_its_connection(bundle: str) -> None:
     """The next call uses another connection, and no call gets the response."""
-    import signal
-
-    class Stop(BaseException):
-        pass
-
-    def stop(*_: object) -> None:
-        raise Stop
-
-    waiting: Callable[[fault.Connection], object] = lambda c: (os.kill(os.getpid(), signal.SIGUSR1), c.hold())  # noqa: E731
-    before = signal.signal(signal.SIGUSR1, stop)
-    try:
-        with FaultServer() as server, pool_of(server.url, bundle) as pool:
-            server.script(fault.respond(), Step("interrupts", waiting), fault.respond(body=b"1"))
+    with interrupting() as interrupt, FaultServer() as server, pool_of(server.url, bundle) as pool:
+        waiting = Step("interrupt", lambda _: interrupt())
+        server.script(fault.respond(), waiting, fault.respond(body=b"1"))
+        call(pool)
+        with pytest.raises(KeyboardInterrupt):
             call(pool)
-            with pytest.raises(Stop):
-                call(pool)
-            assert call(pool).body == b"1"
-            assert (server.connections, server.executions) == (2, 3)
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+        assert call(pool).body == b"1"
+        assert (server.connections, server.executions) == (2, 3)

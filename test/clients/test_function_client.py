@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
 import socket
 import threading
 from abc import ABC, abstractmethod
@@ -58,6 +56,7 @@ from support.fault_server import (
     silent,
     truncated,
 )
+from support.interrupts import interrupting
 from support.recorders import RecordingCounters, RecordingLogger, RecordingTracer, references_to
 
 provider = every_kind
@@ -595,17 +594,18 @@ def test_an_attempt_in_flight_ends_normally_after_close(provider: str) -> None:
 
 
 def test_an_interrupt_ends_a_call(provider: str) -> None:
-    """It is raised immediately. The connection of the call is not used again."""
+    """It is raised immediately, and the connection of the call is closed."""
 
-    def act(connection: Connection) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        connection.hold()
-
-    with FaultServer() as server, open_client(provider, server.url, idempotent=True) as client:
-        server.script(Step("interrupt", act))
+    with (
+        interrupting() as interrupt,
+        FaultServer() as server,
+        open_client(provider, server.url, idempotent=True, timeout=60_000) as client,
+    ):
+        server.script(Step("interrupt", lambda _: interrupt()))
         with pytest.raises(KeyboardInterrupt):
             client.call_command("get", "T")
 
+        server.wait_for(closed=1)
         assert client.call_command("get", "T")["cmd"] == "dummies.get"
         assert (server.executions, server.connections) == (2, 2)
 
@@ -617,9 +617,9 @@ def test_an_interrupt_ends_a_wait_between_attempts(provider: str) -> None:
     class Interrupting(RecordingLogger):
         def _write(self, level: LogLevel, context: Any, error: Any, message: Any) -> None:
             if "Retrying" in message:
-                threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+                threading.Timer(0.05, interrupt).start()
 
-    with FaultServer() as server, open_client(provider, server.url) as client:
+    with interrupting() as interrupt, FaultServer() as server, open_client(provider, server.url) as client:
         client.set_references(references_to(logger=Interrupting()))
         server.default = respond(429, headers={"Retry-After": "15"})
         start = monotonic()
@@ -801,14 +801,9 @@ def test_a_failed_call_is_counted_traced_and_logged_once(provider: str) -> None:
 def test_an_interrupted_call_is_counted_as_failed(provider: str) -> None:
     """The measurement of its time ends too."""
     counters = RecordingCounters()
-
-    def act(connection: Connection) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        connection.hold()
-
-    with FaultServer() as server, open_client(provider, server.url) as client:
+    with interrupting() as interrupt, FaultServer() as server, open_client(provider, server.url) as client:
         client.set_references(references_to(counters=counters))
-        server.script(Step("interrupt", act))
+        server.script(Step("interrupt", lambda _: interrupt()))
         with pytest.raises(KeyboardInterrupt):
             client.call_command("get", "T")
 

@@ -8,8 +8,6 @@ import html
 import json
 import logging
 import os
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -41,6 +39,7 @@ from support.clients import (
 )
 from support.fault_server import FaultServer, Step
 from support.faults import rejected
+from support.interrupts import interrupting
 from support.proxy import Proxy
 from support.recorders import references_to
 from support.watch import MARK, PROXY_BASIC, PROXY_USER, URL_KEY, Watch
@@ -242,31 +241,20 @@ def test_local_variables_show_no_key(provider: str) -> None:
 def test_local_variables_of_an_interrupted_call_show_no_key(provider: str) -> None:
     """An interrupt or a cancellation keeps the frames that had the request."""
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    def act(connection: fault.Connection) -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-        connection.hold()
-
     async def cancelled() -> None:
         async with asyncio.timeout(0.1):
             await client.client.call("get")
 
-    before = signal.signal(signal.SIGUSR1, interrupt)
-    try:
-        with FaultServer() as server, open_client(provider, server.url) as client:
-            if provider.is_async:  # type: ignore[attr-defined]
-                server.default = fault.silent()
-                with pytest.raises(TimeoutError) as caught:
-                    asyncio.run(cancelled())
-            else:
-                server.default = Step("interrupt", act)
-                with pytest.raises(KeyboardInterrupt) as caught:  # type: ignore[assignment]
-                    client.call("get")
-            shown = list(locals_of_libraries(caught.value))
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with interrupting() as interrupt, FaultServer() as server, open_client(provider, server.url) as client:
+        if provider.is_async:  # type: ignore[attr-defined]
+            server.default = fault.silent()
+            with pytest.raises(TimeoutError) as caught:
+                asyncio.run(cancelled())
+        else:
+            server.default = Step("interrupt", lambda _: interrupt())
+            with pytest.raises(KeyboardInterrupt) as caught:  # type: ignore[assignment]
+                client.call("get")
+        shown = list(locals_of_libraries(caught.value))
     assert shown
     assert [text for text in shown if MARK in text or "AKID" in text] == []
 

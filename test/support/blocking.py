@@ -21,8 +21,26 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Runs a coroutine in that loop, and returns its result."""
-    return asyncio.run_coroutine_threadsafe(coroutine, background_loop()).result(_TIMEOUT)
+    """Runs a coroutine in that loop, and returns its result. After an interrupt, a coroutine that runs is cancelled."""
+    loop = background_loop()
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def main() -> Any:
+        tasks.append(asyncio.current_task())
+        return await coroutine
+
+    try:
+        # The interrupt may come before this function has the future, so the task is cancelled instead.
+        return asyncio.run_coroutine_threadsafe(main(), loop).result(_TIMEOUT)
+    except BaseException:
+        for task in tasks:
+            if task and not task.done():
+                loop.call_soon_threadsafe(task.cancel)
+        raise
+    finally:
+        # An exception refers to this frame, and the task to the exception: this would be a reference cycle.
+        task = None
+        tasks.clear()
 
 
 class BlockingFacade:

@@ -1,6 +1,7 @@
-"""Interrupts calls at random moments with a timer's signal, and compares the results with the server's counts.
+"""Interrupts the main thread: once, when a test says so, or many calls at random moments.
 
-test_interrupts.py runs it for a short time, and test/soak.py for a long time.
+For the latter, the results are compared with the server's counts: test_interrupts.py does so for a short time, and
+test/soak.py for a long time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import faulthandler
 import random
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
@@ -20,6 +22,31 @@ from typing import Any
 from pip_services4_serverless.clients import FunctionClient
 
 HANG_TIMEOUT = 30.0  # seconds after which a call counts as hung; several times its timeout
+
+
+@contextlib.contextmanager
+def interrupting() -> Iterator[Callable[[], None]]:
+    """A function that raises `KeyboardInterrupt` in the main thread, once, like Ctrl-C. Any thread may call it.
+
+    A single signal would not be enough: if it comes just before a system call, Python handles it after that.
+    """
+    raised = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if not raised.is_set():
+            raised.set()
+            raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        while not raised.is_set():
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            raised.wait(0.05)
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Interrupted(BaseException):
