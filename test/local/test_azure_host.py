@@ -511,23 +511,25 @@ def test_interrupted_process_ends(tmp_path: Path) -> None:
     """Ctrl-C ends the process, even while a function hangs in its thread."""
     (tmp_path / "serve.py").write_text(
         textwrap.dedent("""
-        import signal, threading, requests
+        import threading, requests
         import azure.functions as func
         from pip_services4_serverless.local import AzureFunctionHost, azure_function_host
+        from support.interrupts import interrupting
 
         azure_function_host._STOP_TIMEOUT = 0.05
         app = func.FunctionApp("ANONYMOUS")
 
         @app.route()
         def hang(req):
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            interrupt()
             threading.Event().wait(60)
 
-        with AzureFunctionHost(app) as host:
+        with interrupting() as interrupt, AzureFunctionHost(app) as host:
             requests.get(host.function_url("hang"), timeout=30)
         """)
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    tests = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
     started = time.monotonic()
     ended = subprocess.run([sys.executable, tmp_path / "serve.py"], env=environment, capture_output=True, timeout=30)
     assert b"KeyboardInterrupt" in ended.stderr
