@@ -548,6 +548,13 @@ def test_function_logs_under_its_name(responses: AzureFunctionHost, caplog: pyte
     assert logged["before"].name == "root"
 
 
+def test_storage_of_a_thread_has_the_invocation_only_during_the_call(responses: AzureFunctionHost) -> None:
+    """A function that is not asynchronous can read it. What runs in the same thread later does not."""
+    (thread, read), invocation = fetch(responses, "/api/own_storage").json()
+    assert read == invocation
+    assert fetch(responses, "/api/later_storage").json() == [thread, ""]
+
+
 @pytest.mark.parametrize(("setting", "passed"), [("1", True), ("0", False)])
 def test_debug_logging_can_be_enabled(setting: str, passed: bool, caplog: pytest.LogCaptureFixture) -> None:
     """PYTHON_ENABLE_DEBUG_LOGGING has effect until the last host with this setting stops."""

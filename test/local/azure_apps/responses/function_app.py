@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 
+import anyio.to_thread
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -124,6 +125,20 @@ def log_in_thread(context: func.Context) -> None:
     logging.warning("before")
     context.thread_local_storage.invocation_id = context.invocation_id
     logging.warning("in a thread")
+
+
+@app.route()
+def own_storage(req: func.HttpRequest, context: func.Context) -> str:
+    return json.dumps([read_storage(context), context.invocation_id])
+
+
+@app.route()
+async def later_storage(req: func.HttpRequest, context: func.Context) -> str:
+    return json.dumps(await anyio.to_thread.run_sync(read_storage, context))
+
+
+def read_storage(context: func.Context) -> list[int | str]:
+    return [threading.get_ident(), context.thread_local_storage.invocation_id]
 
 
 @app.route()
